@@ -1,0 +1,239 @@
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+/// Positioned reading through a shared reference. There is no cursor, so many threads read one file at once.
+pub trait ReadAt: Send + Sync {
+    /// Fills `buf` from byte `offset`. Past the end it fails with [`io::ErrorKind::UnexpectedEof`], never reading short.
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// The length in bytes.
+    fn size(&self) -> io::Result<u64>;
+}
+
+/// Positioned writing through a shared reference, to ranges that concurrent callers keep disjoint.
+pub trait WriteAt: Send + Sync {
+    /// Writes all of `buf` at byte `offset`, growing the file when it ends before.
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Sets the length; what is added reads as zero.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+}
+
+fn eof() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "read past the end")
+}
+
+impl ReadAt for File {
+    #[cfg(unix)]
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(self, buf, offset)
+    }
+
+    #[cfg(windows)]
+    fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !buf.is_empty() {
+            match std::os::windows::fs::FileExt::seek_read(self, buf, offset) {
+                Ok(0) => return Err(eof()),
+                Ok(n) => {
+                    buf = &mut buf[n..];
+                    offset += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        let metadata = self.metadata()?;
+        if metadata.is_file() {
+            return Ok(metadata.len());
+        }
+        // A block device says 0 for its length; its end is where seeking to the end leads. The handle's cursor is not
+        // used for anything else.
+        io::Seek::seek(&mut &*self, io::SeekFrom::End(0))
+    }
+}
+
+impl WriteAt for File {
+    #[cfg(unix)]
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(self, buf, offset)
+    }
+
+    #[cfg(windows)]
+    fn write_all_at(&self, mut buf: &[u8], mut offset: u64) -> io::Result<()> {
+        while !buf.is_empty() {
+            match std::os::windows::fs::FileExt::seek_write(self, buf, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    buf = &buf[n..];
+                    offset += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
+    }
+}
+
+impl ReadAt for [u8] {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).map_err(|_| eof())?;
+        let end = start.checked_add(buf.len()).ok_or_else(eof)?;
+        buf.copy_from_slice(self.get(start..end).ok_or_else(eof)?);
+        Ok(())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+}
+
+impl ReadAt for Vec<u8> {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.as_slice().read_exact_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.as_slice().size()
+    }
+}
+
+/// A map that the caller made, and answers for: the file must not shrink while it is mapped (SIGBUS otherwise).
+#[cfg(feature = "mmap")]
+impl ReadAt for memmap2::Mmap {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.as_ref().read_exact_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for &T {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        (**self).read_exact_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        (**self).size()
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        (**self).read_exact_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        (**self).size()
+    }
+}
+
+impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        (**self).read_exact_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        (**self).size()
+    }
+}
+
+impl<T: WriteAt + ?Sized> WriteAt for Arc<T> {
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        (**self).write_all_at(buf, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        (**self).set_len(len)
+    }
+}
+
+/// A file in memory that grows as it is written: what tests write containers to.
+impl WriteAt for std::sync::Mutex<Vec<u8>> {
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let mut bytes = self.lock().map_err(|_| io::Error::other("another writer panicked"))?;
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let end = start.checked_add(buf.len()).ok_or_else(|| io::Error::other("offset overflow"))?;
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        bytes[start..end].copy_from_slice(buf);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut bytes = self.lock().map_err(|_| io::Error::other("another writer panicked"))?;
+        bytes.resize(usize::try_from(len).map_err(io::Error::other)?, 0);
+        Ok(())
+    }
+}
+
+/// A part of something readable, as a whole of its own: a partition of a disk, a file of an ISO.
+#[derive(Clone, Debug)]
+pub struct SubRange<R> {
+    inner: R,
+    start: u64,
+    len: u64,
+}
+
+impl<R: ReadAt> SubRange<R> {
+    /// `len` bytes of `inner` from byte `start`; `None` when they do not lie inside it.
+    pub fn new(inner: R, start: u64, len: u64) -> io::Result<Option<Self>> {
+        let end = start.checked_add(len);
+        let inside = matches!(end, Some(end) if end <= inner.size()?);
+        Ok(inside.then_some(Self { inner, start, len }))
+    }
+}
+
+impl<R: ReadAt> ReadAt for SubRange<R> {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        match offset.checked_add(buf.len() as u64) {
+            // `start + len` was checked against the inner size, so `start + offset` cannot overflow.
+            Some(end) if end <= self.len => self.inner.read_exact_at(buf, self.start + offset),
+            _ => Err(eof()),
+        }
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_never_come_short() {
+        let bytes = vec![1u8, 2, 3, 4];
+        let mut buf = [0; 2];
+        bytes.read_exact_at(&mut buf, 2).unwrap();
+        assert_eq!(buf, [3, 4]);
+        assert_eq!(bytes.read_exact_at(&mut buf, 3).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(bytes.read_exact_at(&mut buf, u64::MAX).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn sub_range_stays_inside() {
+        let bytes = vec![1u8, 2, 3, 4];
+        assert!(SubRange::new(&bytes, 2, 3).unwrap().is_none());
+        assert!(SubRange::new(&bytes, u64::MAX, 2).unwrap().is_none());
+        let part = SubRange::new(&bytes, 1, 2).unwrap().unwrap();
+        let mut buf = [0; 2];
+        part.read_exact_at(&mut buf, 0).unwrap();
+        assert_eq!(buf, [2, 3]);
+        assert!(part.read_exact_at(&mut buf, 1).is_err());
+        assert!(part.read_exact_at(&mut buf, u64::MAX).is_err());
+    }
+}

@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+mod at;
+mod block_map;
+mod extent;
+mod filetime;
+mod guid;
+mod io;
+mod lba;
+mod seed;
+mod sink;
+
+pub use at::At;
+pub use block_map::{BlockMap, MappedRange, RangeKind};
+pub use extent::{Allocated, Content, Extent, ExtentMap, Label, NO_NODE, Piece, PieceContent};
+pub use filetime::FileTime;
+pub use guid::Guid;
+pub use io::{ReadAt, SubRange, WriteAt};
+pub use lba::{Lba, SectorSize};
+pub use seed::Seed;
+pub use sink::{OrderedSink, PositionedSink, Sink, UnitEncoder};
