@@ -1,1 +1,16 @@
-//! To come.
+//! Oracles and fixtures for the tests of this workspace.
+//!
+//! A reader and a writer from the same hands agree even when both are wrong, so what matters here is proved with
+//! other people's tools: wimlib, ntfs-3g, sleuthkit, 7-Zip, qemu and a Linux kernel. This crate finds them, runs
+//! them, and compares what they say with what was meant. It never ships.
+//!
+//! A tool that is not installed makes its test skip *visibly* (a `SKIPPED:` line on standard error); with
+//! `REQUIRE_TOOLS=1`, as `.ci/run` sets it, the same absence fails the test.
+
+#![warn(missing_docs)]
+
+mod places;
+mod tool;
+
+pub use places::{cache, samples, testdata};
+pub use tool::{Tool, skip, tool};
