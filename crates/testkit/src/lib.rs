@@ -9,8 +9,11 @@
 
 #![warn(missing_docs)]
 
+pub mod content;
+pub mod descriptor;
 mod places;
 mod tool;
+pub mod wimfile;
 
 pub use places::{cache, samples, testdata};
 pub use tool::{Tool, skip, tool};
