@@ -1,0 +1,63 @@
+//! The decoded stream before it becomes bytes: literal runs and matches.
+
+/// Some literal bytes, then one match.
+///
+/// The literals themselves are not repeated here: they are in the decoded chunk, at the positions that the running
+/// sum of `literals + length` gives. For LZX the tokens describe the chunk *before* the E8 filter, which rewrites
+/// some of those bytes afterwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Token {
+    /// How many literal bytes come first. The bytes of LZX's uncompressed blocks count as literals.
+    pub literals: u32,
+    /// Length of the match that follows, in bytes; zero in a last token that has only literals.
+    pub length: u32,
+    /// Distance from the match to its source, in bytes; zero when there is no match.
+    pub offset: u32,
+}
+
+/// Receives matches as they are decoded. The empty implementation costs nothing.
+pub(crate) trait Observer {
+    /// A match of `length` bytes fills the output from `at`, out of the bytes `offset` before it.
+    fn matched(&mut self, at: usize, length: usize, offset: usize);
+}
+
+/// Nobody listens.
+pub(crate) struct Silent;
+
+impl Observer for Silent {
+    #[inline(always)]
+    fn matched(&mut self, _at: usize, _length: usize, _offset: usize) {}
+}
+
+/// Collects tokens: what lies between two matches was literal.
+pub(crate) struct Recorder<'a> {
+    tokens: &'a mut Vec<Token>,
+    end_of_last: usize,
+}
+
+impl<'a> Recorder<'a> {
+    pub(crate) fn new(tokens: &'a mut Vec<Token>) -> Self {
+        tokens.clear();
+        Self { tokens, end_of_last: 0 }
+    }
+
+    /// Adds the literals after the last match of a chunk of `size` bytes.
+    pub(crate) fn finish(self, size: usize) {
+        if size > self.end_of_last {
+            self.tokens.push(Token { literals: (size - self.end_of_last) as u32, length: 0, offset: 0 });
+        }
+    }
+}
+
+impl Observer for Recorder<'_> {
+    #[inline(always)]
+    fn matched(&mut self, at: usize, length: usize, offset: usize) {
+        // Chunks are at most 2 MiB, so everything fits.
+        self.tokens.push(Token {
+            literals: (at - self.end_of_last) as u32,
+            length: length as u32,
+            offset: offset as u32,
+        });
+        self.end_of_last = at + length;
+    }
+}
