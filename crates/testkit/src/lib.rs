@@ -11,8 +11,10 @@
 
 pub mod content;
 pub mod descriptor;
+pub mod fixture;
 mod places;
 mod tool;
+pub mod tree;
 pub mod wimfile;
 
 pub use places::{cache, samples, testdata};

@@ -108,6 +108,14 @@ impl Tool {
     }
 }
 
+/// Arguments of different types as one list for [`Tool::run`].
+#[macro_export]
+macro_rules! args {
+    ($($arg:expr),* $(,)?) => {
+        [$(::std::convert::AsRef::<::std::ffi::OsStr>::as_ref($arg)),*]
+    };
+}
+
 /// Runs `command` to its end.
 ///
 /// # Panics

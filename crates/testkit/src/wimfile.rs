@@ -358,6 +358,13 @@ impl Image {
         self.list_of.insert(directory, other);
     }
 
+    /// Gives descriptor `id` to every entry that has none.
+    pub fn secure_the_rest(&mut self, id: u32) {
+        for entry in &mut self.entries {
+            entry.security.get_or_insert(id);
+        }
+    }
+
     /// How many entries there are, the root included.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -765,7 +772,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tool;
+    use crate::{args, tool};
 
     fn sample() -> WimFile {
         let mut wim = WimFile::new();
@@ -787,11 +794,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("x.wim");
         sample().save(&path);
-        wimlib.run([std::ffi::OsStr::new("verify"), path.as_os_str()]);
-        let text = wimlib.text([std::ffi::OsStr::new("dir"), path.as_os_str()]);
+        wimlib.run(args!["verify", &path]);
+        let text = wimlib.text(args!["dir", &path]);
         assert_eq!(text, "/\n/Dir\n/Dir/long name.txt\n/empty\n/link\n/second\n");
         let dest = dir.path().join("out");
-        wimlib.run([std::ffi::OsStr::new("apply"), path.as_os_str(), dest.as_os_str()]);
+        wimlib.run(args!["apply", &path, &dest]);
         assert_eq!(std::fs::read(dest.join("second")).expect("the link"), b"hello");
         let target = std::fs::read_link(dest.join("link")).expect("the symbolic link");
         assert_eq!(target, Path::new("Dir/x"));

@@ -1,0 +1,60 @@
+//! The tests' oracles and fixtures by hand, and for the scripts of `testdata` and `benches`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use testkit::fixture;
+use testkit::tree::Tree;
+
+const USAGE: &str = "\
+usage: oracle make KIND OUT.wim        write a fixture as an uncompressed WIM;
+                                       KIND: small, two-images, rich, ids, many=COUNT
+       oracle compare A.wim B.wim [N]  compare image N (default 1) of A with image 1 of B, path by path";
+
+#[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command")]
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["make", kind, out] => match make(kind) {
+            Some(wim) => wim.save(Path::new(out)),
+            None => {
+                eprintln!("oracle: no fixture called {kind}");
+                return ExitCode::from(2);
+            }
+        },
+        ["compare", meant, found, rest @ ..] => {
+            let index = rest.first().map_or(Ok(1), |index| index.parse());
+            let (Ok(index), true) = (index, rest.len() <= 1) else {
+                eprintln!("{USAGE}");
+                return ExitCode::from(2);
+            };
+            let (Some(meant), Some(found)) =
+                (Tree::of_wim(Path::new(meant), index), Tree::of_wim(Path::new(found), 1))
+            else {
+                return ExitCode::FAILURE;
+            };
+            let differences = meant.compare(&found);
+            for line in &differences.shown {
+                println!("{line}");
+            }
+            println!("{} paths, {} differences", meant.nodes.len(), differences.total);
+            return if differences.total == 0 { ExitCode::SUCCESS } else { ExitCode::from(3) };
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn make(kind: &str) -> Option<testkit::wimfile::WimFile> {
+    Some(match kind {
+        "small" => fixture::small(),
+        "two-images" => fixture::two_images(),
+        "rich" => fixture::rich(),
+        "ids" => fixture::ids_and_attributes(),
+        other => fixture::many(other.strip_prefix("many=")?.parse().ok()?),
+    })
+}
