@@ -1,5 +1,7 @@
 //! The boot sector against golden bytes, hostile bytes, and other people's readers.
 
+#![allow(clippy::unwrap_used, reason = "how a test fails")]
+
 use disk::{Lba, SectorSize};
 use proptest::prelude::*;
 use wimforge_bootsector::{Error, Mbr, Partition, PartitionType, Size, place};

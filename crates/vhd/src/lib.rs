@@ -1,1 +1,14 @@
-//! To come.
+#![doc = include_str!("../README.md")]
+
+pub mod dynamic;
+mod error;
+pub mod fixed;
+mod geometry;
+pub mod layout;
+mod options;
+mod read;
+
+pub use error::{Error, Result};
+pub use geometry::Geometry;
+pub use options::{DEFAULT_BLOCK_SIZE, MAX_SIZE, Options, timestamp};
+pub use read::{Kind, Vhd, is_vhd};
