@@ -127,7 +127,7 @@ impl<F> fmt::Debug for InFile<F> {
 
 impl<F: WriteAt> PositionedSink for InFile<F> {
     fn granularity(&self) -> u64 {
-        1
+        512
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {

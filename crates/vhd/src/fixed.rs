@@ -47,7 +47,7 @@ impl<W> fmt::Debug for Stream<W> {
 
 impl<W: Write> Stream<W> {
     fn zeros_up_to(&mut self, offset: u64) -> io::Result<()> {
-        const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         while self.position < offset {
             let len = (offset - self.position).min(ZEROS.len() as u64);
             self.writer.write_all(&ZEROS[..len as usize])?;
@@ -59,7 +59,7 @@ impl<W: Write> Stream<W> {
 
 impl<W: Write + Send> OrderedSink for Stream<W> {
     fn granularity(&self) -> u64 {
-        1
+        512
     }
 
     fn encoder(&self) -> Box<dyn UnitEncoder> {
@@ -114,7 +114,7 @@ impl<F> fmt::Debug for InFile<F> {
 
 impl<F: WriteAt> PositionedSink for InFile<F> {
     fn granularity(&self) -> u64 {
-        1
+        512
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {

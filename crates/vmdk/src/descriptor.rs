@@ -1,0 +1,177 @@
+use crate::layout::SECTOR;
+use crate::options::{DESCRIPTOR_SECTORS, Options};
+use crate::{Error, Result};
+
+/// The longest descriptor that is read: 1 MiB.
+pub(crate) const MAX_LEN: u64 = 1 << 20;
+
+/// The text that describes a disk and the files it is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Descriptor {
+    /// `createType`: which kind of VMDK.
+    pub create_type: String,
+    /// `CID`: changes with the content.
+    pub cid: u32,
+    /// `parentCID`: `0xFFFFFFFF` when the disk is whole, else the `CID` of the disk it differs from.
+    pub parent_cid: u32,
+    /// The extents, in disk order.
+    pub extents: Vec<DescribedExtent>,
+    /// The `ddb.` keys (without the prefix) and their values, in file order.
+    pub database: Vec<(String, String)>,
+}
+
+/// An extent line of a descriptor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedExtent {
+    /// `RW`, `RDONLY` or `NOACCESS`.
+    pub access: String,
+    /// Size in sectors.
+    pub sectors: u64,
+    /// `SPARSE`, `FLAT`, `ZERO`, …
+    pub kind: String,
+    /// The file that holds it. Never opened.
+    pub file: String,
+}
+
+impl Descriptor {
+    /// The value of a `ddb.` key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.database.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Reads the text found at byte `at` of the file. Zero bytes end it. Lines that say nothing known are passed over,
+    /// because every product adds its own.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for text that is not UTF-8-like at all, numbers that are none, or extents without a file.
+    pub(crate) fn parse(bytes: &[u8], at: u64) -> Result<Self> {
+        let malformed = |reason: String| Error::malformed("VMDK descriptor", at, reason);
+        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        // Only file names are ever outside ASCII, and they are not used.
+        let text = String::from_utf8_lossy(text);
+        let mut descriptor = Self { parent_cid: u32::MAX, ..Self::default() };
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let number = index + 1;
+            let first_word = line.split_whitespace().next().unwrap_or_default();
+            if matches!(first_word, "RW" | "RDONLY" | "NOACCESS") {
+                let extent = DescribedExtent::parse(line)
+                    .ok_or_else(|| malformed(format!("line {number}: extent \"{}\"", line.escape_debug())))?;
+                descriptor.extents.push(extent);
+                continue;
+            }
+            let Some((key, value)) = line.split_once('=') else { continue };
+            let (key, value) = (key.trim(), value.trim().trim_matches('"'));
+            let hex = || {
+                u32::from_str_radix(value, 16)
+                    .map_err(|_| malformed(format!("line {number}: {key} \"{}\"", value.escape_debug())))
+            };
+            match key {
+                "createType" => descriptor.create_type = value.to_owned(),
+                "CID" => descriptor.cid = hex()?,
+                "parentCID" => descriptor.parent_cid = hex()?,
+                _ => {
+                    if let Some(key) = key.strip_prefix("ddb.") {
+                        descriptor.database.push((key.to_owned(), value.to_owned()));
+                    }
+                }
+            }
+        }
+        Ok(descriptor)
+    }
+}
+
+impl DescribedExtent {
+    fn parse(line: &str) -> Option<Self> {
+        let (head, file) = match line.split_once('"') {
+            Some((head, rest)) => (head, rest.split_once('"')?.0),
+            None => (line, ""),
+        };
+        let mut words = head.split_whitespace();
+        let (access, sectors, kind) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
+        Some(Self { access: access.to_owned(), sectors, kind: kind.to_owned(), file: file.to_owned() })
+    }
+}
+
+/// The descriptor of a new disk, padded to its sectors.
+///
+/// The order is fixed by the readers: VirtualBox wants header keys, extents, database; qemu takes the first `CID` it
+/// sees anywhere for the content id.
+pub(crate) fn embedded(options: &Options, create_type: &str) -> Vec<u8> {
+    let (cylinders, heads, sectors) = options.adapter.geometry(options.size);
+    let mut text = format!(
+        "# Disk DescriptorFile\n\
+         version=1\n\
+         encoding=\"UTF-8\"\n\
+         CID={cid:08x}\n\
+         parentCID=ffffffff\n\
+         createType=\"{create_type}\"\n\
+         \n\
+         # Extent description\n\
+         RW {capacity} SPARSE \"{name}\"\n\
+         \n\
+         # The Disk Data Base\n\
+         #DDB\n\
+         \n\
+         ddb.adapterType = \"{adapter}\"\n\
+         ddb.geometry.cylinders = \"{cylinders}\"\n\
+         ddb.geometry.heads = \"{heads}\"\n\
+         ddb.geometry.sectors = \"{sectors}\"\n\
+         ddb.toolsInstallType = \"4\"\n\
+         ddb.toolsVersion = \"2147483647\"\n\
+         ddb.virtualHWVersion = \"8\"\n",
+        cid = options.cid.min(u32::MAX - 2),
+        capacity = options.size / SECTOR,
+        name = options.name,
+        adapter = options.adapter.name(),
+    )
+    .into_bytes();
+    let len = (DESCRIPTOR_SECTORS * SECTOR) as usize;
+    assert!(text.len() < len, "checked options have a name of at most 1024 bytes");
+    text.resize(len, 0);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let options = Options { cid: u32::MAX, ..Options::new(1 << 30, "größe CID.vmdk", 0) };
+        let bytes = embedded(&options, "streamOptimized");
+        let parsed = Descriptor::parse(&bytes, 512).unwrap();
+        assert_eq!((parsed.cid, parsed.parent_cid), (0xFFFF_FFFD, u32::MAX));
+        assert_eq!(parsed.create_type, "streamOptimized");
+        assert_eq!(parsed.extents[0].sectors, 1 << 21);
+        assert_eq!(parsed.extents[0].file, "größe CID.vmdk");
+        assert_eq!(parsed.get("adapterType"), Some("lsilogic"));
+        assert_eq!(parsed.get("geometry.heads"), Some("255"));
+        // qemu's rule.
+        let text = String::from_utf8(bytes).unwrap();
+        assert_eq!(text.find("CID"), text.find("CID=fffffffd"));
+    }
+
+    #[test]
+    fn hostile_text() {
+        let parse = |text: &str| Descriptor::parse(text.as_bytes(), 512);
+        assert_eq!(parse("").unwrap().create_type, "");
+        assert_eq!(parse("\0createType=\"x\"").unwrap().create_type, "");
+        assert_eq!(parse("createType = \"x\" \r\n").unwrap().create_type, "x");
+        for bad in [
+            "CID=xyz",
+            "parentCID=123456789",
+            "RW",
+            "RW 10",
+            "RW ten SPARSE \"a\"",
+            "RW 99999999999999999999 FLAT",
+        ] {
+            assert!(matches!(parse(bad), Err(Error::Malformed { .. })), "{bad}");
+        }
+        let flat = parse("RW 1000000000000000000 FLAT \"/etc/passwd\" 0").unwrap();
+        assert_eq!((flat.extents[0].kind.as_str(), flat.extents[0].file.as_str()), ("FLAT", "/etc/passwd"));
+    }
+}

@@ -1,0 +1,181 @@
+//! Compressed grains.
+//!
+//! A grain of a streamOptimized file is a zlib stream of its own behind a 12-byte head (LBA and length), padded to whole
+//! sectors. Grains know nothing of each other, so they are made in parallel; a unit's encoded form is the records of
+//! its grains, one after another, which the committer copies to the file as they are.
+
+use std::io;
+
+use disk::UnitEncoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
+
+use crate::layout::SECTOR;
+use crate::options::{GRAIN_SIZE, Level};
+
+/// Length of the head of a record.
+pub(crate) const HEAD_LEN: usize = 12;
+/// Length of a grain that deflate cannot shrink: zlib's head and checksum, and two stored blocks.
+const STORED_LEN: usize = 2 + 2 * 5 + GRAIN_SIZE as usize + 4;
+
+/// The length in bytes of a record with `size` bytes of compressed data.
+pub(crate) fn record_len(size: u32) -> u64 {
+    (HEAD_LEN as u64 + u64::from(size)).next_multiple_of(SECTOR)
+}
+
+/// Makes records. One per worker: deflate's state (about 300 KiB) is cleared between grains, not made anew.
+pub(crate) struct GrainEncoder {
+    deflate: Compress,
+}
+
+impl GrainEncoder {
+    pub(crate) fn new(level: Level) -> Self {
+        let level = match level {
+            Level::Fast => 1,
+            Level::Default => 4,
+            Level::Best => 9,
+        };
+        Self { deflate: Compress::new(Compression::new(level), true) }
+    }
+
+    fn append(&mut self, lba: u64, grain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        let start = out.len();
+        out.reserve(record_len(STORED_LEN as u32) as usize);
+        out.extend_from_slice(&lba.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        let data = out.len();
+        self.deflate.reset();
+        let status =
+            self.deflate.compress_vec(grain, out, FlushCompress::Finish).map_err(io::Error::other)?;
+        if status != Status::StreamEnd || out.len() - data > STORED_LEN {
+            out.truncate(data);
+            append_stored(grain, out);
+        }
+        let size = (out.len() - data) as u32;
+        out[data - 4..data].copy_from_slice(&size.to_le_bytes());
+        out.resize(start + record_len(size) as usize, 0);
+        Ok(())
+    }
+}
+
+impl UnitEncoder for GrainEncoder {
+    fn encode(&mut self, offset: u64, data: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        if !offset.is_multiple_of(GRAIN_SIZE) || !(data.len() as u64).is_multiple_of(GRAIN_SIZE) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "unit is not made of whole grains"));
+        }
+        for (grain, lba) in data.chunks_exact(GRAIN_SIZE as usize).zip((offset / SECTOR..).step_by(128)) {
+            if !is_zero(grain) {
+                self.append(lba, grain, out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(256).all(|chunk| chunk.iter().fold(0, |or, byte| or | byte) == 0)
+}
+
+/// A zlib stream (RFC 1950) of stored blocks (RFC 1951, 3.2.4).
+fn append_stored(grain: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0x78, 0x01]);
+    let mut blocks = grain.chunks(u16::MAX as usize).peekable();
+    while let Some(block) = blocks.next() {
+        let len = block.len() as u16;
+        out.push(u8::from(blocks.peek().is_none()));
+        out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(&(!len).to_le_bytes());
+        out.extend_from_slice(block);
+    }
+    out.extend_from_slice(&adler32(grain).to_be_bytes());
+}
+
+fn adler32(bytes: &[u8]) -> u32 {
+    const BASE: u32 = 65_521;
+    let (mut a, mut b) = (1, 0);
+    // The most bytes for which the sums stay below 2^32 without taking the remainder.
+    for chunk in bytes.chunks(5552) {
+        for byte in chunk {
+            a += u32::from(*byte);
+            b += a;
+        }
+        a %= BASE;
+        b %= BASE;
+    }
+    b << 16 | a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(len: usize) -> Vec<u8> {
+        let mut state = 0x1234_5678_9ABC_DEFFu64;
+        let step = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 24) as u8
+        };
+        std::iter::repeat_with(step).take(len).collect()
+    }
+
+    fn inflate(record: &[u8]) -> Vec<u8> {
+        let size = u32::from_le_bytes(record[8..12].try_into().unwrap()) as usize;
+        let mut out = Vec::with_capacity(GRAIN_SIZE as usize + 1);
+        let mut inflate = flate2::Decompress::new(true);
+        let status = inflate
+            .decompress_vec(&record[12..12 + size], &mut out, flate2::FlushDecompress::Finish)
+            .unwrap();
+        assert_eq!((status, inflate.total_in()), (Status::StreamEnd, size as u64));
+        assert!(record[12 + size..].iter().all(|byte| *byte == 0));
+        out
+    }
+
+    #[test]
+    fn every_level_comes_back_and_state_does_not_leak() {
+        let text: Vec<u8> = b"grain and chaff ".iter().copied().cycle().take(GRAIN_SIZE as usize).collect();
+        let grains = [text.clone(), noise(GRAIN_SIZE as usize), vec![0; GRAIN_SIZE as usize], text];
+        let unit = grains.concat();
+        for level in [Level::Fast, Level::Default, Level::Best] {
+            let mut encoder = GrainEncoder::new(level);
+            let mut out = Vec::new();
+            encoder.encode(4 * GRAIN_SIZE, &unit, &mut out).unwrap();
+            let mut rest = out.as_slice();
+            let mut records = Vec::new();
+            while !rest.is_empty() {
+                let size = u32::from_le_bytes(rest[8..12].try_into().unwrap());
+                let (record, after) = rest.split_at(record_len(size) as usize);
+                records.push(record);
+                rest = after;
+            }
+            assert_eq!(records.len(), 3, "a grain of zeros is left out");
+            for (record, index) in records.iter().zip([0, 1, 3]) {
+                assert_eq!(u64::from_le_bytes(record[..8].try_into().unwrap()), (4 + index as u64) * 128);
+                assert_eq!(inflate(record), grains[index]);
+                assert!(record.len() <= 66_048);
+            }
+            assert_eq!(records[0][8..], records[2][8..], "same grain, same bytes");
+            let stored = u32::from_le_bytes(records[1][8..12].try_into().unwrap()) as usize;
+            assert!(stored <= STORED_LEN, "{stored}");
+        }
+    }
+
+    #[test]
+    fn stored_form() {
+        let grain = noise(GRAIN_SIZE as usize);
+        let mut record = vec![0; 12];
+        append_stored(&grain, &mut record);
+        let size = record.len() - 12;
+        assert_eq!(size, STORED_LEN);
+        record[8..12].copy_from_slice(&(size as u32).to_le_bytes());
+        assert_eq!(inflate(&record), grain);
+        assert_eq!(adler32(b"Wikipedia"), 0x11E6_0398);
+    }
+
+    #[test]
+    fn refuses_broken_units() {
+        let mut encoder = GrainEncoder::new(Level::Fast);
+        assert!(encoder.encode(512, &[0; GRAIN_SIZE as usize], &mut Vec::new()).is_err());
+        assert!(encoder.encode(0, &[0; 512], &mut Vec::new()).is_err());
+    }
+}

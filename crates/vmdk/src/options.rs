@@ -1,0 +1,175 @@
+use crate::layout::{
+    CHECK_BYTES, COMPRESSION_DEFLATE, FLAG_CHECK_BYTES, Header, MAGIC, SECTOR, TABLE_ENTRIES,
+};
+use crate::{Error, Result};
+
+/// Bytes in a grain of the files that are written: 64 KiB, the only size that every product takes.
+pub const GRAIN_SIZE: u64 = 64 << 10;
+/// The largest disk that is written: 2 TiB, where 32-bit sector numbers end.
+pub const MAX_SIZE: u64 = 2 << 40;
+
+/// Sectors in a grain.
+pub(crate) const GRAIN_SECTORS: u64 = GRAIN_SIZE / SECTOR;
+/// Bytes of the disk that a grain table spans.
+pub(crate) const TABLE_SPAN: u64 = GRAIN_SIZE * TABLE_ENTRIES as u64;
+/// Where the descriptor lies: qemu looks nowhere else.
+pub(crate) const DESCRIPTOR_OFFSET: u64 = 1;
+/// Sectors for the descriptor (observed: VMware).
+pub(crate) const DESCRIPTOR_SECTORS: u64 = 20;
+
+/// The disk controller that the descriptor names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Adapter {
+    /// IDE. VMware refuses such a disk on another controller.
+    Ide,
+    /// LSI Logic: right for SCSI, SATA and NVMe controllers.
+    #[default]
+    LsiLogic,
+}
+
+impl Adapter {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ide => "ide",
+            Self::LsiLogic => "lsilogic",
+        }
+    }
+
+    /// Cylinders, heads and sectors per track of a disk of `size` bytes.
+    pub(crate) fn geometry(self, size: u64) -> (u64, u64, u64) {
+        let (heads, sectors, most) = match self {
+            Self::Ide => (16, 63, 16_383),
+            Self::LsiLogic => (255, 63, 65_535),
+        };
+        ((size / SECTOR / (heads * sectors)).clamp(1, most), heads, sectors)
+    }
+}
+
+/// How hard grains are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Level {
+    /// As fast as possible.
+    Fast,
+    /// As small as is possible without losing much speed.
+    #[default]
+    Default,
+    /// As small as possible.
+    Best,
+}
+
+/// What a new VMDK is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Size of the disk in bytes: a multiple of [`GRAIN_SIZE`], up to [`MAX_SIZE`]. Readers disagree about a last grain
+    /// that is not whole.
+    pub size: u64,
+    /// Content id: anything random-looking. The two highest values are reserved, and stored as the one below.
+    pub cid: u32,
+    /// The file's own name, which the descriptor repeats. Without directories.
+    pub name: String,
+    /// The controller that the descriptor names.
+    pub adapter: Adapter,
+    /// How hard grains are compressed.
+    pub level: Level,
+}
+
+impl Options {
+    /// A disk of `size` bytes in a file of this name, with the usual controller and compression.
+    pub fn new(size: u64, name: impl Into<String>, cid: u32) -> Self {
+        Self { size, cid, name: name.into(), adapter: Adapter::default(), level: Level::default() }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.size == 0 || !self.size.is_multiple_of(GRAIN_SIZE) {
+            return Err(Error::Impossible(format!(
+                "disk size {} is not a positive multiple of {GRAIN_SIZE} bytes",
+                self.size
+            )));
+        }
+        if self.size > MAX_SIZE {
+            return Err(Error::Impossible(format!(
+                "disk size {} exceeds {MAX_SIZE} bytes (2 TiB)",
+                self.size
+            )));
+        }
+        let plain = !self.name.is_empty()
+            && self.name.len() <= 1024
+            && !self.name.contains(|c: char| c.is_control() || "\"/\\".contains(c));
+        if !plain {
+            return Err(Error::Impossible(format!(
+                "{:?} cannot be the file name in a descriptor",
+                self.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// How many grain tables span the disk.
+    pub(crate) fn tables(&self) -> u64 {
+        self.size.div_ceil(TABLE_SPAN)
+    }
+
+    /// How many sectors the grain directory has.
+    pub(crate) fn directory_sectors(&self) -> u64 {
+        (self.tables() * 4).div_ceil(SECTOR)
+    }
+
+    /// What the headers of all files that are written have in common.
+    pub(crate) fn header(&self) -> Header {
+        Header {
+            magic: MAGIC,
+            version: 1,
+            flags: FLAG_CHECK_BYTES,
+            capacity: self.size / SECTOR,
+            grain_size: GRAIN_SECTORS,
+            descriptor_offset: DESCRIPTOR_OFFSET,
+            descriptor_size: DESCRIPTOR_SECTORS,
+            table_entries: TABLE_ENTRIES as u32,
+            redundant_directory: 0,
+            grain_directory: 0,
+            overhead: 0,
+            unclean_shutdown: 0,
+            check_bytes: CHECK_BYTES,
+            compression: 0,
+        }
+    }
+
+    /// [`header`](Self::header) of a file with compressed grains.
+    pub(crate) fn compressed_header(&self) -> Header {
+        use crate::layout::{DIRECTORY_AT_END, FLAG_COMPRESSED, FLAG_MARKERS};
+        Header {
+            // ESXi refuses version 1 with compressed grains as too old.
+            version: 3,
+            flags: FLAG_CHECK_BYTES | FLAG_COMPRESSED | FLAG_MARKERS,
+            grain_directory: DIRECTORY_AT_END,
+            compression: COMPRESSION_DEFLATE,
+            ..self.header()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_readers_would_not_take() {
+        let good = Options::new(1 << 30, "disk.vmdk", 1);
+        good.check().unwrap();
+        for size in [0, 512, GRAIN_SIZE + 512, MAX_SIZE + GRAIN_SIZE, u64::MAX] {
+            assert!(matches!(Options { size, ..good.clone() }.check(), Err(Error::Impossible(_))), "{size}");
+        }
+        for name in ["", "a\"b", "a/b", "a\\b", "a\nb"] {
+            let options = Options { name: name.to_owned(), ..good.clone() };
+            assert!(matches!(options.check(), Err(Error::Impossible(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn geometries() {
+        assert_eq!(Adapter::LsiLogic.geometry(16 << 30), (2088, 255, 63)); // as VMware's own sample has it
+        assert_eq!(Adapter::Ide.geometry(16 << 30), (16_383, 16, 63));
+        assert_eq!(Adapter::Ide.geometry(1 << 30), (2080, 16, 63));
+        assert_eq!(Adapter::LsiLogic.geometry(GRAIN_SIZE), (1, 255, 63));
+    }
+}
