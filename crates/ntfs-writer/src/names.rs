@@ -1,0 +1,163 @@
+//! Names: how they are compared, and which of them are Win32 or DOS names.
+//!
+//! A directory's index is sorted by upper-cased units, shorter before longer, and names that are equal then by their
+//! own units. Every name carries a namespace, and Windows' checker judges by it: a long name with a DOS partner is
+//! Win32 (1), one that is itself a legal DOS name is both (3), and all others are POSIX (0), which allows anything.
+
+use std::cmp::Ordering;
+
+/// Namespaces of `$FILE_NAME`.
+pub(crate) const POSIX: u8 = 0;
+pub(crate) const WIN32: u8 = 1;
+pub(crate) const DOS: u8 = 2;
+pub(crate) const WIN32_AND_DOS: u8 = 3;
+
+/// The longest name, in UTF-16 units.
+pub(crate) const MAX_UNITS: usize = 255;
+
+/// Compares two names as if their case were the same.
+pub(crate) fn compare_ignoring_case(upcase: &[u16], a: &[u16], b: &[u16]) -> Ordering {
+    for (&x, &y) in a.iter().zip(b) {
+        if x != y {
+            match upcase[usize::from(x)].cmp(&upcase[usize::from(y)]) {
+                Ordering::Equal => {}
+                unequal => return unequal,
+            }
+        }
+    }
+    a.len().cmp(&b.len())
+}
+
+/// The order of a directory: [`compare_ignoring_case`], then unit by unit, so that only the same name is equal.
+pub(crate) fn compare(upcase: &[u16], a: &[u16], b: &[u16]) -> Ordering {
+    compare_ignoring_case(upcase, a, b).then_with(|| a.cmp(b))
+}
+
+/// What is wrong with a name of a file, if anything. Stricter than the POSIX namespace (which forbids only `/` and NUL)
+/// where no Windows could ever open the file.
+pub(crate) fn fault(name: &[u16]) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("empty name");
+    }
+    if name.len() > MAX_UNITS {
+        return Some("name longer than 255 UTF-16 units");
+    }
+    if name == [u16::from(b'.')] || name == [u16::from(b'.'); 2] {
+        return Some("`.` and `..` cannot be names");
+    }
+    name.iter().find_map(|&unit| match u8::try_from(unit) {
+        Ok(0) => Some("NUL in a name"),
+        Ok(b'/') => Some("`/` in a name"),
+        Ok(b'\\') => Some("`\\` in a name"),
+        Ok(b':') => Some("`:` in a name"),
+        _ => None,
+    })
+}
+
+/// What is wrong with the name of a stream, if anything.
+pub(crate) fn stream_fault(name: &[u16]) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("empty stream name");
+    }
+    if name.len() > MAX_UNITS {
+        return Some("stream name longer than 255 UTF-16 units");
+    }
+    name.iter().find_map(|&unit| match u8::try_from(unit) {
+        Ok(0) => Some("NUL in a stream name"),
+        Ok(b'/') => Some("`/` in a stream name"),
+        Ok(b'\\') => Some("`\\` in a stream name"),
+        Ok(b':') => Some("`:` in a stream name"),
+        _ => None,
+    })
+}
+
+/// Whether Win32 accepts the name: no control characters, none of `"*<>?|`, no dot or space at the end.
+pub(crate) fn is_win32(name: &[u16]) -> bool {
+    let last = name.last().copied();
+    last != Some(u16::from(b'.'))
+        && last != Some(u16::from(b' '))
+        && name.iter().all(|&unit| match u8::try_from(unit) {
+            Ok(byte) => byte >= b' ' && !b"\"*/:<>?\\|".contains(&byte),
+            Err(_) => true,
+        })
+}
+
+/// Whether a name has the shape of 8.3: up to 8 units, and after one dot up to 3, none of them forbidden in DOS.
+pub(crate) fn is_short(name: &[u16]) -> bool {
+    let mut parts = name.split(|&unit| unit == u16::from(b'.'));
+    let stem = parts.next().unwrap_or_default();
+    let extension = parts.next();
+    (1..=8).contains(&stem.len())
+        && extension.is_none_or(|extension| (1..=3).contains(&extension.len()))
+        && parts.next().is_none()
+        && is_win32(name)
+        && name.iter().all(|&unit| match u8::try_from(unit) {
+            Ok(byte) => !b" +,;=[]".contains(&byte),
+            Err(_) => true,
+        })
+}
+
+/// Whether a long name is a DOS name in any code page and whatever its case, so that one entry serves as both.
+pub(crate) fn is_both(name: &[u16]) -> bool {
+    is_short(name) && name.iter().all(|&unit| unit < 0x80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upcase;
+
+    fn units(text: &str) -> Vec<u16> {
+        text.encode_utf16().collect()
+    }
+
+    #[test]
+    fn order() {
+        let sorted = ["$MFT", ".", "a", "A.TXT", "a.txt", "AB", "ab", "aC", "Z", "z1", "Ä", "ä", "\u{4e00}"];
+        let table = upcase::table();
+        for pair in sorted.windows(2) {
+            let (a, b) = (units(pair[0]), units(pair[1]));
+            assert_eq!(compare(table, &a, &b), Ordering::Less, "{pair:?}");
+            assert_eq!(compare(table, &b, &a), Ordering::Greater, "{pair:?}");
+        }
+        assert_eq!(compare_ignoring_case(table, &units("ä"), &units("Ä")), Ordering::Equal);
+    }
+
+    #[test]
+    fn shapes() {
+        for (name, win32, short, both) in [
+            ("README.TXT", true, true, true),
+            ("readme.txt", true, true, true),
+            ("LONGNA~1.TXT", true, true, true),
+            ("a", true, true, true),
+            ("ÄRGER.TXT", true, true, false),
+            ("ninechars.txt", true, false, false),
+            ("a.html", true, false, false),
+            (".cfg", true, false, false),
+            ("a.b.c", true, false, false),
+            ("a b", true, false, false),
+            ("a+b", true, false, false),
+            ("a.", false, false, false),
+            ("a ", false, false, false),
+            ("a*b", false, false, false),
+            ("a\u{1}", false, false, false),
+        ] {
+            let name_units = units(name);
+            assert_eq!(is_win32(&name_units), win32, "{name}");
+            assert_eq!(is_short(&name_units), short, "{name}");
+            assert_eq!(is_both(&name_units), both, "{name}");
+        }
+    }
+
+    #[test]
+    fn faults() {
+        for name in ["", ".", "..", "a/b", "a\\b", "a:b", "a\0", &"x".repeat(256)] {
+            assert!(fault(&units(name)).is_some(), "{name:?}");
+        }
+        for name in ["...", " ", "a*b", "\u{1F600}", &"x".repeat(255)] {
+            assert_eq!(fault(&units(name)), None, "{name:?}");
+        }
+        assert!(stream_fault(&units("a:$DATA")).is_some());
+        assert_eq!(stream_fault(&units(".")), None);
+    }
+}
