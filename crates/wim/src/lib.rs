@@ -1,1 +1,34 @@
-//! To come.
+#![doc = include_str!("../README.md")]
+
+mod blob;
+mod error;
+mod header;
+mod image;
+mod integrity;
+pub mod layout;
+mod limits;
+mod reader;
+mod resource;
+pub mod verify;
+mod warning;
+mod wim;
+mod xml;
+
+pub use blob::{Blob, BlobId};
+pub use error::{Error, Result};
+pub use header::{Codec, Header};
+pub use image::{
+    Dentry, DentryId, ExtendedAttribute, ExtendedAttributes, Image, Inode, InodeId, Links, NamedStream,
+    ObjectId, Reparse, StreamRef, TaggedItem, attributes,
+};
+pub use limits::Limits;
+pub use reader::BlobReader;
+pub use resource::Storage;
+pub use warning::Warning;
+pub use wim::{Source, Wim};
+pub use xml::{Architecture, ImageInfo, Version, Xml};
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

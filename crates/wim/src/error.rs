@@ -1,0 +1,101 @@
+use std::io;
+
+use disk::At;
+
+use crate::hex;
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a WIM, or a part of one, cannot be read.
+///
+/// Offsets are absolute in the WIM file, except inside an image's metadata, which is usually compressed: there `at`
+/// says "in image metadata" and counts from the start of the decoded metadata.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file could not be read.
+    #[error("reading {at}")]
+    Io {
+        /// What was being read.
+        at: At,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file contradicts itself or the format.
+    #[error("malformed {at}: {reason}")]
+    Malformed {
+        /// Where.
+        at: At,
+        /// What was found, and what was expected.
+        reason: String,
+    },
+    /// The file is (as far as seen) in order, but uses something that this crate does not read.
+    #[error("unsupported {at}: {feature}")]
+    Unsupported {
+        /// Where.
+        at: At,
+        /// What it uses.
+        feature: String,
+    },
+    /// A size or count is beyond what the caller's [`Limits`](crate::Limits) allow.
+    #[error("{at}: {what} {found} exceeds the limit of {limit}")]
+    Limit {
+        /// Where.
+        at: At,
+        /// Which size or count.
+        what: &'static str,
+        /// Its value.
+        found: u64,
+        /// The largest allowed.
+        limit: u64,
+    },
+    /// Data was read and decoded without complaint, but is not what its SHA-1 says.
+    #[error("damaged {at}: SHA-1 is {}, expected {}", hex(found), hex(expected))]
+    Hash {
+        /// Where the stored form begins.
+        at: At,
+        /// The SHA-1 in the blob table.
+        expected: [u8; 20],
+        /// The SHA-1 of the data.
+        found: [u8; 20],
+    },
+    /// The caller asked for an image that is not there.
+    #[error("no image {index}: the file holds {count}")]
+    NoSuchImage {
+        /// The index asked for, 1-based.
+        index: u32,
+        /// How many images there are.
+        count: u32,
+    },
+    /// The caller asked for bytes past the end of a blob.
+    #[error("{at}: bytes {start:#x}..{end:#x} requested of a blob of {size:#x} bytes")]
+    OutOfRange {
+        /// Where the stored form begins.
+        at: At,
+        /// First byte asked for.
+        start: u64,
+        /// The byte after the last asked for, at most `u64::MAX`.
+        end: u64,
+        /// Length of the blob in bytes.
+        size: u64,
+    },
+    /// The caller's [`Progress`](crate::verify::Progress) asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Error {
+    pub(crate) fn malformed(what: &'static str, offset: u64, reason: impl Into<String>) -> Self {
+        Self::Malformed { at: At::new(what, offset), reason: reason.into() }
+    }
+
+    pub(crate) fn unsupported(what: &'static str, offset: u64, feature: impl Into<String>) -> Self {
+        Self::Unsupported { at: At::new(what, offset), feature: feature.into() }
+    }
+
+    pub(crate) fn io(what: &'static str, offset: u64) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { at: At::new(what, offset), source }
+    }
+}
