@@ -109,7 +109,7 @@ pub fn two_images() -> WimFile {
     let second = wim.image("Second edition");
     windows_shaped(second, 2);
     let root = second.root();
-    second.add(root, Entry::file("second.txt", "only in the second image\r\n"));
+    second.add(root, Entry::file("second.txt", "only in the second image\r\n").secured(0));
     wim
 }
 

@@ -11,8 +11,12 @@
 
 pub mod content;
 pub mod descriptor;
+pub mod disk;
 pub mod fixture;
+pub mod hostile;
+pub mod kernel;
 mod places;
+pub mod reader;
 mod tool;
 pub mod tree;
 pub mod wimfile;

@@ -16,6 +16,8 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
+use sha1::{Digest, Sha1};
+
 use crate::wimfile::{DIRECTORY, Hash, Layout, NORMAL, REPARSE_POINT};
 use crate::{Tool, args, tool};
 
@@ -165,6 +167,50 @@ impl Tree {
             }
         }
         groups.into_values().filter(|paths| paths.len() > 1).collect()
+    }
+
+    /// What a reader on Linux should have seen otherwise, in words: `files` are the regular files it found, by path,
+    /// with the hash of their unnamed streams, `others` the paths of all else. What stands for a reparse point is
+    /// the reader's choice.
+    pub fn seen_as(&self, files: &BTreeMap<String, Hash>, others: &[String]) -> Vec<String> {
+        let empty: Hash = Sha1::digest([]).into();
+        let mut faults = Vec::new();
+        let mut others: BTreeSet<&str> =
+            others.iter().map(String::as_str).filter(|path| !path.is_empty()).collect();
+        let mut files = files.clone();
+        for (path, node) in &self.nodes {
+            let path = show(path);
+            if path == "/" {
+                continue;
+            }
+            let expected = if node.data == Hash::default() { empty } else { node.data };
+            let directory = node.attributes & DIRECTORY != 0;
+            match (files.remove(&path), others.remove(path.as_str())) {
+                (None, false) => faults.push(format!("{path} is missing")),
+                _ if node.reparse.is_some() => {}
+                (Some(_), _) if directory => faults.push(format!("{path} should be a directory")),
+                (Some(found), _) if found != expected => {
+                    faults.push(format!("{path} reads as {}, should be {}", hash(&found), hash(&expected)));
+                }
+                (None, _) if !directory => faults.push(format!("{path} should be a file")),
+                _ => {}
+            }
+        }
+        faults.extend(
+            files.keys().map(String::as_str).chain(others).map(|path| format!("{path} should not exist")),
+        );
+        faults
+    }
+
+    /// The directory with the most names, as `dir/name` (empty for the root), and how many it has.
+    pub fn largest_directory(&self) -> (String, usize) {
+        let mut counts: HashMap<&[u16], usize> = HashMap::new();
+        for path in self.nodes.keys() {
+            let end = path.iter().rposition(|&unit| unit == u16::from(b'/')).unwrap_or(0);
+            *counts.entry(&path[..end]).or_default() += 1;
+        }
+        let (path, count) = counts.into_iter().max_by_key(|&(path, count)| (count, path)).unwrap_or_default();
+        (show(path).trim_start_matches('/').to_owned(), count)
     }
 
     /// What differs: `self` is what was meant, `found` what came out.

@@ -2,13 +2,17 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
-use testkit::fixture;
 use testkit::tree::Tree;
+use testkit::{disk, fixture, hostile, kernel, reader};
 
 const USAGE: &str = "\
 usage: oracle make KIND OUT.wim        write a fixture as an uncompressed WIM;
-                                       KIND: small, two-images, rich, ids, many=COUNT
+                                       KIND: small, two-images, rich, ids, many=COUNT,
+                                       or one of the hostile: cyclic, exploding, deep, names, long-name,
+                                       duplicate-names, missing-blob, false-links
+       oracle readers VOLUME WIM [N]   let every NTFS reader read VOLUME, which was made from image N
        oracle compare A.wim B.wim [N]  compare image N (default 1) of A with image 1 of B, path by path";
 
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command")]
@@ -23,6 +27,13 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         },
+        ["readers", volume, wim, rest @ ..] => {
+            let index = rest.first().map_or(Ok(1), |index| index.parse());
+            let Some(tree) = index.ok().and_then(|index| Tree::of_wim(Path::new(wim), index)) else {
+                return ExitCode::FAILURE;
+            };
+            readers(Path::new(volume), &tree);
+        }
         ["compare", meant, found, rest @ ..] => {
             let index = rest.first().map_or(Ok(1), |index| index.parse());
             let (Ok(index), true) = (index, rest.len() <= 1) else {
@@ -49,12 +60,46 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+#[expect(clippy::print_stdout, reason = "a command")]
+fn readers(volume: &Path, tree: &Tree) {
+    let (tried, names) = tree.largest_directory();
+    let start = Instant::now();
+    let done = |what: &str| println!("{what}: content, after {:.1} s", start.elapsed().as_secs_f64());
+    reader::ntfsprogs(volume);
+    done("ntfsfix, ntfsinfo");
+    reader::sleuthkit(volume, tree);
+    done("fls");
+    reader::seven_zip(volume);
+    done("7zz");
+    reader::ntfs_3g(volume, tree);
+    done("ntfs-3g");
+    if let Some(report) = kernel::ntfs3(volume, &tried) {
+        let faults = report.faults(tree);
+        assert!(faults.is_empty(), "ntfs3: {} faults: {:#?}", faults.len(), &faults[..faults.len().min(20)]);
+        done(&format!("ntfs3 (writing among {names} names)"));
+    }
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let copy = scratch.path().join("copy.img");
+    if disk::copy(volume, &copy).is_some() {
+        reader::ntfs_3g_writes(&copy, &tried);
+        done("ntfs-3g (writing)");
+    }
+}
+
 fn make(kind: &str) -> Option<testkit::wimfile::WimFile> {
     Some(match kind {
         "small" => fixture::small(),
         "two-images" => fixture::two_images(),
         "rich" => fixture::rich(),
         "ids" => fixture::ids_and_attributes(),
+        "cyclic" => hostile::cyclic(),
+        "exploding" => hostile::exploding(),
+        "deep" => hostile::deep(),
+        "names" => hostile::names(),
+        "long-name" => hostile::long_name(),
+        "duplicate-names" => hostile::duplicate_names(),
+        "missing-blob" => hostile::missing_blob(),
+        "false-links" => hostile::false_links(),
         other => fixture::many(other.strip_prefix("many=")?.parse().ok()?),
     })
 }
