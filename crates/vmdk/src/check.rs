@@ -1,5 +1,5 @@
 use crate::grain::record_len;
-use crate::layout::{Header, MARKER_DIRECTORY, MARKER_TABLE, Marker, SECTOR, TABLE_ENTRIES, TABLE_SECTORS};
+use crate::layout::{MARKER_DIRECTORY, MARKER_TABLE, Marker, SECTOR, TABLE_ENTRIES, TABLE_SECTORS};
 use crate::open::{has_redundant_directory, read_directory};
 use crate::read::Vmdk;
 use crate::{Error, Result};
@@ -27,46 +27,74 @@ impl Vmdk {
     /// its sectors with nothing else; that second copies of tables are equal to the first; that tables in a streamed file
     /// have their markers. Grains are not inflated: reading the disk does that.
     ///
-    /// Memory: 32 bytes per stored grain.
+    /// Memory: 32 bytes per table and per stored grain, of which there are no more than the file has room for.
     ///
     /// # Errors
     /// [`Error::Malformed`] for the first fault; [`Error::Io`].
     pub fn check(&self) -> Result<Usage> {
         let header = &self.opened.header;
-        let mut usage = Usage::default();
+        let file_sectors = self.opened.file_len / SECTOR;
         let mut occupied = Vec::new();
         let mut occupy = |start: u64, sectors: u64, what| {
             occupied.push(Occupied { start, end: start + sectors, what });
         };
         let directory_sectors = (header.tables() * 4).div_ceil(SECTOR);
-        occupy(0, 1, "header");
-        occupy(header.descriptor_offset, header.descriptor_size, "descriptor");
-        occupy(header.grain_directory, directory_sectors, "grain directory");
+        occupy(0, 1, "VMDK header");
+        occupy(header.descriptor_offset, header.descriptor_size, "VMDK descriptor");
+        occupy(header.grain_directory, directory_sectors, "VMDK grain directory");
+        for sector in self.tables() {
+            occupy(sector.into(), TABLE_SECTORS, "VMDK grain table");
+        }
+        if self.opened.streamed {
+            occupy(file_sectors - 3, 3, "VMDK footer");
+        }
+        let redundant = if has_redundant_directory(header) {
+            let directory = read_directory(&*self.file, header, file_sectors, header.redundant_directory)?;
+            occupy(header.redundant_directory, directory_sectors, "VMDK redundant grain directory");
+            for sector in directory.iter().filter(|sector| **sector != 0) {
+                occupy((*sector).into(), TABLE_SECTORS, "VMDK redundant grain table");
+            }
+            Some(directory)
+        } else {
+            None
+        };
+        // Before any table is looked at: a table that the directory names a million times would be read as often.
+        check_overlaps(&mut occupied)?;
+
+        if let Some(redundant) = redundant {
+            self.check_redundant(&redundant)?;
+        }
         if self.opened.streamed {
             self.check_marker(header.grain_directory, MARKER_DIRECTORY, directory_sectors)?;
-            occupy(self.opened.file_len / SECTOR - 3, 3, "footer");
-        }
-        if has_redundant_directory(header) {
-            occupy(header.redundant_directory, directory_sectors, "redundant grain directory");
-            for sector in self.check_redundant(header)? {
-                occupy(sector.into(), TABLE_SECTORS, "redundant grain table");
+            for sector in self.tables() {
+                self.check_marker(sector.into(), MARKER_TABLE, TABLE_SECTORS)?;
             }
         }
+        let usage = self.check_grains(&mut occupied)?;
+        check_overlaps(&mut occupied)?;
+        Ok(usage)
+    }
 
+    /// The sectors of the grain tables.
+    fn tables(&self) -> impl Iterator<Item = u32> {
+        self.opened.directory.iter().copied().filter(|sector| *sector != 0)
+    }
+
+    fn check_grains(&self, occupied: &mut Vec<Occupied>) -> Result<Usage> {
+        let mut usage = Usage::default();
         let last_grain = (self.disk_size() - 1) / self.grain_bytes();
         for (index, sector) in self.opened.directory.iter().enumerate().filter(|(_, sector)| **sector != 0) {
-            occupy(u64::from(*sector), TABLE_SECTORS, "grain table");
-            if self.opened.streamed {
-                self.check_marker(u64::from(*sector), MARKER_TABLE, TABLE_SECTORS)?;
-            }
             let table = self.read_table(*sector)?;
             for (place, entry) in table.iter().enumerate().filter(|(_, entry)| **entry != 0) {
                 let grain = index as u64 * TABLE_ENTRIES as u64 + place as u64;
-                let at = u64::from(*sector) * SECTOR + place as u64 * 4;
+                let fault = |reason: String| {
+                    let at = u64::from(*sector) * SECTOR + place as u64 * 4;
+                    Err(Error::malformed("VMDK grain table entry", at, reason))
+                };
                 if grain > last_grain {
-                    let reason =
-                        format!("names sector {entry:#x} for grain {grain}, the disk's last is {last_grain}");
-                    return Err(Error::malformed("VMDK grain table entry", at, reason));
+                    return fault(format!(
+                        "names sector {entry:#x} for grain {grain}, the disk's last is {last_grain}"
+                    ));
                 }
                 if self.is_zero_entry(*entry) {
                     usage.zero_grains += 1;
@@ -80,25 +108,20 @@ impl Vmdk {
                 };
                 usage.grains += 1;
                 usage.bytes += bytes;
-                occupy(u64::from(*entry), bytes.div_ceil(SECTOR), "grain");
-            }
-        }
-
-        occupied.sort_unstable_by_key(|item| (item.start, item.end));
-        for pair in occupied.windows(2) {
-            if pair[1].start < pair[0].end {
-                return Err(Error::malformed(
-                    "VMDK",
-                    pair[1].start * SECTOR,
-                    format!("{} overlaps {} at {:#x}", pair[1].what, pair[0].what, pair[0].start * SECTOR),
-                ));
+                if usage.bytes > self.opened.file_len.saturating_add(SECTOR) {
+                    return fault(format!(
+                        "grain {grain} is one more than the file has room for: some share sectors"
+                    ));
+                }
+                let start = u64::from(*entry);
+                occupied.push(Occupied { start, end: start + bytes.div_ceil(SECTOR), what: "VMDK grain" });
             }
         }
         Ok(usage)
     }
 
     fn check_marker(&self, sector: u64, kind: u32, sectors: u64) -> Result<()> {
-        // A directory and its tables never lie at sector 0: opening saw to the one, the check for overlaps to the other.
+        // Never sector 0, which is the header's: overlaps were looked for before.
         let at = sector.saturating_sub(1) * SECTOR;
         let mut bytes = [0; SECTOR as usize];
         self.file.read_exact_at(&mut bytes, at).map_err(Error::reading("VMDK marker", at))?;
@@ -113,13 +136,11 @@ impl Vmdk {
         Ok(())
     }
 
-    /// Compares the redundant directory and its tables with the others; returns the sectors of its tables.
-    fn check_redundant(&self, header: &Header) -> Result<Vec<u32>> {
-        let file_sectors = self.opened.file_len / SECTOR;
-        let redundant = read_directory(&*self.file, header, file_sectors, header.redundant_directory)?;
-        for (index, (first, second)) in self.opened.directory.iter().zip(&redundant).enumerate() {
-            let at = header.redundant_directory * SECTOR + index as u64 * 4;
+    /// Compares the redundant directory and its tables with the others.
+    fn check_redundant(&self, redundant: &[u32]) -> Result<()> {
+        for (index, (first, second)) in self.opened.directory.iter().zip(redundant).enumerate() {
             if (*first == 0) != (*second == 0) {
+                let at = self.opened.header.redundant_directory * SECTOR + index as u64 * 4;
                 let reason = format!("table at sector {second:#x}, the other directory says {first:#x}");
                 return Err(Error::malformed("VMDK redundant grain directory entry", at, reason));
             }
@@ -132,6 +153,17 @@ impl Vmdk {
                 ));
             }
         }
-        Ok(redundant.into_iter().filter(|sector| *sector != 0).collect())
+        Ok(())
     }
+}
+
+fn check_overlaps(occupied: &mut [Occupied]) -> Result<()> {
+    occupied.sort_unstable_by_key(|item| (item.start, item.end));
+    for pair in occupied.windows(2) {
+        if pair[1].start < pair[0].end {
+            let reason = format!("overlaps {} at {:#x}", pair[0].what, pair[0].start * SECTOR);
+            return Err(Error::malformed(pair[1].what, pair[1].start * SECTOR, reason));
+        }
+    }
+    Ok(())
 }

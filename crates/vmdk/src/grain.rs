@@ -29,9 +29,12 @@ pub(crate) struct GrainEncoder {
 
 impl GrainEncoder {
     pub(crate) fn new(level: Level) -> Self {
+        // Measured with zlib-rs 0.6.8 on 150 MB of shared libraries in grains of 64 KiB, one core, MB/s and size in
+        // sectors: 1: 239, .471 · 2: 133, .390 · 3: 115, .377 · 4: 97, .373 · 5: 90, .368 · 6: 75, .367 · 9: 25, .356.
+        // 5 is what qemu-img's 6 gives, in a sixth less time.
         let level = match level {
             Level::Fast => 1,
-            Level::Default => 4,
+            Level::Default => 5,
             Level::Best => 9,
         };
         Self { deflate: Compress::new(Compression::new(level), true) }

@@ -234,10 +234,12 @@ impl Vmdk {
         let fault = |reason: String| Err(self.grain_fault(grain, at, reason));
         match status {
             Ok(Status::StreamEnd) => {}
-            Ok(_) if total_out == out.len() as u64 => {
-                return fault(format!("inflates to more than {total_out} bytes"));
+            Ok(_) => {
+                let whole = out.len();
+                return fault(format!(
+                    "does not end: {total_in} of its {size} bytes gave {total_out} of {whole}"
+                ));
             }
-            Ok(_) => return fault(format!("ends after {total_in} of its bytes: {total_out} bytes inflated")),
             Err(error) => return fault(format!("does not inflate: {error}")),
         }
         // qemu-img cuts the last grain of a disk at the disk's end (VirtualBox does not read that).
