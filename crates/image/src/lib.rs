@@ -1,1 +1,25 @@
-//! To come.
+#![doc = include_str!("../README.md")]
+
+mod build;
+mod container;
+mod disk_file;
+mod disk_layout;
+mod error;
+mod extract;
+mod output;
+pub mod pipeline;
+pub mod recipe;
+mod source;
+pub mod tree;
+mod tree_index;
+mod volume;
+
+pub use build::{PartitionSummary, Plan, Run, Summary};
+pub use disk_file::{Container, DiskFile, DiskInfo, FileKind, FileSystemInfo, PartitionInfo, TableInfo};
+pub use error::{Error, ErrorKind, Result};
+pub use extract::{ExtractOptions, Extracted, copy_blob, extract};
+pub use output::PartialFile;
+pub use pipeline::Counters;
+pub use recipe::{Format, ImageChoice, Layout, Level, Output, Recipe};
+pub use source::{WimBlobs, WimSource};
+pub use tree_index::{NameId, TreeIndex};

@@ -1,0 +1,261 @@
+//! From a recipe to a disk: plan, then one pass.
+
+use std::io;
+use std::sync::atomic::AtomicBool;
+
+use disk::{Content, ExtentMap, FileTime, Label, NO_NODE, Seed};
+use ntfs_writer as ntfs;
+use serde::Serialize;
+
+use crate::container::Packing;
+use crate::disk_layout::{self, Role};
+use crate::output::Opened;
+use crate::pipeline::{self, CheckedBlobs, Counters, Maker, Settings};
+use crate::recipe::{Format, MIB, Output, Recipe};
+use crate::source::WimSource;
+use crate::tree::{Times, Tree};
+use crate::{Error, Result, volume};
+
+/// A planned disk: every byte is accounted for, nothing has been written.
+#[derive(Debug)]
+pub struct Plan {
+    recipe: Recipe,
+    format: Format,
+    source: WimSource,
+    index: u32,
+    seed: Seed,
+    time: FileTime,
+    map: ExtentMap,
+    volumes: Vec<ntfs::Volume>,
+    summary: Summary,
+}
+
+/// What a plan amounts to, for people and for `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The container.
+    pub format: Format,
+    /// Size of the disk in bytes.
+    pub disk_size: u64,
+    /// Disk bytes that hold anything; the rest is zero.
+    pub stored: u64,
+    /// The image that was chosen, from 1.
+    pub image: u32,
+    /// Its name, if it has one.
+    pub image_name: Option<String>,
+    /// Files and directories of the image, each once whatever its number of names.
+    pub files: u64,
+    /// Bytes of all their streams.
+    pub stream_bytes: u64,
+    /// The disk signature.
+    pub disk_signature: u32,
+    /// The partitions, in disk order.
+    pub partitions: Vec<PartitionSummary>,
+    /// What was noticed or decided on the way, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// One partition of a planned disk.
+#[derive(Clone, Debug, Serialize)]
+pub struct PartitionSummary {
+    /// From 1, as in the partition table.
+    pub number: u32,
+    /// What it is for; also the volume's label.
+    pub name: &'static str,
+    /// First byte on the disk.
+    pub start: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// The smallest length that would do.
+    pub needed: u64,
+    /// Type byte of the partition table entry.
+    pub kind: u8,
+    /// Whether it is marked active.
+    pub active: bool,
+    /// The volume serial number.
+    pub serial: u64,
+}
+
+/// How a plan is carried out. Nothing here changes a byte of the output.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The threads to work on. The calling thread, which must not be one of them, commits what they make.
+    pub pool: &'a rayon::ThreadPool,
+    /// Bytes that buffers may take.
+    pub memory: u64,
+    /// Set it from anywhere to stop; the partial output is removed.
+    pub cancel: &'a AtomicBool,
+    /// Poll it from anywhere to see how far the work is.
+    pub counters: &'a Counters,
+}
+
+/// About how many bytes a unit has. Units of half of that lose a few per cent to hand-over and to chunks cut in two,
+/// larger ones only cost memory.
+const UNIT: u64 = MIB;
+
+impl Plan {
+    /// Reads the source's metadata and plans the disk.
+    pub fn new(recipe: Recipe) -> Result<Self> {
+        let format = recipe.format()?;
+        disk_layout::check(&recipe)?;
+        let source = WimSource::open(&recipe.source)?;
+        let index = source.choose(recipe.image.as_ref())?;
+        let seed = match &recipe.seed {
+            Some(text) => Seed::new(text.as_bytes()),
+            None => Seed::new(&source.identity(index)),
+        };
+        let mut tree = source.tree(index)?;
+        let notes = std::mem::take(&mut tree.notes);
+        let (files, stream_bytes) = (tree.nodes.len() as u64, tree.stream_bytes());
+        let root_times = tree.nodes[0].times;
+        let time = recipe.time.unwrap_or(root_times.written);
+
+        let windows_start = disk_layout::windows_start(&recipe);
+        let options = |role, start| volume_options(&recipe, &seed, role, start, time);
+        let windows = volume::plan(tree, options(Role::Windows, windows_start)?, Role::Windows.name())?;
+        let (disk_size, slots) = disk_layout::partitions(&recipe, windows.min_size())?;
+
+        let mut summary = Summary {
+            format,
+            disk_size,
+            stored: 0,
+            image: index,
+            image_name: source.wim().xml().image(index).and_then(|image| image.name.clone()),
+            files,
+            stream_bytes,
+            disk_signature: seed.u32_nonzero("disk signature"),
+            partitions: Vec::new(),
+            notes,
+        };
+        let mut map = ExtentMap::new();
+        map.push(512, Content::bytes(disk_layout::partition_table(&slots, summary.disk_signature, disk_size)?), Label::new("MBR"));
+        let mut volumes = Vec::new();
+        for slot in &slots {
+            let wrap = |source| Error::Volume { volume: slot.role.name(), source };
+            let empty;
+            let plan = match slot.role {
+                Role::Windows => &windows,
+                role => {
+                    let times = Times { created: time, written: time, accessed: time };
+                    empty = volume::plan(Tree::empty(times), options(role, slot.start)?, role.name())?;
+                    &empty
+                }
+            };
+            let needed = plan.min_size();
+            let laid_out = plan.lay_out(slot.len).map_err(wrap)?;
+            // Empty volumes have nothing to say that anybody could act on.
+            if slot.role == Role::Windows {
+                summary.notes.extend(laid_out.notes().iter().map(ToString::to_string));
+            }
+            summary.partitions.push(PartitionSummary {
+                number: summary.partitions.len() as u32 + 1,
+                name: slot.role.name(),
+                start: slot.start,
+                size: slot.len,
+                needed,
+                kind: slot.role.kind().0,
+                active: slot.active,
+                serial: serial(&seed, slot.role),
+            });
+            map.pad_to(slot.start);
+            let maker = volumes.len() as u32;
+            map.append(laid_out.map().clone(), |content, label| {
+                let content = match content {
+                    Content::Made { offset, .. } => Content::Made { maker, offset },
+                    other => other,
+                };
+                // Node numbers are the Windows volume's own.
+                let node = if slot.role == Role::Windows { label.node } else { NO_NODE };
+                (content, Label { kind: label.kind, node })
+            });
+            volumes.push(laid_out);
+        }
+        map.pad_to(disk_size);
+        summary.stored = map.allocated(4096).map(|range| range.end - range.start).sum();
+        Ok(Self { recipe, format, source, index, seed, time, map, volumes, summary })
+    }
+
+    /// What the plan amounts to.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// The whole disk, labelled.
+    pub fn map(&self) -> &ExtentMap {
+        &self.map
+    }
+
+    /// Writes the disk. On any failure nothing is left under the output's name (a block device excepted, which is
+    /// overwritten in place).
+    pub fn write(&self, run: Run<'_>) -> Result<()> {
+        let named = |error: Error| match &self.recipe.output {
+            Output::File(path) => error.at_output(path),
+            Output::Stdout => error.at_output("standard output".as_ref()),
+        };
+        let packing = Packing {
+            recipe: &self.recipe,
+            format: self.format,
+            map: &self.map,
+            seed: &self.seed,
+            time: self.time,
+        };
+        let opened = Opened::open(&self.recipe.output, self.recipe.force)?;
+        let sink = packing.open(&opened).map_err(named)?;
+        let blobs = self.source.blobs(self.index);
+        // Half of the memory for units in flight; the rest is for what each worker holds besides (its decoder, the
+        // compressed bytes it reads, the unit's encoded form).
+        let window = run.memory / 2 / (2 * UNIT);
+        let window = (4 * run.pool.current_num_threads() as u64).min(window).max(1);
+        let settings = Settings { window: window as usize, unit: UNIT };
+        let makers = Volumes(&self.volumes);
+        pipeline::run(&self.map, &blobs, &makers, sink, run.pool, settings, run.cancel, run.counters)
+            .map_err(named)?;
+        match opened {
+            Opened::File(file) => file.commit(),
+            Opened::Device(device) => device.sync_all().map_err(|source| named(Error::writing(source))),
+            Opened::Stdout => Ok(()),
+        }
+    }
+}
+
+fn serial(seed: &Seed, role: Role) -> u64 {
+    seed.child(role.name()).u64("volume serial")
+}
+
+fn volume_options(recipe: &Recipe, seed: &Seed, role: Role, start: u64, time: FileTime) -> Result<ntfs::Options> {
+    let hidden_sectors = u32::try_from(start / 512)
+        .map_err(|_| Error::Recipe(format!("the {} partition would begin past 2 TiB", role.name())))?;
+    Ok(ntfs::Options {
+        cluster_size: if role == Role::Windows { recipe.cluster_size } else { 4096 },
+        hidden_sectors,
+        geometry: ntfs::Geometry { heads: bootsector::Chs::HEADS, sectors_per_track: bootsector::Chs::SECTORS },
+        serial: serial(seed, role),
+        label: role.name().to_owned(),
+        created: time,
+        ..ntfs::Options::default()
+    })
+}
+
+/// The volumes of a disk, by maker number.
+struct Volumes<'a>(&'a [ntfs::Volume]);
+
+impl Maker for Volumes<'_> {
+    fn render(&self, maker: u32, offset: u64, buf: &mut [u8], blobs: &CheckedBlobs<'_>) -> Result<()> {
+        self.0[maker as usize].render(offset, buf, &Resident(blobs)).map_err(|error| match error {
+            // Our own error, on its way through the planner.
+            ntfs::Error::Io { at, source } => match source.downcast::<Error>() {
+                Ok(ours) => ours,
+                Err(source) => Error::Volume { volume: "NTFS", source: ntfs::Error::Io { at, source } },
+            },
+            source => Error::Volume { volume: "NTFS", source },
+        })
+    }
+}
+
+struct Resident<'a, 'b>(&'a CheckedBlobs<'b>);
+
+impl ntfs::ReadBlob for Resident<'_, '_> {
+    fn read_blob(&self, blob: u32, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.0.read_at(blob, offset, buf).map_err(io::Error::other)
+    }
+}

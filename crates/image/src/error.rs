@@ -1,0 +1,222 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong with a build or an inspection. Where a file is at fault, the message is its name and the cause is
+/// the [`source`](std::error::Error::source): printing the chain joined by `: ` gives the whole sentence.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Reading an input failed.
+    #[error("{}", path.display())]
+    Read {
+        /// The input.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The WIM is damaged, unsupported or past a limit.
+    #[error("{}", path.display())]
+    Wim {
+        /// The WIM.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: wim::Error,
+    },
+    /// A VHD is damaged or unsupported.
+    #[error("{}", path.display())]
+    Vhd {
+        /// The VHD.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: vhd::Error,
+    },
+    /// A VMDK is damaged or unsupported.
+    #[error("{}", path.display())]
+    Vmdk {
+        /// The VMDK.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: vmdk::Error,
+    },
+    /// A partition table is damaged, or cannot be made as asked.
+    #[error("partition table")]
+    PartitionTable {
+        /// Why.
+        #[source]
+        source: bootsector::Error,
+    },
+    /// A volume cannot be made from this tree.
+    #[error("{volume} volume")]
+    Volume {
+        /// Which volume.
+        volume: &'static str,
+        /// Why.
+        #[source]
+        source: ntfs_writer::Error,
+    },
+    /// A file's content does not have the hash that the WIM states.
+    #[error(
+        "{}: {name}: content does not match its SHA-1 (expected {expected}, found {found}); the WIM is damaged",
+        path.display()
+    )]
+    HashMismatch {
+        /// The WIM.
+        path: PathBuf,
+        /// The file inside, or what else the blob is.
+        name: String,
+        /// The hash stated, in hexadecimal.
+        expected: String,
+        /// The hash of what was read.
+        found: String,
+    },
+    /// A file's content cannot be read from the WIM.
+    #[error("{}: {name}", path.display())]
+    Blob {
+        /// The WIM.
+        path: PathBuf,
+        /// The file inside, or what else the blob is.
+        name: String,
+        /// Why.
+        #[source]
+        source: wim::Error,
+    },
+    /// A file's content is not in the WIM.
+    #[error("{}: {name}: its content (SHA-1 {sha1}) is not in the blob table; the WIM is incomplete", path.display())]
+    MissingBlob {
+        /// The WIM.
+        path: PathBuf,
+        /// The file inside.
+        name: String,
+        /// The hash that the blob table lacks, in hexadecimal.
+        sha1: String,
+    },
+    /// The WIM holds several images and none was chosen, or the chosen one is not there.
+    #[error("{}: {problem}; choose one with --image:{list}", path.display())]
+    ImageChoice {
+        /// The WIM.
+        path: PathBuf,
+        /// What is wrong with the choice.
+        problem: String,
+        /// The images, one a line, each line preceded by a line feed.
+        list: String,
+    },
+    /// The disk is too small for what goes on it.
+    #[error(
+        "a disk of {found} bytes is too small: it must be at least {needed} bytes (--size {}MiB)",
+        needed.div_ceil(1 << 20)
+    )]
+    TooSmall {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes given.
+        found: u64,
+    },
+    /// The output is there already.
+    #[error("{} exists; --force replaces it", path.display())]
+    Exists {
+        /// The output.
+        path: PathBuf,
+    },
+    /// The output is a block device, which is overwritten only when that is confirmed.
+    #[error("{} is a block device; --force overwrites what it holds", path.display())]
+    BlockDevice {
+        /// The device.
+        path: PathBuf,
+    },
+    /// Writing the output failed.
+    #[error("writing {}", path.display())]
+    Write {
+        /// The output as the user named it, empty until it is known.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The options contradict each other or ask for what cannot be.
+    #[error("{0}")]
+    Recipe(String),
+    /// The input is of a kind that this version does not handle.
+    #[error("{}: {what}", path.display())]
+    Unsupported {
+        /// The input.
+        path: PathBuf,
+        /// What it is, and what to do.
+        what: String,
+    },
+    /// Something was looked for inside a file and is not there.
+    #[error("{}: {what}", path.display())]
+    NotFound {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        what: String,
+    },
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Who is at fault, for exit codes and for callers who only want to know what to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The options are wrong.
+    Usage,
+    /// The input does not hold what it says it holds.
+    Verification,
+    /// The input is of a kind that is not supported.
+    Unsupported,
+    /// The caller stopped the work.
+    Cancelled,
+    /// Anything else.
+    Failed,
+}
+
+impl Error {
+    /// Writing failed; the path is added by [`at_output`](Self::at_output), where it is known.
+    pub(crate) fn writing(source: io::Error) -> Self {
+        Self::Write { path: PathBuf::new(), source }
+    }
+
+    /// The same error with the output's name.
+    pub(crate) fn at_output(self, output: &Path) -> Self {
+        match self {
+            Self::Write { source, .. } => Self::Write { path: output.to_owned(), source },
+            other => other,
+        }
+    }
+
+    /// Who is at fault.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Cancelled => ErrorKind::Cancelled,
+            Self::HashMismatch { .. } => ErrorKind::Verification,
+            // Damaged metadata, or a chunk that does not decode: the WIM is not what it was written as.
+            Self::Blob { source: wim::Error::Malformed { .. }, .. } => ErrorKind::Verification,
+            Self::Wim { source: wim::Error::Hash { .. }, .. } => ErrorKind::Verification,
+            Self::Unsupported { .. }
+            | Self::Wim { source: wim::Error::Unsupported { .. }, .. }
+            | Self::Vhd { source: vhd::Error::Unsupported { .. }, .. }
+            | Self::Vmdk { source: vmdk::Error::Unsupported { .. }, .. }
+            | Self::Volume { source: ntfs_writer::Error::Unsupported { .. }, .. } => ErrorKind::Unsupported,
+            Self::Vhd { source: vhd::Error::Impossible(_), .. }
+            | Self::Vmdk { source: vmdk::Error::Impossible(_), .. }
+            | Self::Volume { source: ntfs_writer::Error::Option { .. }, .. }
+            | Self::Recipe(_) | Self::ImageChoice { .. } | Self::Exists { .. } | Self::BlockDevice { .. } => {
+                ErrorKind::Usage
+            }
+            _ => ErrorKind::Failed,
+        }
+    }
+}
+
+/// The hexadecimal form of a hash.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,238 @@
+//! What to build: the resolved form of a command line, and what an embedding program fills in directly.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use disk::FileTime;
+
+use crate::{Error, Result};
+
+/// Everything that describes a build. Together with its inputs it determines every byte of the output.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Recipe {
+    /// The WIM.
+    pub source: PathBuf,
+    /// Which image of the source; `None` when it holds just one.
+    pub image: Option<ImageChoice>,
+    /// Where the disk goes.
+    pub output: Output,
+    /// The container; `None` chooses by the output's extension.
+    pub format: Option<Format>,
+    /// The partitions.
+    pub layout: Layout,
+    /// Size of the disk in bytes, a whole number of MiB; `None` lets content and growth decide.
+    pub size: Option<u64>,
+    /// Size of the System partition in bytes, a whole number of MiB.
+    pub system_size: u64,
+    /// Size of the Recovery partition in bytes, a whole number of MiB.
+    pub recovery_size: u64,
+    /// Cluster size of the Windows volume in bytes.
+    pub cluster_size: u32,
+    /// Text from which all identities derive; `None` takes the source's own hashes.
+    pub seed: Option<String>,
+    /// The time of everything that has none of its own; `None` takes the image's.
+    #[serde(skip)]
+    pub time: Option<FileTime>,
+    /// Compression of containers that compress.
+    pub level: Level,
+    /// Replace an existing output, or overwrite a block device.
+    pub force: bool,
+}
+
+impl Recipe {
+    /// A recipe with the defaults for everything but the source and the output.
+    pub fn new(source: impl Into<PathBuf>, output: Output) -> Self {
+        Self {
+            source: source.into(),
+            image: None,
+            output,
+            format: None,
+            layout: Layout::default(),
+            size: None,
+            system_size: 350 * MIB,
+            recovery_size: 500 * MIB,
+            cluster_size: 4096,
+            seed: None,
+            time: None,
+            level: Level::default(),
+            force: false,
+        }
+    }
+
+    /// The container, as asked for or by the output's extension.
+    pub fn format(&self) -> Result<Format> {
+        if let Some(format) = self.format {
+            return Ok(format);
+        }
+        match &self.output {
+            Output::Stdout => {
+                Err(Error::Recipe("writing to standard output needs --format (raw, vhd-fixed or vmdk)".to_owned()))
+            }
+            Output::File(path) => Format::of_path(path).ok_or_else(|| {
+                Error::Recipe(format!(
+                    "cannot tell the format of {} from its name; give --format ({})",
+                    path.display(),
+                    Format::NAMES
+                ))
+            }),
+        }
+    }
+}
+
+/// Bytes in a MiB.
+pub const MIB: u64 = 1 << 20;
+
+/// Which image of a WIM.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub enum ImageChoice {
+    /// By number, from 1.
+    Index(u32),
+    /// By name, as the XML gives it; must be unique.
+    Name(String),
+}
+
+impl FromStr for ImageChoice {
+    type Err = std::convert::Infallible;
+
+    /// A number is an index, all else a name.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Index))
+    }
+}
+
+/// Where a disk goes.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub enum Output {
+    /// A file, or a block device.
+    File(PathBuf),
+    /// Standard output.
+    Stdout,
+}
+
+/// A disk container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Format {
+    /// The disk's bytes, sparse where the file system allows it.
+    Raw,
+    /// Dynamic VHD.
+    Vhd,
+    /// Fixed VHD.
+    VhdFixed,
+    /// streamOptimized VMDK: compressed, for import and distribution.
+    Vmdk,
+    /// monolithicSparse VMDK: writable, for running.
+    VmdkSparse,
+}
+
+impl Format {
+    /// All names, for messages.
+    pub const NAMES: &'static str = "raw, vhd, vhd-fixed, vmdk, vmdk-sparse";
+
+    /// The usual container for a file of this name.
+    pub fn of_path(path: &Path) -> Option<Self> {
+        if is_block_device(path) {
+            return Some(Self::Raw);
+        }
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "raw" | "img" | "dd" | "bin" => Some(Self::Raw),
+            "vhd" => Some(Self::Vhd),
+            "vmdk" => Some(Self::Vmdk),
+            _ => None,
+        }
+    }
+
+    /// Whether it can be written front to back, and so to standard output.
+    pub fn is_stream(self) -> bool {
+        matches!(self, Self::Raw | Self::VhdFixed | Self::Vmdk)
+    }
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Raw => "raw",
+            Self::Vhd => "vhd",
+            Self::VhdFixed => "vhd-fixed",
+            Self::Vmdk => "vmdk",
+            Self::VmdkSparse => "vmdk-sparse",
+        })
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "raw" => Ok(Self::Raw),
+            "vhd" => Ok(Self::Vhd),
+            "vhd-fixed" => Ok(Self::VhdFixed),
+            "vmdk" => Ok(Self::Vmdk),
+            "vmdk-sparse" => Ok(Self::VmdkSparse),
+            _ => Err(format!("unknown format (known: {})", Self::NAMES)),
+        }
+    }
+}
+
+/// The partitions of a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Layout {
+    /// MBR: System (active), Windows, Recovery.
+    #[default]
+    Mbr3,
+    /// MBR: one active partition.
+    Mbr1,
+}
+
+impl FromStr for Layout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "mbr3" => Ok(Self::Mbr3),
+            "mbr1" => Ok(Self::Mbr1),
+            _ => Err("unknown layout (known: mbr3, mbr1)".to_owned()),
+        }
+    }
+}
+
+/// How hard a compressing container tries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// Least time.
+    Fast,
+    /// A good balance.
+    #[default]
+    Default,
+    /// Smallest file.
+    Best,
+}
+
+impl FromStr for Level {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fast" => Ok(Self::Fast),
+            "default" => Ok(Self::Default),
+            "best" => Ok(Self::Best),
+            _ => Err("unknown level (known: fast, default, best)".to_owned()),
+        }
+    }
+}
+
+#[cfg(unix)]
+pub(crate) fn is_block_device(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_block_device())
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_block_device(_: &Path) -> bool {
+    false
+}

@@ -1,0 +1,272 @@
+//! Opening the source of a build, and turning one of its images into a tree. The one place that knows both a WIM and
+//! the tree.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wim::{BlobId, Wim};
+
+use crate::error::hex;
+use crate::pipeline::{BlobRead, BlobStore};
+use crate::recipe::ImageChoice;
+use crate::tree::{
+    Content, DescriptorId, ExtendedAttribute, Name, NamedStream, Node, NodeId, ObjectId, Reparse, Times, Tree,
+};
+use crate::{Error, Result};
+
+/// A WIM and the name it was opened by.
+#[derive(Debug)]
+pub struct WimSource {
+    path: PathBuf,
+    wim: Wim,
+}
+
+impl WimSource {
+    /// Opens a WIM file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let read = |source| Error::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(read)?;
+        if file.metadata().map_err(read)?.is_dir() {
+            return Err(Error::Unsupported {
+                path: path.to_owned(),
+                what: "is a directory; building from a directory is not supported, capture it into a WIM first".to_owned(),
+            });
+        }
+        Self::open_reader(path, Arc::new(file))
+    }
+
+    /// Opens a WIM from anything readable; `path` is what errors call it.
+    pub fn open_reader(path: &Path, source: Arc<dyn disk::ReadAt>) -> Result<Self> {
+        let wim = Wim::open(source).map_err(|source| Error::Wim { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), wim })
+    }
+
+    /// The name it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The WIM.
+    pub fn wim(&self) -> &Wim {
+        &self.wim
+    }
+
+    fn wrap(&self, source: wim::Error) -> Error {
+        Error::Wim { path: self.path.clone(), source }
+    }
+
+    /// The index of the chosen image, or of the only one.
+    pub fn choose(&self, choice: Option<&ImageChoice>) -> Result<u32> {
+        let count = self.wim.image_count();
+        let refuse = |problem: String| {
+            Err(Error::ImageChoice { path: self.path.clone(), problem, list: self.list() })
+        };
+        match choice {
+            _ if count == 0 => {
+                Err(Error::NotFound { path: self.path.clone(), what: "holds no image".to_owned() })
+            }
+            None if count == 1 => Ok(1),
+            None => refuse(format!("holds {count} images")),
+            Some(ImageChoice::Index(index)) if (1..=count).contains(index) => Ok(*index),
+            Some(ImageChoice::Index(index)) => refuse(format!("has no image {index}")),
+            Some(ImageChoice::Name(name)) => {
+                let named = |wanted: &dyn Fn(&str) -> bool| -> Vec<u32> {
+                    (1..=count).filter(|&index| self.image_name(index).is_some_and(wanted)).collect()
+                };
+                let exact = named(&|found| found == name);
+                let found =
+                    if exact.is_empty() { named(&|found| found.eq_ignore_ascii_case(name)) } else { exact };
+                match found[..] {
+                    [index] => Ok(index),
+                    [] => refuse(format!("has no image named {name:?}")),
+                    _ => refuse(format!("has {} images named {name:?}", found.len())),
+                }
+            }
+        }
+    }
+
+    fn image_name(&self, index: u32) -> Option<&str> {
+        self.wim.xml().image(index)?.name.as_deref()
+    }
+
+    fn list(&self) -> String {
+        (1..=self.wim.image_count())
+            .map(|index| format!("\n  {index}  {}", self.image_name(index).unwrap_or("(no name)")))
+            .collect()
+    }
+
+    /// The image as a tree, and what was noticed on the way.
+    pub fn tree(&self, index: u32) -> Result<Tree> {
+        let image = self.image(index)?;
+        let mut nodes = Vec::with_capacity(image.inodes().len());
+        // The tree's root must be node 0, the image's root inode need not be.
+        let root = image.dentry(image.root()).inode;
+        let mut node_of = vec![None; image.inodes().len()];
+        let order = std::iter::once(root).chain((0..image.inodes().len() as u32).map(wim::InodeId));
+        for id in order {
+            let slot: &mut Option<NodeId> = &mut node_of[id.0 as usize];
+            if slot.is_none() {
+                *slot = Some(NodeId(nodes.len() as u32));
+                nodes.push(self.node(&image, id)?);
+            }
+        }
+        let node_of = |id: wim::InodeId| node_of[id.0 as usize].expect("every inode became a node");
+        let mut names = Vec::with_capacity(image.dentries().len());
+        for (position, dentry) in image.dentries().iter().enumerate() {
+            if position as u32 == image.root().0 {
+                continue;
+            }
+            names.push(Name {
+                parent: node_of(image.dentry(dentry.parent).inode),
+                node: node_of(dentry.inode),
+                long: dentry.name.clone(),
+                short: (!dentry.short_name.is_empty()).then(|| dentry.short_name.clone()),
+            });
+        }
+        let warned = self.wim.warnings().iter().chain(image.warnings());
+        let notes = warned.map(ToString::to_string).collect();
+        Ok(Tree { nodes, names, descriptors: image.security().to_vec(), notes })
+    }
+
+    /// One image's metadata.
+    pub fn image(&self, index: u32) -> Result<wim::Image> {
+        self.wim.image(index).map_err(|source| self.wrap(source))
+    }
+
+    fn node(&self, image: &wim::Image, id: wim::InodeId) -> Result<Node> {
+        let inode = image.inode(id);
+        let content = |stream: &wim::StreamRef| match stream {
+            wim::StreamRef::Empty => Ok(Content::Empty),
+            wim::StreamRef::Blob(blob) => Ok(Content::Blob { blob: blob.0, len: self.wim.blob(*blob).size }),
+            wim::StreamRef::Missing(sha1) => Err(Error::MissingBlob {
+                path: self.path.clone(),
+                name: inode.links.first().map_or_else(String::new, |&link| image.path(link)),
+                sha1: hex(sha1),
+            }),
+        };
+        let named = inode
+            .named
+            .iter()
+            .map(|stream| Ok(NamedStream { name: stream.name.clone(), content: content(&stream.stream)? }))
+            .collect::<Result<_>>()?;
+        let reparse = inode
+            .reparse
+            .as_ref()
+            .map(|reparse| {
+                Ok(Reparse { tag: reparse.tag, reserved: reparse.reserved, data: content(&reparse.stream)? })
+            })
+            .transpose()?;
+        let directory = inode.attributes & crate::tree::ATTRIBUTE_DIRECTORY != 0;
+        let data = match &inode.data {
+            Some(stream) => Some(content(stream)?),
+            None if directory => None,
+            None => Some(Content::Empty),
+        };
+        Ok(Node {
+            attributes: inode.attributes,
+            times: Times { created: inode.created, written: inode.written, accessed: inode.accessed },
+            security: inode.security.map(DescriptorId),
+            data: if directory { None } else { data },
+            named,
+            reparse,
+            object_id: inode.object_id.as_ref().map(|object| ObjectId { id: object.id, birth: object.birth }),
+            extended: inode
+                .eas
+                .iter()
+                .map(|ea| ExtendedAttribute { need: ea.need, name: ea.name.into(), value: ea.value.into() })
+                .collect(),
+        })
+    }
+
+    /// The blobs, for reading image `index`: errors name the files of that image.
+    pub fn blobs(&self, index: u32) -> WimBlobs<'_> {
+        WimBlobs { source: self, index }
+    }
+
+    /// What identifies the source for the seed: everything that its metadata and hashes say, none of which needs the
+    /// data to be read.
+    pub(crate) fn identity(&self, index: u32) -> Vec<u8> {
+        let mut identity = self.wim.header().guid.0.to_vec();
+        identity.extend_from_slice(&index.to_le_bytes());
+        for blob in self.wim.blobs() {
+            identity.extend_from_slice(&blob.sha1);
+        }
+        for image in 1..=self.wim.image_count() {
+            identity.extend_from_slice(&self.wim.metadata_sha1(image));
+        }
+        identity
+    }
+
+    /// The first path of the image under which a blob is reached.
+    fn path_of(&self, index: u32, wanted: BlobId) -> Option<String> {
+        let image = self.wim.image(index).ok()?;
+        let is = |stream: &wim::StreamRef| matches!(stream, wim::StreamRef::Blob(blob) if *blob == wanted);
+        image.inodes().iter().find_map(|inode| {
+            let path = || inode.links.first().map_or_else(|| "\\".to_owned(), |&link| image.path(link));
+            if inode.data.as_ref().is_some_and(is) {
+                return Some(path());
+            }
+            if inode.reparse.as_ref().is_some_and(|reparse| is(&reparse.stream)) {
+                return Some(format!("{} (reparse point)", path()));
+            }
+            let stream = inode.named.iter().find(|stream| is(&stream.stream))?;
+            Some(format!("{}:{}", path(), String::from_utf16_lossy(&stream.name)))
+        })
+    }
+}
+
+/// The blobs of a WIM, for a pass over one of its images.
+#[derive(Debug)]
+pub struct WimBlobs<'a> {
+    source: &'a WimSource,
+    /// The image that is read, for the names in errors.
+    index: u32,
+}
+
+impl BlobStore for WimBlobs<'_> {
+    fn blob_count(&self) -> usize {
+        self.source.wim.blobs().len()
+    }
+
+    fn blob_len(&self, blob: u32) -> u64 {
+        self.source.wim.blob(BlobId(blob)).size
+    }
+
+    fn chunk_size(&self, blob: u32) -> Option<u64> {
+        self.source.wim.chunk_size_of(BlobId(blob))
+    }
+
+    fn reader(&self) -> Box<dyn BlobRead + Send + '_> {
+        Box::new(WimBlobReader { source: self.source, index: self.index, reader: self.source.wim.reader() })
+    }
+
+    fn sha1(&self, blob: u32) -> [u8; 20] {
+        self.source.wim.blob(BlobId(blob)).sha1
+    }
+
+    fn mismatch(&self, blob: u32, found: [u8; 20]) -> Error {
+        Error::HashMismatch {
+            path: self.source.path.clone(),
+            name: self.source.path_of(self.index, BlobId(blob)).unwrap_or_else(|| format!("blob {blob}")),
+            expected: hex(&self.sha1(blob)),
+            found: hex(&found),
+        }
+    }
+}
+
+struct WimBlobReader<'a> {
+    source: &'a WimSource,
+    index: u32,
+    reader: wim::BlobReader<'a>,
+}
+
+impl BlobRead for WimBlobReader<'_> {
+    fn read_at(&mut self, blob: u32, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.reader.read_at(BlobId(blob), offset, buf).map_err(|source| Error::Blob {
+            path: self.source.path.clone(),
+            name: self.source.path_of(self.index, BlobId(blob)).unwrap_or_else(|| format!("blob {blob}")),
+            source,
+        })
+    }
+}
