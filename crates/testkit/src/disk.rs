@@ -60,6 +60,15 @@ fn sector() -> u64 {
     512
 }
 
+impl Table {
+    /// Number, from 1, of the largest partition: the one with Windows.
+    pub fn largest(&self) -> usize {
+        (0..self.partitions.len())
+            .max_by_key(|&index| self.partitions[index].size)
+            .map_or(1, |index| index + 1)
+    }
+}
+
 #[derive(Deserialize)]
 struct Sfdisk {
     #[serde(rename = "partitiontable")]
@@ -90,14 +99,15 @@ pub fn partitions(disk: &Path) -> Option<Table> {
     }
 }
 
-/// Copies partition `number` (from 1) of a raw `disk` into the file `volume`, keeping holes. `None`, visibly, when a
+/// Copies partition `number` (from 1; `None`: the largest) of a raw `disk` into the file `volume`, keeping holes. `None`, visibly, when a
 /// tool is missing.
 ///
 /// # Panics
 /// When there is no such partition.
 #[track_caller]
-pub fn cut(disk: &Path, number: usize, volume: &Path) -> Option<Table> {
+pub fn cut(disk: &Path, number: Option<usize>, volume: &Path) -> Option<Table> {
     let (table, qemu_img) = (partitions(disk)?, tool("qemu-img")?);
+    let number = number.unwrap_or_else(|| table.largest());
     let partition = table.partitions.get(number - 1).unwrap_or_else(|| panic!("no partition {number}"));
     let source = format!(
         "driver=raw,offset={},size={},file.driver=file,file.filename={}",

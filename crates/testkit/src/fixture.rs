@@ -15,18 +15,27 @@ use crate::wimfile::{
 };
 use crate::{args, tool};
 
-/// The security descriptors that every fixture has.
-struct Security {
-    root: u32,
-    system: u32,
-    user: u32,
-    labelled: u32,
-    nobody: u32,
-    anyone: u32,
-    long: u32,
+/// The security descriptors that every fixture has, by their numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Security {
+    /// Inherited by all below the root.
+    pub root: u32,
+    /// TrustedInstaller owns, all may read.
+    pub system: u32,
+    /// Users may do all but delete.
+    pub user: u32,
+    /// With an integrity label in its SACL.
+    pub labelled: u32,
+    /// An empty list.
+    pub nobody: u32,
+    /// A null list.
+    pub anyone: u32,
+    /// More than 4 KB.
+    pub long: u32,
 }
 
-fn security(image: &mut Image) -> Security {
+/// Adds them to `image`.
+pub fn security(image: &mut Image) -> Security {
     let add =
         |image: &mut Image, owner, dacl: Option<&[_]>| image.security(&descriptor(owner, owner, None, dacl));
     let root = add(
@@ -68,19 +77,23 @@ fn security(image: &mut Image) -> Security {
 }
 
 /// Directories by path, made when first asked for.
-struct Folders<'a> {
-    image: &'a mut Image,
+#[derive(Debug)]
+pub struct Folders<'a> {
+    /// The image they are in.
+    pub image: &'a mut Image,
     known: std::collections::HashMap<String, EntryId>,
     security: Option<u32>,
 }
 
 impl<'a> Folders<'a> {
-    fn new(image: &'a mut Image, security: Option<u32>) -> Self {
+    /// Only the root so far; directories will have the descriptor `security`.
+    pub fn new(image: &'a mut Image, security: Option<u32>) -> Self {
         let known = [(String::new(), image.root())].into();
         Self { image, known, security }
     }
 
-    fn get(&mut self, path: &str) -> EntryId {
+    /// The directory `path` (`a/b`), made with all above it if it is not there.
+    pub fn get(&mut self, path: &str) -> EntryId {
         if let Some(&id) = self.known.get(path) {
             return id;
         }

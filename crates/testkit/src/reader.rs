@@ -12,7 +12,7 @@ use sha1::{Digest, Sha1};
 
 use crate::tree::{Tree, show};
 use crate::wimfile::Hash;
-use crate::{Tool, args, tool};
+use crate::{Tool, args, disk, kernel, tool};
 
 /// `ntfsfix -n` (mirror, boot sector copy, log) and `ntfsinfo -m`.
 #[track_caller]
@@ -71,6 +71,37 @@ pub fn sleuthkit(volume: &Path, tree: &Tree) -> Option<usize> {
     found.retain(|path, _| path.is_ascii());
     assert!(found.is_empty(), "fls lists what should not exist: {:?}", found.keys().take(5));
     Some(deleted)
+}
+
+/// Every reader here and the kernel's, one after the other, `say` being told of each that was content; then both
+/// writers, in the directory with the most names. With `pristine` there may be no trace of a deleted name.
+#[track_caller]
+pub fn all(volume: &Path, tree: &Tree, pristine: bool, say: &mut dyn FnMut(&str)) {
+    let (tried, names) = tree.largest_directory();
+    if ntfsprogs(volume) {
+        say("ntfsfix, ntfsinfo");
+    }
+    if let Some(deleted) = sleuthkit(volume, tree) {
+        assert!(!pristine || deleted == 0, "fls finds {deleted} deleted names");
+        say("fls");
+    }
+    if seven_zip(volume) {
+        say("7zz");
+    }
+    if ntfs_3g(volume, tree) {
+        say("ntfs-3g");
+    }
+    if let Some(report) = kernel::ntfs3(volume, &tried) {
+        let faults = report.faults(tree);
+        assert!(faults.is_empty(), "ntfs3: {} faults: {:#?}", faults.len(), &faults[..faults.len().min(20)]);
+        say(&format!("ntfs3, writing among {names} names too"));
+    }
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let copy = scratch.path().join("copy.img");
+    if disk::copy(volume, &copy).is_some() && ntfs_3g_writes(&copy, &tried) {
+        ntfsprogs(&copy);
+        say(&format!("ntfs-3g, writing among {names} names"));
+    }
 }
 
 /// `7zz t` is content with a volume, a disk or a container.

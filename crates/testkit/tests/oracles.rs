@@ -151,7 +151,7 @@ fn a_partition_is_cut_at_its_place() {
     assert!(child.wait().expect("its end").success());
 
     let volume = scratch.path().join("volume.img");
-    let Some(table) = disk::cut(&disk, 2, &volume) else { return };
+    let Some(table) = disk::cut(&disk, Some(2), &volume) else { return };
     assert_eq!(std::fs::read(&volume).expect("the volume"), bytes[4 << 20..6 << 20]);
     assert_eq!((table.label.as_str(), table.id.as_str()), ("dos", "0x12345678"));
     let [first, second] = table.partitions.as_slice() else { panic!("{table:?}") };

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use testkit::tree::Tree;
-use testkit::{disk, fixture, hostile, kernel, reader};
+use testkit::{fixture, hostile, reader};
 
 const USAGE: &str = "\
 usage: oracle make KIND OUT.wim        write a fixture as an uncompressed WIM;
@@ -32,7 +32,10 @@ fn main() -> ExitCode {
             let Some(tree) = index.ok().and_then(|index| Tree::of_wim(Path::new(wim), index)) else {
                 return ExitCode::FAILURE;
             };
-            readers(Path::new(volume), &tree);
+            let start = Instant::now();
+            reader::all(Path::new(volume), &tree, false, &mut |what| {
+                println!("{what}: content, after {:.1} s", start.elapsed().as_secs_f64());
+            });
         }
         ["compare", meant, found, rest @ ..] => {
             let index = rest.first().map_or(Ok(1), |index| index.parse());
@@ -58,32 +61,6 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
-}
-
-#[expect(clippy::print_stdout, reason = "a command")]
-fn readers(volume: &Path, tree: &Tree) {
-    let (tried, names) = tree.largest_directory();
-    let start = Instant::now();
-    let done = |what: &str| println!("{what}: content, after {:.1} s", start.elapsed().as_secs_f64());
-    reader::ntfsprogs(volume);
-    done("ntfsfix, ntfsinfo");
-    reader::sleuthkit(volume, tree);
-    done("fls");
-    reader::seven_zip(volume);
-    done("7zz");
-    reader::ntfs_3g(volume, tree);
-    done("ntfs-3g");
-    if let Some(report) = kernel::ntfs3(volume, &tried) {
-        let faults = report.faults(tree);
-        assert!(faults.is_empty(), "ntfs3: {} faults: {:#?}", faults.len(), &faults[..faults.len().min(20)]);
-        done(&format!("ntfs3 (writing among {names} names)"));
-    }
-    let scratch = tempfile::tempdir().expect("a temporary directory");
-    let copy = scratch.path().join("copy.img");
-    if disk::copy(volume, &copy).is_some() {
-        reader::ntfs_3g_writes(&copy, &tried);
-        done("ntfs-3g (writing)");
-    }
 }
 
 fn make(kind: &str) -> Option<testkit::wimfile::WimFile> {
