@@ -5,7 +5,7 @@ const MAX_BITS: usize = 16;
 
 /// A complete code, or one without any codeword.
 #[derive(Debug)]
-pub(super) struct Code {
+pub(crate) struct Code {
     /// How many codewords have each length.
     counts: [u16; MAX_BITS + 1],
     /// The symbols in the order of their codewords.
@@ -16,7 +16,7 @@ impl Code {
     /// The code whose codeword for symbol `i` has `lengths[i]` bits, zero meaning that the symbol does not occur.
     ///
     /// `None` when the lengths are neither exactly complete nor all zero.
-    pub(super) fn new(lengths: &[u8]) -> Option<Self> {
+    pub(crate) fn new(lengths: &[u8]) -> Option<Self> {
         let mut counts = [0; MAX_BITS + 1];
         let mut symbols = Vec::new();
         // The Kraft sum in units of the longest codeword.
@@ -32,12 +32,12 @@ impl Code {
         (filled == 1 << MAX_BITS || filled == 0).then_some(Self { counts, symbols })
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.symbols.is_empty()
     }
 
     /// Decodes a symbol from the bits that `bit` delivers.
-    pub(super) fn decode<E>(&self, mut bit: impl FnMut() -> Result<u32, E>) -> Result<usize, E> {
+    pub(crate) fn decode<E>(&self, mut bit: impl FnMut() -> Result<u32, E>) -> Result<usize, E> {
         debug_assert!(!self.is_empty());
         let (mut code, mut first, mut index) = (0_u32, 0_u32, 0_u32);
         for count in &self.counts[1..] {

@@ -4,11 +4,13 @@
 //! tests and fuzzing compare them, and when a fast decoder refuses a chunk it asks these for the reason, so that the
 //! hot loops carry no diagnostics.
 
-mod huffman;
+pub(crate) mod huffman;
 mod lzx;
 mod xpress;
 
 pub use lzx::Lzx;
+#[cfg(test)]
+pub(crate) use lzx::undo_e8;
 pub use xpress::Xpress;
 
 use crate::Error;
