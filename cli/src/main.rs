@@ -1,1 +1,36 @@
-fn main() {}
+//! `wimforge`: Windows images to bootable disks, offline. Arguments, progress, reports and exit codes live here; what
+//! they stand for lives in the library crates.
+
+mod args;
+mod commands;
+mod progress;
+mod report;
+mod signal;
+mod size;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // `--help` and `--version` arrive as errors too, and go to standard output. A closed pipe is no failure.
+            let _ = error.print();
+            return if error.use_stderr() { report::USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match &args.command {
+        args::Command::Build(build) => commands::build::run(build, &args.common),
+        args::Command::Info(info) => commands::info::run(info, &args.common),
+        args::Command::Ls(ls) => commands::ls::run(ls, &args.common),
+        args::Command::Cat(cat) => commands::cat::run(cat),
+        args::Command::Extract(extract) => commands::extract::run(extract, &args.common),
+        args::Command::Verify(verify) => commands::verify::run(verify, &args.common),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => report::failure(&error),
+    }
+}

@@ -1,0 +1,212 @@
+//! The command line, as close to what is typed as possible. Nothing here looks at files.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use image::{Format, ImageChoice, Layout, Level};
+
+use crate::size::parse_size;
+
+/// Windows images to bootable disks, offline: no Windows, no root, no mounting.
+#[derive(Debug, Parser)]
+#[command(name = "wimforge", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "\
+Exit codes: 0 done · 1 failed · 2 wrong usage · 3 damaged content found · 4 unsupported input · 130 interrupted
+Results go to standard output, everything else to standard error.")]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of every command.
+#[derive(Debug, ClapArgs)]
+pub struct Common {
+    /// Print results as JSON
+    #[arg(long, global = true, display_order = 100)]
+    pub json: bool,
+    /// No progress and no notes, only results and errors
+    #[arg(short, long, global = true, display_order = 101)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a disk image from a WIM
+    Build(Build),
+    /// Say what a file is: a WIM, or a disk image (raw, VHD, VMDK)
+    Info(Info),
+    /// List files inside a WIM image
+    Ls(Ls),
+    /// Write one file or stream of a WIM image to standard output
+    Cat(Cat),
+    /// Extract files of a WIM image to a directory
+    Extract(Extract),
+    /// Check every hash of a WIM
+    Verify(Verify),
+}
+
+/// How much of the machine to use. None of it changes a byte of the output.
+#[derive(Debug, ClapArgs)]
+pub struct Resources {
+    /// Worker threads [default: one per processor]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Memory for buffers
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub memory: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  wimforge build nano.wim -o nano.vmdk                  a compressed VMDK for import into any hypervisor
+  wimforge build install.wim -i 2 -o core.vhd --size 40GiB
+  wimforge build install.wim -i \"Windows Server 2019 SERVERSTANDARD\" -o core.raw --layout mbr1
+  wimforge build nano.wim -o - --format raw | ssh host 'cat > /dev/vg0/nano'
+  wimforge build nano.wim -o nano.vhd --dry-run         what would be built, and how large it would be
+
+The disk holds complete NTFS volumes, but no boot code and no BCD store yet: it does not start by itself.")]
+pub struct Build {
+    /// The WIM file
+    #[arg(value_name = "SOURCE")]
+    pub source: PathBuf,
+    /// The disk image to write; `-` is standard output, a block device is overwritten in place
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
+    /// Which image of the WIM, by number or name [needed when there are several]
+    #[arg(short, long, value_name = "INDEX|NAME")]
+    pub image: Option<ImageChoice>,
+    /// Container: raw, vhd (dynamic), vhd-fixed, vmdk (streamOptimized) or vmdk-sparse [default: by OUT's extension]
+    #[arg(short, long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// Partitions: mbr3 (System, Windows, Recovery) or mbr1 (one)
+    #[arg(short, long, value_name = "LAYOUT", default_value = "mbr3")]
+    pub layout: Layout,
+    /// Size of the disk, whole MiB [default: what content and growth need, at least 4GiB]
+    #[arg(short, long, value_name = "SIZE", value_parser = parse_size)]
+    pub size: Option<u64>,
+    /// Size of the System partition
+    #[arg(long, value_name = "SIZE", default_value = "350MiB", value_parser = parse_size)]
+    pub system_size: u64,
+    /// Size of the Recovery partition
+    #[arg(long, value_name = "SIZE", default_value = "500MiB", value_parser = parse_size)]
+    pub recovery_size: u64,
+    /// Cluster size of the Windows volume: 512 to 64KiB
+    #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
+    pub cluster_size: u64,
+    /// Compression of a VMDK: fast, default or best
+    #[arg(long, value_name = "LEVEL", default_value = "default")]
+    pub level: Level,
+    /// Text from which disk signature, serial numbers and ids derive [default: the WIM's own hashes]
+    #[arg(long, value_name = "TEXT")]
+    pub seed: Option<String>,
+    /// Replace OUT if it exists, or overwrite a block device
+    #[arg(long)]
+    pub force: bool,
+    /// Plan and report, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub resources: Resources,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  wimforge info install.wim           images, sizes, codec
+  wimforge info install.wim --xml     the WIM's own description of itself, as it is
+  wimforge info disk.vhd --json       container, partitions, volumes")]
+pub struct Info {
+    /// A WIM or a disk image
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Print the XML data of a WIM as it is stored, in UTF-8
+    #[arg(long)]
+    pub xml: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  wimforge ls nano.wim                          the root directory
+  wimforge ls nano.wim Windows/System32 -l      with attributes, sizes and times
+  wimforge ls install.wim -i 2 -R               everything, one path a line")]
+pub struct Ls {
+    /// The WIM
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A file or directory inside, with / or \\
+    #[arg(value_name = "PATH", default_value = "/")]
+    pub path: String,
+    /// Which image, by number or name
+    #[arg(short, long, value_name = "INDEX|NAME")]
+    pub image: Option<ImageChoice>,
+    /// Attributes, size and time of last write
+    #[arg(short, long)]
+    pub long: bool,
+    /// Directories and all they hold
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  wimforge cat nano.wim Windows/System32/drivers/etc/hosts
+  wimforge cat nano.wim Users/setup.exe:Zone.Identifier      a named stream")]
+pub struct Cat {
+    /// The WIM
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The file inside; `path:stream` names a stream
+    #[arg(value_name = "PATH")]
+    pub path: String,
+    /// Which image, by number or name
+    #[arg(short, long, value_name = "INDEX|NAME")]
+    pub image: Option<ImageChoice>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  wimforge extract nano.wim -C out                        everything
+  wimforge extract nano.wim Windows/INF Windows/Boot -C out
+
+Files are only ever written inside DIR. What the host cannot hold (named streams, short names, security
+descriptors, attributes, reparse points other than symbolic links) is counted and said.")]
+pub struct Extract {
+    /// The WIM
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Files and directories inside [default: everything]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<String>,
+    /// Directory to extract to; made if missing
+    #[arg(short = 'C', long, value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Which image, by number or name
+    #[arg(short, long, value_name = "INDEX|NAME")]
+    pub image: Option<ImageChoice>,
+    /// Replace files that exist
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub resources: Resources,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  wimforge verify nano.wim            every file's content, the metadata, the integrity table
+  wimforge verify nano.wim --json
+
+Exit code 3 means that damage was found; the damaged paths are listed.")]
+pub struct Verify {
+    /// The WIM
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub resources: Resources,
+}

@@ -1,0 +1,140 @@
+//! `wimforge build`
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use anyhow::Context;
+use disk::FileTime;
+use image::{Counters, Output, Plan, Recipe, Run, Summary};
+
+use crate::args::{Build, Common};
+use crate::report::say;
+use crate::size::human;
+use crate::{progress, signal};
+
+pub fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
+    let cancel = signal::cancel_flag()?;
+    let to_stdout = args.output.as_os_str() == "-";
+    if to_stdout && !args.dry_run && io::stdout().is_terminal() {
+        return Err(image::Error::Recipe(
+            "a disk is not for a terminal; redirect standard output".to_owned(),
+        )
+        .into());
+    }
+    let plan = Plan::new(recipe(args, to_stdout)?)?;
+    if !common.quiet {
+        for note in &plan.summary().notes {
+            say(&format!("note: {note}"));
+        }
+    }
+    let started = Instant::now();
+    if !args.dry_run {
+        let counters = Counters::default();
+        let pool = super::pool(&args.resources)?;
+        let poll = || (counters.rendered.load(Ordering::Relaxed), counters.total.load(Ordering::Relaxed));
+        progress::during("building", common.quiet, &poll, || {
+            plan.write(Run { pool: &pool, memory: args.resources.memory, cancel, counters: &counters })
+        })?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let report = if common.json {
+        json(args, plan.summary(), to_stdout)?
+    } else {
+        text(args, plan.summary(), seconds)
+    };
+    if to_stdout && !args.dry_run {
+        if !common.quiet {
+            say(report.trim_end());
+        }
+    } else {
+        io::stdout().lock().write_all(report.as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn recipe(args: &Build, to_stdout: bool) -> anyhow::Result<Recipe> {
+    let output = if to_stdout { Output::Stdout } else { Output::File(args.output.clone()) };
+    let cluster_size = u32::try_from(args.cluster_size)
+        .map_err(|_| image::Error::Recipe(format!("--cluster-size: {} is past 64KiB", args.cluster_size)))?;
+    Ok(Recipe {
+        image: args.image.clone(),
+        format: args.format,
+        layout: args.layout,
+        size: args.size,
+        system_size: args.system_size,
+        recovery_size: args.recovery_size,
+        cluster_size,
+        seed: args.seed.clone(),
+        time: source_date_epoch()?,
+        level: args.level,
+        force: args.force,
+        ..Recipe::new(&args.source, output)
+    })
+}
+
+/// The time that reproducible builds agree on (reproducible-builds.org), when the environment gives one.
+fn source_date_epoch() -> anyhow::Result<Option<FileTime>> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let text = text.to_string_lossy();
+    let seconds =
+        text.parse().with_context(|| format!("SOURCE_DATE_EPOCH={text:?} is not a number of seconds"))?;
+    Ok(Some(FileTime::from_unix_seconds(seconds)))
+}
+
+fn json(args: &Build, summary: &Summary, to_stdout: bool) -> anyhow::Result<String> {
+    let output_size = match std::fs::metadata(&args.output) {
+        Ok(metadata) if !args.dry_run && !to_stdout && metadata.is_file() => Some(metadata.len()),
+        _ => None,
+    };
+    let value = serde_json::json!({
+        "schema": "wimforge.build/1",
+        "output": args.output.to_string_lossy(),
+        "dry_run": args.dry_run,
+        "output_size": output_size,
+        "build": summary,
+    });
+    Ok(serde_json::to_string_pretty(&value)? + "\n")
+}
+
+fn text(args: &Build, summary: &Summary, seconds: f64) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    let name = summary.image_name.as_deref().unwrap_or("(no name)");
+    let verb = if args.dry_run { "would build" } else { "built" };
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        out,
+        "{verb} {} ({}): disk of {}, {} stored",
+        args.output.display(),
+        summary.format,
+        human(summary.disk_size),
+        human(summary.stored)
+    );
+    let _ = writeln!(
+        out,
+        "image {} {name:?}: {} files and directories, {}",
+        summary.image,
+        summary.files,
+        human(summary.stream_bytes)
+    );
+    for partition in &summary.partitions {
+        let _ = writeln!(
+            out,
+            "partition {} {:<9} at {:>9}  size {:>10}  type {:#04x}{}",
+            partition.number,
+            partition.name,
+            human(partition.start),
+            human(partition.size),
+            partition.kind,
+            if partition.active { "  active" } else { "" }
+        );
+    }
+    let _ = writeln!(out, "boot code and BCD store: none yet, the disk does not start by itself");
+    if !args.dry_run {
+        let speed = summary.stored as f64 / seconds.max(1e-9);
+        let _ = writeln!(out, "{seconds:.1} s, {}/s", human(speed as u64));
+    }
+    out
+}

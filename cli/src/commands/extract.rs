@@ -1,0 +1,81 @@
+//! `wimforge extract`
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use image::{ExtractOptions, Extracted, NameId, TreeIndex, WimSource, tree::NodeId};
+
+use crate::args::{Common, Extract};
+use crate::report::say;
+use crate::size::human;
+use crate::{progress, signal};
+
+pub fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
+    let cancel = signal::cancel_flag()?;
+    let source = WimSource::open(&args.file)?;
+    let image = source.choose(args.image.as_ref())?;
+    let tree = source.tree(image)?;
+    let index = TreeIndex::new(&tree);
+    let roots: Vec<(Option<NameId>, NodeId)> = if args.paths.is_empty() {
+        vec![(None, NodeId::ROOT)]
+    } else {
+        args.paths.iter().map(|path| super::find(&index, &source, path)).collect::<Result<_, _>>()?
+    };
+    let pool = super::pool(&args.resources)?;
+    let written = AtomicU64::new(0);
+    let total = if args.paths.is_empty() { tree.stream_bytes() } else { 0 };
+    let poll = || (written.load(Ordering::Relaxed), total);
+    let options = ExtractOptions {
+        destination: &args.directory,
+        force: args.force,
+        pool: &pool,
+        cancel,
+        written: &written,
+    };
+    let extracted = progress::during("extracting", common.quiet, &poll, || {
+        image::extract(&index, &source.blobs(image), &roots, &options)
+    })?;
+    if common.json {
+        let report = serde_json::json!({ "schema": "wimforge.extract/1", "extracted": extracted });
+        writeln!(io::stdout().lock(), "{report:#}")?;
+    } else {
+        if !common.quiet {
+            left_out(&extracted);
+        }
+        writeln!(
+            io::stdout().lock(),
+            "extracted {} files, {} directories, {} hard links, {} symbolic links: {}",
+            extracted.files,
+            extracted.directories,
+            extracted.hard_links,
+            extracted.symbolic_links,
+            human(extracted.bytes)
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the host's file system cannot hold.
+fn left_out(extracted: &Extracted) {
+    for (count, what) in [
+        (extracted.named_streams, "named streams"),
+        (extracted.short_names, "8.3 names"),
+        (extracted.security_descriptors, "security descriptors"),
+        (extracted.attributes, "files' Windows attributes"),
+        (extracted.object_ids_and_eas, "object ids and extended attributes"),
+    ] {
+        if count > 0 {
+            say(&format!("note: {count} {what} left out, this file system has no place for them"));
+        }
+    }
+    for path in &extracted.encrypted {
+        say(&format!("note: {path}: encrypted, left out"));
+    }
+    for path in &extracted.reparse_points {
+        say(&format!("note: {path}: reparse point left out, it leads nowhere inside the image"));
+    }
+    for (path, written) in &extracted.renamed {
+        say(&format!("note: {path}: written as {written:?}, the name is not legal here"));
+    }
+}

@@ -1,0 +1,153 @@
+//! `wimforge verify`
+
+use std::fmt;
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use image::{Error, FileKind, WimSource};
+use serde_json::{Value, json};
+use wim::verify::{Integrity, Place, Progress, Report};
+
+use crate::args::{Common, Verify};
+use crate::report::{self, say};
+use crate::size::human;
+use crate::{progress, signal};
+
+pub fn run(args: &Verify, common: &Common) -> anyhow::Result<ExitCode> {
+    let cancel = signal::cancel_flag()?;
+    if FileKind::of(&args.file)?.0 != FileKind::Wim {
+        let what = "is not a WIM; verifying disks is not supported yet".to_owned();
+        return Err(Error::Unsupported { path: args.file.clone(), what }.into());
+    }
+    let source = WimSource::open(&args.file)?;
+    let pool = super::pool(&args.resources)?;
+    let checked = AtomicU64::new(0);
+    let total = wim::verify::total_bytes(source.wim());
+    let poll = || (checked.load(Ordering::Relaxed), total);
+    let started = Instant::now();
+    let report = progress::during("verifying", common.quiet, &poll, || {
+        pool.install(|| wim::verify::verify(source.wim(), &Progress { checked: &checked, cancel }))
+    })
+    .map_err(|source| match source {
+        wim::Error::Cancelled => Error::Cancelled,
+        source => Error::Wim { path: args.file.clone(), source },
+    })?;
+    let seconds = started.elapsed().as_secs_f64();
+
+    let mut out = BufWriter::new(io::stdout().lock());
+    if common.json {
+        writeln!(out, "{:#}", as_json(args, &report, seconds))?;
+    } else {
+        if !common.quiet {
+            let of_images = report.images.iter().flat_map(|image| &image.warnings);
+            report.warnings.iter().chain(of_images).for_each(|warning| say(&format!("warning: {warning}")));
+        }
+        as_text(&report, seconds, &mut out)?;
+    }
+    out.flush()?;
+    Ok(if report.is_intact() { ExitCode::SUCCESS } else { report::VERIFICATION.into() })
+}
+
+/// What is wrong, and where it is noticed.
+fn problems(report: &Report) -> Vec<(Vec<String>, String)> {
+    let paths = |places: &[Place]| -> Vec<String> {
+        places.iter().map(|place| format!("image {}: {}", place.image, place.path)).collect()
+    };
+    let mut found = Vec::new();
+    for image in &report.images {
+        if let Err(error) = &image.dentries {
+            found.push((vec![format!("image {}: metadata", image.index)], Chain(error).to_string()));
+        }
+    }
+    for damage in &report.damaged {
+        found.push((paths(&damage.places), Chain(&damage.error).to_string()));
+    }
+    for missing in &report.missing {
+        found.push((
+            paths(&missing.places),
+            format!("content with SHA-1 {} is not in the file", hex(&missing.sha1)),
+        ));
+    }
+    found
+}
+
+fn as_text(report: &Report, seconds: f64, out: &mut dyn Write) -> io::Result<()> {
+    for (paths, problem) in problems(report) {
+        if paths.is_empty() {
+            writeln!(out, "damaged: (used by no file): {problem}")?;
+        }
+        for path in paths {
+            writeln!(out, "damaged: {path}: {problem}")?;
+        }
+    }
+    if let Integrity::Checked { damaged, .. } = &report.integrity {
+        for range in damaged {
+            writeln!(
+                out,
+                "damaged: bytes {:#x}..{:#x} of the file do not match the integrity table",
+                range.start, range.end
+            )?;
+        }
+    }
+    let verdict = if report.is_intact() { "intact" } else { "DAMAGED" };
+    let speed = human((report.bytes as f64 / seconds.max(1e-9)) as u64);
+    writeln!(
+        out,
+        "{verdict}: {} blobs, {}, {} images, integrity table {}; {seconds:.1} s, {speed}/s",
+        report.blobs,
+        human(report.bytes),
+        report.images.len(),
+        integrity(&report.integrity)
+    )
+}
+
+fn integrity(integrity: &Integrity) -> String {
+    match integrity {
+        Integrity::Absent => "absent".to_owned(),
+        Integrity::Checked { damaged, .. } if damaged.is_empty() => "matches".to_owned(),
+        Integrity::Checked { .. } => "does not match".to_owned(),
+        Integrity::Unusable(error) => format!("unusable ({})", Chain(error)),
+        other => format!("{other:?}"),
+    }
+}
+
+fn as_json(args: &Verify, report: &Report, seconds: f64) -> Value {
+    let damaged: Vec<Value> = problems(report)
+        .into_iter()
+        .map(|(paths, problem)| json!({ "paths": paths, "problem": problem }))
+        .collect();
+    let of_images = report.images.iter().flat_map(|image| &image.warnings);
+    json!({
+        "schema": "wimforge.verify.wim/1",
+        "path": args.file.to_string_lossy(),
+        "intact": report.is_intact(),
+        "blobs": report.blobs,
+        "bytes": report.bytes,
+        "images": report.images.len(),
+        "integrity_table": integrity(&report.integrity),
+        "damaged": damaged,
+        "warnings": report.warnings.iter().chain(of_images).map(ToString::to_string).collect::<Vec<_>>(),
+        "seconds": seconds,
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An error with its causes, on one line.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

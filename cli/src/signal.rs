@@ -1,0 +1,18 @@
+//! Ctrl-C and termination: the first asks the work to stop and clean up, the second ends the process.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+
+static CANCEL: AtomicBool = AtomicBool::new(false);
+
+/// Installs the handler and returns the flag that it sets.
+pub fn cancel_flag() -> anyhow::Result<&'static AtomicBool> {
+    ctrlc::set_handler(|| {
+        if CANCEL.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .context("installing the interrupt handler")?;
+    Ok(&CANCEL)
+}

@@ -1,0 +1,127 @@
+//! The documents that describe the workspace say what its manifests say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Per crate folder: our crates and other people's packages that its manifest names.
+struct Manifests {
+    ours: BTreeMap<String, BTreeSet<String>>,
+    theirs: BTreeSet<String>,
+}
+
+fn manifests() -> Manifests {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let folder = |manifest: &str| {
+        Path::new(manifest).parent().unwrap().file_name().unwrap().to_string_lossy().into_owned()
+    };
+    let folders: BTreeMap<&str, String> = packages
+        .iter()
+        .map(|package| {
+            (package["name"].as_str().unwrap(), folder(package["manifest_path"].as_str().unwrap()))
+        })
+        .collect();
+    let mut found = Manifests { ours: BTreeMap::new(), theirs: BTreeSet::new() };
+    for package in packages {
+        let ours = found.ours.entry(folders[package["name"].as_str().unwrap()].clone()).or_default();
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let name = dependency["name"].as_str().unwrap();
+            match folders.get(name) {
+                Some(folder) if dependency["kind"].is_null() => {
+                    ours.insert(folder.clone());
+                }
+                Some(_) => {}
+                None => {
+                    found.theirs.insert(name.to_owned());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The rows of the first table below `heading`: the cells, without white space around them.
+fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(root().join("docs").join(document)).unwrap();
+    let start = text.find(heading).unwrap_or_else(|| panic!("{document} has no {heading:?}"));
+    let rows = text[start..].lines().skip_while(|line| !line.starts_with('|'));
+    let rows = rows.take_while(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+}
+
+fn code_words(cell: &str) -> BTreeSet<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_dependency_table_is_that_of_the_manifests() {
+    let documented: BTreeMap<String, BTreeSet<String>> = table("ARCHITECTURE.md", "## Crates")
+        .into_iter()
+        .map(|row| (row[0].trim_matches('`').to_owned(), code_words(&row[1])))
+        .collect();
+    assert_eq!(documented, manifests().ours);
+}
+
+#[test]
+fn our_crates_depend_on_each_other_without_a_cycle() {
+    let ours = manifests().ours;
+    let mut done: BTreeSet<&String> = BTreeSet::new();
+    while done.len() < ours.len() {
+        let ready: Vec<_> = ours
+            .iter()
+            .filter(|(name, on)| !done.contains(name) && on.iter().all(|on| done.contains(on)))
+            .collect();
+        assert!(
+            !ready.is_empty(),
+            "a cycle among {:?}",
+            ours.keys().filter(|n| !done.contains(n)).collect::<Vec<_>>()
+        );
+        done.extend(ready.into_iter().map(|(name, _)| name));
+    }
+}
+
+#[test]
+fn every_package_has_a_stated_job() {
+    let documented: BTreeSet<String> = table("DEPENDENCIES.md", "# Dependencies")
+        .iter()
+        .map(|row| row[0].trim_matches('`').to_owned())
+        .collect();
+    assert_eq!(documented, manifests().theirs);
+}
+
+#[test]
+fn every_package_that_the_user_named_is_used_or_excused() {
+    let used = manifests().theirs;
+    let excused: BTreeSet<String> = table("DEPENDENCIES.md", "## Named by the user")
+        .iter()
+        .map(|row| row[0].trim_matches('`').to_owned())
+        .collect();
+    for named in
+        ["binrw", "lzxd", "ntfs", "gpt", "mbrman", "crc32fast", "rayon", "memmap2", "clap", "thiserror"]
+    {
+        assert!(used.contains(named) || excused.contains(named), "{named} is neither used nor excused");
+    }
+}
+
+#[test]
+fn only_the_codec_may_contain_unsafe() {
+    let manifest = |folder: &str| std::fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
+    assert!(manifest(".").contains("unsafe_code = \"forbid\""));
+    for folder in manifests().ours.keys().filter(|folder| *folder != "codec") {
+        let path = [PathBuf::from("crates").join(folder), PathBuf::from(folder)];
+        let path = path.iter().find(|path| root().join(path).join("Cargo.toml").exists()).unwrap();
+        let inherits = manifest(path.to_str().unwrap()).replace(' ', "").contains("[lints]\nworkspace=true");
+        assert!(inherits, "{folder} does not inherit the workspace's lints");
+    }
+}
