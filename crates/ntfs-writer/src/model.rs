@@ -21,7 +21,7 @@ use crate::{Error, Result, names, upcase};
 
 /// The record of the root directory, and its sequence number.
 pub(crate) const ROOT_RECORD: u32 = 5;
-/// The first record of the tree's files; those below are the system's, or zero and left to Windows.
+/// The first record of the tree's files; those below are the system's, or free and left to Windows.
 pub(crate) const FIRST_RECORD: u32 = 64;
 /// Names that a file may have (observed: Windows 10 refuses the 1025th).
 const MAX_NAMES: usize = 1024;
@@ -29,6 +29,11 @@ const MAX_NAMES: usize = 1024;
 const SYSTEM_ENTRY: u32 = 1 << 31;
 /// In [`Model::entries`] and [`Model::file_names`]: the short name of the link.
 const SHORT: u32 = 1;
+
+/// Whether an entry is the short name of a link.
+fn is_short(entry: u32) -> bool {
+    entry & (SYSTEM_ENTRY | SHORT) == SHORT
+}
 
 /// A directory.
 #[derive(Debug)]
@@ -180,7 +185,7 @@ impl Model {
             all.extend(system::ROOT_ENTRIES.map(|number| SYSTEM_ENTRY | number));
         }
         // Names that differ in case only come together: system and long names first, then short names by age.
-        let class = |entry: u32| (entry & SYSTEM_ENTRY == 0 && entry & SHORT != 0, entry);
+        let class = |entry: u32| (is_short(entry), entry);
         let compare = |&a: &u32, &b: &u32| {
             names::compare_ignoring_case(table, self.entry_name(a), self.entry_name(b))
                 .then_with(|| match (class(a), class(b)) {
@@ -222,7 +227,7 @@ impl Model {
             }
         }
         posix.sort_unstable();
-        all.retain(|&entry| entry & SHORT == 0 || self.files.short(entry >> 1).is_some());
+        all.retain(|&entry| !is_short(entry) || self.files.short(entry >> 1).is_some());
         for &link in links {
             self.files.links[link as usize].namespace = if self.files.short(link).is_some() {
                 names::WIN32

@@ -201,3 +201,25 @@ pub enum Note {
         usual: u64,
     },
 }
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ShortNameDropped { path, reason } => write!(f, "{path}: short name left out: {reason}"),
+            Self::AttributesChanged { path, given, written, reason } => {
+                write!(f, "{path}: attributes {given:#x} written as {written:#x}: {reason}")
+            }
+            Self::ObjectIdDropped { path } => write!(f, "{path}: object id left out, another file has the same"),
+            Self::DefaultSecurity { files: 1 } => {
+                f.write_str("one file has no security descriptor and got the default one")
+            }
+            Self::DefaultSecurity { files } => {
+                write!(f, "{files} files have no security descriptor and got the default one")
+            }
+            Self::Unaligned => f.write_str("the volume is too small to align large files; they are packed"),
+            Self::SmallLog { len, usual } => {
+                write!(f, "the volume is small: $LogFile has {len} bytes instead of {usual}")
+            }
+        }
+    }
+}

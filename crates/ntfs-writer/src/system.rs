@@ -56,7 +56,7 @@ pub(crate) mod number {
     pub(crate) const REPARSE: u32 = 26;
 }
 
-/// Records up to here are the system's; those from 16 to 23 are free.
+/// Records of the system end here; those from 16 to 23 are free.
 pub(crate) const RECORDS: u32 = 27;
 
 /// The ranges of records below [`RECORDS`] that are in use.
@@ -394,7 +394,8 @@ impl ReadBlob for NoBlobs {
     }
 }
 
-/// Renders the record of a system file (the root excepted), which is zero for those that are free.
+/// Renders a record below the tree's own; never that of the root. Those that are free are formatted as such: on clusters
+/// larger than four records `$MFTMirr` repeats them, and ntfs-3g complains of zeros there.
 pub(crate) fn record(
     model: &Model,
     views: &[View],
@@ -403,21 +404,22 @@ pub(crate) fn record(
     number: u32,
 ) -> Vec<u8> {
     let mut buf = vec![0; model.options.record_size as usize];
-    if number != ROOT_RECORD && IN_USE.iter().any(|range| range.contains(&number)) {
+    let mut writer = RecordWriter::new(&mut buf, &NoBlobs);
+    let mut flags = 0;
+    if IN_USE.iter().any(|range| range.contains(&number)) {
         let extend = extend_index(heads);
-        let mut writer = RecordWriter::new(&mut buf, &NoBlobs);
         for attribute in attributes(model, views, &extend, places, heads, number) {
             writer.push(&attribute).expect("nothing is read");
         }
-        let flags = flags::IN_USE
+        flags = flags::IN_USE
             | match number {
                 number::EXTEND => flags::DIRECTORY,
                 number::SECURE => flags::VIEW_INDEX,
                 number::QUOTA | number::OBJ_ID | number::REPARSE => flags::EXTEND | flags::VIEW_INDEX,
                 _ => 0,
             };
-        writer.finish(number, sequence_of(number), flags, 0, None);
     }
+    writer.finish(number, sequence_of(number), flags, 0, None);
     buf
 }
 

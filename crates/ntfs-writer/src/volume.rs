@@ -11,7 +11,7 @@ use crate::layout::boot::{BootSector, NO_BOOT_CODE, size_code};
 use crate::layout::index::BLOCK_LEN;
 use crate::layout::record::flags;
 use crate::layout::{put, put_utf16};
-use crate::model::{DirEntries, FIRST_RECORD};
+use crate::model::{DirEntries, FIRST_RECORD, ROOT_RECORD};
 use crate::node::{Note, ReadBlob, Source};
 use crate::pack::Spread;
 use crate::place::{Hole, Placed};
@@ -34,7 +34,7 @@ pub struct Volume {
     parts: Vec<Part>,
     runs: Vec<u32>,
     places: Places,
-    /// `$FILE_NAME` of the system files, and their records.
+    /// `$FILE_NAME` of the system files, and the records before those of the tree.
     heads: Vec<FileNameHead>,
     system: Vec<Vec<u8>>,
     boot: Vec<u8>,
@@ -97,7 +97,9 @@ impl Volume {
         let boot = boot_sector(&planned, &places, total_sectors);
         let heads = system::heads(&planned.model, &places);
         let record = |number| system::record(&planned.model, &planned.views, &places, &heads, number);
-        let system = (0..system::RECORDS).map(record).collect();
+        let system = (0..FIRST_RECORD)
+            .map(|number| if number == ROOT_RECORD { Vec::new() } else { record(number) })
+            .collect();
         let mut volume = Self {
             map: ExtentMap::new(),
             parts,
@@ -155,18 +157,7 @@ impl Volume {
         match part.what {
             What::Boot => vec![whole(SECTOR)],
             What::BootCopy => vec![whole(SECTOR)],
-            What::Mft => {
-                let first = u64::from(FIRST_RECORD) * record;
-                let mut pieces: Vec<_> = system::IN_USE
-                    .iter()
-                    .map(|range| {
-                        (u64::from(range.start) * record, u64::from(range.end - range.start) * record)
-                    })
-                    .collect();
-                pieces.push((first, self.planned.mft_used - first));
-                pieces.retain(|&(_, len)| len > 0);
-                pieces
-            }
+            What::Mft => vec![whole(self.planned.mft_used)],
             What::MftBitmap => {
                 let bytes = (self.planned.mft_used / record).div_ceil(8);
                 vec![whole(bytes.next_multiple_of(SECTOR))]
