@@ -128,7 +128,11 @@ impl Plan {
             notes,
         };
         let mut map = ExtentMap::new();
-        map.push(512, Content::bytes(disk_layout::partition_table(&slots, summary.disk_signature, disk_size)?), Label::new("MBR"));
+        map.push(
+            512,
+            Content::bytes(disk_layout::partition_table(&slots, summary.disk_signature, disk_size)?),
+            Label::new("MBR"),
+        );
         let mut volumes = Vec::new();
         for slot in &slots {
             let wrap = |source| Error::Volume { volume: slot.role.name(), source };
@@ -222,13 +226,22 @@ fn serial(seed: &Seed, role: Role) -> u64 {
     seed.child(role.name()).u64("volume serial")
 }
 
-fn volume_options(recipe: &Recipe, seed: &Seed, role: Role, start: u64, time: FileTime) -> Result<ntfs::Options> {
+fn volume_options(
+    recipe: &Recipe,
+    seed: &Seed,
+    role: Role,
+    start: u64,
+    time: FileTime,
+) -> Result<ntfs::Options> {
     let hidden_sectors = u32::try_from(start / 512)
         .map_err(|_| Error::Recipe(format!("the {} partition would begin past 2 TiB", role.name())))?;
     Ok(ntfs::Options {
         cluster_size: if role == Role::Windows { recipe.cluster_size } else { 4096 },
         hidden_sectors,
-        geometry: ntfs::Geometry { heads: bootsector::Chs::HEADS, sectors_per_track: bootsector::Chs::SECTORS },
+        geometry: ntfs::Geometry {
+            heads: bootsector::Chs::HEADS,
+            sectors_per_track: bootsector::Chs::SECTORS,
+        },
         serial: serial(seed, role),
         label: role.name().to_owned(),
         created: time,

@@ -136,15 +136,17 @@ impl DiskFile {
         let (kind, file) = FileKind::of(path)?;
         let path = path.to_owned();
         match kind {
-            FileKind::Wim => {
-                Err(Error::Unsupported { path, what: "is a WIM, not a disk; `wimforge build` makes one of it".to_owned() })
-            }
+            FileKind::Wim => Err(Error::Unsupported {
+                path,
+                what: "is a WIM, not a disk; `wimforge build` makes one of it".to_owned(),
+            }),
             FileKind::Vhd => {
                 let vhd = vhd::Vhd::open(file).map_err(|source| Error::Vhd { path: path.clone(), source })?;
                 Ok(Self { path, container: vhd_details(&vhd), disk: Arc::new(vhd) })
             }
             FileKind::Vmdk => {
-                let vmdk = vmdk::Vmdk::open(file).map_err(|source| Error::Vmdk { path: path.clone(), source })?;
+                let vmdk =
+                    vmdk::Vmdk::open(file).map_err(|source| Error::Vmdk { path: path.clone(), source })?;
                 Ok(Self { path, container: vmdk_details(&vmdk), disk: Arc::new(vmdk) })
             }
             FileKind::Raw => {
@@ -176,7 +178,13 @@ impl DiskFile {
             Ok(table) => (Some(table), None),
             Err(problem) => (None, Some(problem)),
         };
-        Ok(DiskInfo { container: self.container.clone(), disk_size, stored, partition_table, partition_problem })
+        Ok(DiskInfo {
+            container: self.container.clone(),
+            disk_size,
+            stored,
+            partition_table,
+            partition_problem,
+        })
     }
 
     fn table(&self, disk_size: u64) -> io::Result<Result<TableInfo, String>> {

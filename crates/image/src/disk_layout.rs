@@ -169,7 +169,8 @@ mod tests {
     #[test]
     fn a_disk_that_is_too_small_says_how_large_it_must_be() {
         let needed = 1 << 30;
-        let Err(Error::TooSmall { needed: disk, .. }) = partitions(&recipe(Layout::Mbr3, Some(MIB)), needed) else {
+        let Err(Error::TooSmall { needed: disk, .. }) = partitions(&recipe(Layout::Mbr3, Some(MIB)), needed)
+        else {
             panic!("accepted")
         };
         assert!(partitions(&recipe(Layout::Mbr3, Some(disk)), needed).is_ok());

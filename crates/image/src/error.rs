@@ -208,9 +208,10 @@ impl Error {
             Self::Vhd { source: vhd::Error::Impossible(_), .. }
             | Self::Vmdk { source: vmdk::Error::Impossible(_), .. }
             | Self::Volume { source: ntfs_writer::Error::Option { .. }, .. }
-            | Self::Recipe(_) | Self::ImageChoice { .. } | Self::Exists { .. } | Self::BlockDevice { .. } => {
-                ErrorKind::Usage
-            }
+            | Self::Recipe(_)
+            | Self::ImageChoice { .. }
+            | Self::Exists { .. }
+            | Self::BlockDevice { .. } => ErrorKind::Usage,
             _ => ErrorKind::Failed,
         }
     }

@@ -113,7 +113,14 @@ pub fn extract(
                 if options.cancel.load(Ordering::Relaxed) {
                     return Err(Error::Cancelled);
                 }
-                write_file(&tree.nodes[file.node.0 as usize], &file.path, blobs, reader.as_mut(), buffer, options)
+                write_file(
+                    &tree.nodes[file.node.0 as usize],
+                    &file.path,
+                    blobs,
+                    reader.as_mut(),
+                    buffer,
+                    options,
+                )
             },
         )
     })?;
@@ -159,7 +166,9 @@ fn collect(index: &TreeIndex<'_>, roots: &[(Option<NameId>, NodeId)], destinatio
     let mut stack: Vec<(NameId, PathBuf)> = Vec::new();
     for &(name, node) in roots.iter().rev() {
         match name {
-            None => stack.extend(index.children(node).iter().rev().map(|&child| (child, destination.to_owned()))),
+            None => {
+                stack.extend(index.children(node).iter().rev().map(|&child| (child, destination.to_owned())))
+            }
             Some(name) => {
                 let parents = ancestors(index, name);
                 let mut directory = destination.to_owned();
@@ -271,10 +280,11 @@ fn write_file(
 ) -> Result<()> {
     remove_if(options.force, path)?;
     // `create_new` also refuses to follow a link that somebody put there.
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| match e.kind() {
-        io::ErrorKind::AlreadyExists => Error::Exists { path: path.to_owned() },
-        _ => at(path, e),
-    })?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => Error::Exists { path: path.to_owned() },
+            _ => at(path, e),
+        })?;
     let result = write_content(node.data.as_ref(), &mut file, path, blobs, reader, buffer, options)
         .and_then(|()| set_times(&file, node).map_err(|e| at(path, e)));
     if result.is_err() {
@@ -354,7 +364,11 @@ fn set_times(file: &File, node: &Node) -> io::Result<()> {
     }
     match file.set_times(times) {
         // A time that the host's file system cannot express is not worth losing the file for.
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) => Ok(()),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) =>
+        {
+            Ok(())
+        }
         other => other,
     }
 }
@@ -388,8 +402,7 @@ fn link_target(node: &Node, depth: usize, reader: &mut dyn BlobRead) -> Result<O
 fn parse_target(tag: u32, data: &[u8], depth: usize) -> Option<PathBuf> {
     let field = |at: usize| Some(u16::from_le_bytes(data.get(at..at + 2)?.try_into().ok()?) as usize);
     let (offset, len) = (field(0)?, field(2)?);
-    let (relative, names) =
-        if tag == TAG_SYMLINK { (data.get(8)? & 1 != 0, 12) } else { (false, 8) };
+    let (relative, names) = if tag == TAG_SYMLINK { (data.get(8)? & 1 != 0, 12) } else { (false, 8) };
     let bytes = data.get(names..)?.get(offset..)?.get(..len)?;
     let units: Vec<u16> = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
     let text = String::from_utf16(&units).ok()?;
@@ -436,7 +449,8 @@ mod tests {
 
     fn reparse(tag: u32, relative: bool, target: &str) -> Vec<u8> {
         let name: Vec<u8> = target.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let mut data = [0u16, name.len() as u16, 0, 0].iter().flat_map(|field| field.to_le_bytes()).collect::<Vec<u8>>();
+        let mut data =
+            [0u16, name.len() as u16, 0, 0].iter().flat_map(|field| field.to_le_bytes()).collect::<Vec<u8>>();
         if tag == TAG_SYMLINK {
             data.extend(u32::from(relative).to_le_bytes());
         }

@@ -27,7 +27,8 @@ impl PartialFile {
         if target.is_dir() {
             return Err(Error::Write { path: target.to_owned(), source: io::ErrorKind::IsADirectory.into() });
         }
-        let name = target.file_name().ok_or_else(|| Error::Recipe(format!("{} names no file", target.display())))?;
+        let name =
+            target.file_name().ok_or_else(|| Error::Recipe(format!("{} names no file", target.display())))?;
         let mut partial_name = name.to_owned();
         partial_name.push(".partial");
         let partial = target.with_file_name(partial_name);
@@ -101,7 +102,9 @@ impl Opened {
     pub(crate) fn open(output: &crate::recipe::Output, force: bool) -> Result<Self> {
         match output {
             crate::recipe::Output::Stdout => Ok(Self::Stdout),
-            crate::recipe::Output::File(path) if is_block_device(path) => open_device(path, force).map(Self::Device),
+            crate::recipe::Output::File(path) if is_block_device(path) => {
+                open_device(path, force).map(Self::Device)
+            }
             crate::recipe::Output::File(path) => PartialFile::create(path, force).map(Self::File),
         }
     }

@@ -65,9 +65,9 @@ impl Recipe {
             return Ok(format);
         }
         match &self.output {
-            Output::Stdout => {
-                Err(Error::Recipe("writing to standard output needs --format (raw, vhd-fixed or vmdk)".to_owned()))
-            }
+            Output::Stdout => Err(Error::Recipe(
+                "writing to standard output needs --format (raw, vhd-fixed or vmdk)".to_owned(),
+            )),
             Output::File(path) => Format::of_path(path).ok_or_else(|| {
                 Error::Recipe(format!(
                     "cannot tell the format of {} from its name; give --format ({})",

@@ -30,7 +30,9 @@ impl WimSource {
         if file.metadata().map_err(read)?.is_dir() {
             return Err(Error::Unsupported {
                 path: path.to_owned(),
-                what: "is a directory; building from a directory is not supported, capture it into a WIM first".to_owned(),
+                what:
+                    "is a directory; building from a directory is not supported, capture it into a WIM first"
+                        .to_owned(),
             });
         }
         Self::open_reader(path, Arc::new(file))
@@ -59,9 +61,8 @@ impl WimSource {
     /// The index of the chosen image, or of the only one.
     pub fn choose(&self, choice: Option<&ImageChoice>) -> Result<u32> {
         let count = self.wim.image_count();
-        let refuse = |problem: String| {
-            Err(Error::ImageChoice { path: self.path.clone(), problem, list: self.list() })
-        };
+        let refuse =
+            |problem: String| Err(Error::ImageChoice { path: self.path.clone(), problem, list: self.list() });
         match choice {
             _ if count == 0 => {
                 Err(Error::NotFound { path: self.path.clone(), what: "holds no image".to_owned() })

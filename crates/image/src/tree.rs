@@ -180,7 +180,12 @@ pub struct Tree {
 impl Tree {
     /// A tree that holds only a root directory: an empty volume.
     pub fn empty(times: Times) -> Self {
-        Self { nodes: vec![Node::directory(times, None)], names: Vec::new(), descriptors: Vec::new(), notes: Vec::new() }
+        Self {
+            nodes: vec![Node::directory(times, None)],
+            names: Vec::new(),
+            descriptors: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     /// Bytes of all unnamed and named streams, each file once.

@@ -113,8 +113,9 @@ impl<'a> TreeIndex<'a> {
         let folded = fold(wanted);
         let exact = children.iter().find(|id| *names(id).long == *wanted);
         let ignoring_case = || children.iter().find(|id| fold(&names(id).long) == folded);
-        let short =
-            || children.iter().find(|id| names(id).short.as_deref().is_some_and(|short| fold(short) == folded));
+        let short = || {
+            children.iter().find(|id| names(id).short.as_deref().is_some_and(|short| fold(short) == folded))
+        };
         exact.or_else(ignoring_case).or_else(short).copied()
     }
 }

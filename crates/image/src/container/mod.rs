@@ -44,7 +44,9 @@ impl Packing<'_> {
                 let room = disk::ReadAt::size(&device).map_err(Error::writing)?;
                 if room < self.map.len() {
                     let needed = self.map.len();
-                    return Err(Error::Recipe(format!("the device holds {room} bytes, the disk needs {needed}")));
+                    return Err(Error::Recipe(format!(
+                        "the device holds {room} bytes, the disk needs {needed}"
+                    )));
                 }
                 self.ordered(device)
             }
@@ -60,9 +62,9 @@ impl Packing<'_> {
             Format::VhdFixed => {
                 Box::new(vhd::fixed::ordered(writer, &self.vhd_options()).map_err(|e| self.vhd_error(e))?)
             }
-            Format::Vmdk => {
-                Box::new(vmdk::stream_optimized(writer, &self.vmdk_options()).map_err(|e| self.vmdk_error(e))?)
-            }
+            Format::Vmdk => Box::new(
+                vmdk::stream_optimized(writer, &self.vmdk_options()).map_err(|e| self.vmdk_error(e))?,
+            ),
             _ => Box::new(raw::Stream::new(writer, self.map.len())),
         };
         Ok(Sink::Ordered(sink))
@@ -96,7 +98,8 @@ impl Packing<'_> {
     }
 
     fn vmdk_options(&self) -> vmdk::Options {
-        let name = self.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name =
+            self.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         // The descriptor has no way to quote these.
         let name = name.replace(|c: char| c.is_control() || "\"/\\".contains(c), "_");
         let level = match self.recipe.level {

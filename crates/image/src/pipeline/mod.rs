@@ -306,7 +306,9 @@ impl Pass<'_> {
             match piece.content {
                 PieceContent::Zero => data[range].fill(0),
                 PieceContent::Bytes(bytes) => data[range].copy_from_slice(bytes),
-                PieceContent::Made { maker, offset } => self.maker.render(maker, offset, &mut data[range], blobs)?,
+                PieceContent::Made { maker, offset } => {
+                    self.maker.render(maker, offset, &mut data[range], blobs)?
+                }
                 PieceContent::Blob { blob, offset } => {
                     match &previous {
                         Some((before, start, bytes))
@@ -371,7 +373,8 @@ impl Pass<'_> {
                 match progress.ready.remove(&ticket) {
                     Some(done) => break done,
                     None => {
-                        progress = self.changed.wait(progress).unwrap_or_else(std::sync::PoisonError::into_inner);
+                        progress =
+                            self.changed.wait(progress).unwrap_or_else(std::sync::PoisonError::into_inner);
                     }
                 }
             };

@@ -121,7 +121,14 @@ enum Kind {
     Positioned,
 }
 
-fn run_on(map: &ExtentMap, blobs: &Blobs, made: &Made, threads: usize, kind: &Kind, window: usize) -> Result<Vec<u8>> {
+fn run_on(
+    map: &ExtentMap,
+    blobs: &Blobs,
+    made: &Made,
+    threads: usize,
+    kind: &Kind,
+    window: usize,
+) -> Result<Vec<u8>> {
     let settings = Settings { window, unit: 1 << 20 };
     let cancel = AtomicBool::new(false);
     let counters = Counters::default();
