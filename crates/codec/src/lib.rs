@@ -4,14 +4,16 @@ mod bits;
 mod copy;
 mod e8;
 mod error;
+mod failure;
 mod huffman;
 mod lzx;
 mod lzx_format;
 pub mod reference;
 mod token;
+mod xpress;
 mod xpress_format;
 
 pub use error::{Code, Error};
 pub use lzx::Lzx;
-pub use reference::Xpress;
 pub use token::Token;
+pub use xpress::Xpress;

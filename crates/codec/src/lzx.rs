@@ -14,8 +14,9 @@
 //! The loop runs on raw pointers while a round cannot leave the buffers; the last few tokens of a block go through a
 //! safe one. Neither says what is wrong with a chunk: on any fault the reference decoder is asked.
 
-use crate::bits::{Bits, PastTheEnd, Units};
-use crate::huffman::{Incomplete, Table};
+use crate::bits::{Bits, PADDING, Units};
+use crate::failure::Failure;
+use crate::huffman::Table;
 use crate::lzx_format::{
     ALIGNED_SYMBOLS, BlockType, DEFAULT_BLOCK_SIZE, LENGTH_SYMBOLS, LITERALS, MAX_MAIN_SYMBOLS, MIN_MATCH,
     PRETREE_SYMBOLS, Window, slot,
@@ -144,32 +145,6 @@ impl Lzx {
             e8::undo(dst);
         }
         Ok(())
-    }
-}
-
-/// The chunk is not valid.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Failure;
-
-impl Failure {
-    /// What the reference decoder says, which may cost what it will: this chunk is lost.
-    #[cold]
-    pub(crate) fn explain(self, reference: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
-        let result = reference();
-        debug_assert!(result.is_err(), "the fast decoder refuses a chunk that the reference accepts");
-        result
-    }
-}
-
-impl From<PastTheEnd> for Failure {
-    fn from(_: PastTheEnd) -> Self {
-        Self
-    }
-}
-
-impl From<Incomplete> for Failure {
-    fn from(_: Incomplete) -> Self {
-        Self
     }
 }
 
@@ -542,7 +517,7 @@ fn fast<const ALIGNED: bool>(
     state: &mut State,
     observer: &mut impl Observer,
 ) -> Result<(), Failure> {
-    assert!(end <= dst.len() && input.whole + crate::bits::PADDING <= input.units.len());
+    assert!(end <= dst.len() && input.whole + PADDING <= input.units.len());
     let Some(last_round) = end.checked_sub(ROUND) else { return Ok(()) };
     if state.bits.next > input.whole || state.at > last_round {
         return Ok(());
