@@ -120,5 +120,6 @@ fn tree(wine: &Path) -> Result<WimFile, Box<dyn Error>> {
         }
         folders.image.add(directory, entry);
     }
+    image.secure_the_rest(security.root);
     Ok(wim)
 }

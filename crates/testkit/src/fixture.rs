@@ -417,6 +417,7 @@ pub fn many(count: usize) -> WimFile {
         let entry = Entry::file(&format!("file {index:07}.txt"), text(index as u64, size)).secured(sec.user);
         image.add(directory, if index % 3 == 0 { entry.short(&format!("F{index:07}.TXT")) } else { entry });
     }
+    image.secure_the_rest(sec.root);
     wim
 }
 
