@@ -229,11 +229,14 @@ impl Model {
         posix.sort_unstable();
         all.retain(|&entry| !is_short(entry) || self.files.short(entry >> 1).is_some());
         for &link in links {
+            let both = self.files.links[link as usize].namespace == names::WIN32_AND_DOS;
             self.files.links[link as usize].namespace = if self.files.short(link).is_some() {
                 names::WIN32
-            } else if names::is_both(self.files.long(link)) && posix.binary_search(&link).is_err() {
+            } else if both && posix.binary_search(&link).is_err() {
                 names::WIN32_AND_DOS
             } else {
+                // Also for names that could be DOS names: readers show namespace 3 as a short name equal to the long one,
+                // and the source gave none.
                 names::POSIX
             };
         }
@@ -256,6 +259,7 @@ impl Model {
         let long = self.files.long(link);
         if names::is_both(long) && names::compare_ignoring_case(upcase::table(), short, long).is_eq() {
             // One entry serves as both.
+            self.files.links[link as usize].namespace = names::WIN32_AND_DOS;
             self.files.drop_short(link);
         } else if !names::is_short(short) {
             self.note_short(link, "it is no 8.3 name");

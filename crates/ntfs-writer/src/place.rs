@@ -140,8 +140,10 @@ mod tests {
     proptest! {
         #[test]
         fn every_cluster_once(lens in prop::collection::vec((0u32..40, 1u64..200_000), 1..60), start in 0u64..50) {
-            let mut lens = lens;
-            lens.sort_unstable();
+            // A blob has one length.
+            let lens: std::collections::BTreeMap<_, _> = lens.into_iter().collect();
+            let lens = lens.into_iter().flat_map(|(blob, len)| vec![(blob, len); 1 + blob as usize % 3]);
+            let lens: Vec<_> = lens.collect();
             let streams: Vec<_> = lens.iter().map(|&(blob, len)| stream(blob, len)).collect();
             let placed = place(&streams, start, 4096, 65_536);
             let mut ranges: Vec<_> =

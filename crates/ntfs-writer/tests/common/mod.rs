@@ -1,6 +1,9 @@
 //! Trees to put on volumes, and what a reader must find there again.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod check;
+pub mod reader;
+
 use std::fs::File as HostFile;
 use std::io;
 use std::path::Path;
@@ -107,8 +110,8 @@ impl Tree {
         self.add(parent, name, File { attributes: ARCHIVE, times, data: data.into(), ..File::default() })
     }
 
-    /// All paths, with `/`, and the file each leads to.
-    pub fn paths(&self) -> Vec<(String, usize)> {
+    /// All paths, with `/`, and the link that each ends with.
+    pub fn paths(&self) -> Vec<(String, &Link)> {
         let mut by_parent = vec![Vec::new(); self.files.len()];
         for link in &self.links {
             by_parent[link.parent].push(link);
@@ -116,15 +119,15 @@ impl Tree {
         let mut out = Vec::new();
         let mut stack = vec![(String::new(), 0)];
         while let Some((path, node)) = stack.pop() {
-            for link in &by_parent[node] {
+            for &link in &by_parent[node] {
                 let path = format!("{path}/{}", link.long);
-                out.push((path.clone(), link.node));
+                out.push((path.clone(), link));
                 if self.files[link.node].attributes & DIRECTORY != 0 {
                     stack.push((path, link.node));
                 }
             }
         }
-        out.sort();
+        out.sort_by(|a, b| a.0.cmp(&b.0));
         out
     }
 

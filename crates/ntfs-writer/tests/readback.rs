@@ -1,0 +1,110 @@
+//! Volumes read by someone else's reader, and by a strict one of the tests' own.
+
+mod common;
+
+use common::{Tree, check, feature_rich, noise, reader};
+use wimforge_ntfs_writer::Options;
+
+const CLUSTERS: [u32; 8] = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536];
+
+fn options(cluster_size: u32, record_size: u32) -> Options {
+    Options {
+        cluster_size,
+        record_size,
+        label: "Tëst".into(),
+        serial: 0xFEDC_BA98_7654_3210,
+        created: common::times(1).created,
+        ..Options::default()
+    }
+}
+
+/// Compares through both readers. The `ntfs` crate takes the child pointers of an index for clusters where they are
+/// sectors (clusters larger than index blocks), so it cannot walk large directories there.
+fn compare(tree: &Tree, image: &[u8], cluster: u32) {
+    check::compare(tree, image);
+    if cluster <= 4096 {
+        reader::compare(tree, image);
+    }
+}
+
+#[test]
+fn every_cluster_and_record_size() {
+    let tree = feature_rich();
+    for cluster in CLUSTERS {
+        for record in [1024, 4096] {
+            eprintln!("clusters of {cluster}, records of {record}");
+            let image = tree.image(options(cluster, record), 8 << 20);
+            compare(&tree, &image, cluster);
+        }
+    }
+}
+
+#[test]
+fn sectors_of_4096_bytes() {
+    let tree = feature_rich();
+    for cluster in [4096, 65_536] {
+        let options =
+            Options { sector_size: disk::SectorSize::B4096, hidden_sectors: 256, ..options(cluster, 4096) };
+        let image = tree.image(options, 1 << 20);
+        compare(&tree, &image, cluster);
+    }
+}
+
+#[test]
+fn an_empty_volume() {
+    for cluster in CLUSTERS {
+        let tree = Tree::default();
+        let image = tree.image(options(cluster, 1024), 0);
+        compare(&tree, &image, cluster);
+    }
+}
+
+#[test]
+fn a_directory_of_thirty_thousand_names() {
+    let mut tree = Tree::default();
+    let flat = tree.dir(0, "flat");
+    for i in 0..30_000 {
+        tree.file(flat, &format!("one of the many files, number {i:05}.txt"), noise(i, (i % 7) as usize));
+        if i % 2 == 0 {
+            tree.short(&format!("ON{:04X}~{}.TXT", i / 8, i % 8));
+        }
+    }
+    for cluster in [512, 4096, 65_536] {
+        let image = tree.image(options(cluster, 1024), 1 << 20);
+        compare(&tree, &image, cluster);
+    }
+}
+
+#[test]
+fn a_directory_whose_bitmap_leaves_the_record() {
+    let mut tree = Tree::default();
+    let flat = tree.dir(0, "flat");
+    let long = "x".repeat(240);
+    for i in 0..13_000 {
+        tree.file(flat, &format!("{long}{i:05}"), &b""[..]);
+    }
+    let image = tree.image(options(4096, 1024), 1 << 20);
+    compare(&tree, &image, 4096);
+}
+
+#[test]
+fn many_descriptors_reparse_points_and_object_ids() {
+    let mut tree = Tree { descriptors: (0..6000).map(common::descriptor).collect(), ..Tree::default() };
+    for i in 0..6000u64 {
+        let file = tree.file(0, &format!("{i}"), &b""[..]);
+        tree.files[file].security = Some(i as usize);
+        if i % 2 == 0 {
+            let mut id = [0; 16];
+            id.copy_from_slice(&noise(i, 16));
+            tree.files[file].object_id = Some(id);
+        }
+        if i % 3 == 0 {
+            tree.files[file].attributes |= common::REPARSE;
+            tree.files[file].reparse = Some((common::SYMLINK, common::symlink("x")));
+        }
+    }
+    for cluster in [512, 4096, 65_536] {
+        let image = tree.image(options(cluster, 1024), 1 << 20);
+        compare(&tree, &image, cluster);
+    }
+}
