@@ -17,7 +17,7 @@ use crate::{Error, Options, Result};
 
 /// Where the block allocation table lies: after the copy of the footer and the header.
 const TABLE_OFFSET: u64 = (FOOTER_LEN + HEADER_LEN) as u64;
-/// Data lies on multiples of this.
+/// Data lies on multiples of this; table and footer end on them.
 const ALIGNMENT: u64 = 4096;
 
 /// Length in bytes of the bitmap in front of a block's data: a bit per sector, in whole sectors.
@@ -29,8 +29,10 @@ pub(crate) fn bitmap_len(block_size: u32) -> u32 {
 struct Plan {
     /// For each block its first sector in the file (that of the bitmap), or [`ABSENT`].
     table: Vec<u32>,
+    /// Where the table's padding ends.
+    table_end: u64,
     /// Where the footer lies.
-    end: u64,
+    footer: u64,
 }
 
 impl Plan {
@@ -39,7 +41,8 @@ impl Plan {
         let block_size = u64::from(options.block_size);
         let bitmap = u64::from(bitmap_len(options.block_size));
         let mut table = vec![ABSENT; options.blocks() as usize];
-        let mut end = TABLE_OFFSET + (table.len() as u64 * 4).next_multiple_of(512);
+        let table_end = (TABLE_OFFSET + table.len() as u64 * 4).next_multiple_of(ALIGNMENT);
+        let mut end = table_end;
         let mut previous = 0;
         for range in allocated {
             if range.start < previous || range.start > range.end || range.end > options.size {
@@ -65,7 +68,8 @@ impl Plan {
                 end = data + block_size;
             }
         }
-        Ok(Self { table, end })
+        let footer = (end + FOOTER_LEN as u64).next_multiple_of(ALIGNMENT) - FOOTER_LEN as u64;
+        Ok(Self { table, table_end, footer })
     }
 }
 
@@ -74,7 +78,7 @@ impl Plan {
 /// # Errors
 /// As for [`positioned`], without its I/O.
 pub fn file_size(options: &Options, allocated: impl Iterator<Item = Range<u64>>) -> Result<u64> {
-    Ok(Plan::new(options, allocated)?.end + FOOTER_LEN as u64)
+    Ok(Plan::new(options, allocated)?.footer + FOOTER_LEN as u64)
 }
 
 /// A dynamic VHD in a file.
@@ -93,12 +97,12 @@ pub fn positioned<F: WriteAt>(
 ) -> Result<InFile<F>> {
     let plan = Plan::new(options, allocated)?;
     // The footers come last: until then nothing takes the file for a VHD.
-    file.set_len(plan.end + FOOTER_LEN as u64).map_err(Error::writing("VHD", 0))?;
+    file.set_len(plan.footer + FOOTER_LEN as u64).map_err(Error::writing("VHD", 0))?;
     let header = options.header(TABLE_OFFSET).to_bytes();
     file.write_all_at(&header, FOOTER_LEN as u64)
         .map_err(Error::writing("VHD dynamic header", FOOTER_LEN as u64))?;
     let mut table: Vec<u8> = plan.table.iter().flat_map(|sector| sector.to_be_bytes()).collect();
-    table.resize(table.len().next_multiple_of(512), 0xFF);
+    table.resize((plan.table_end - TABLE_OFFSET) as usize, 0xFF);
     file.write_all_at(&table, TABLE_OFFSET)
         .map_err(Error::writing("VHD block allocation table", TABLE_OFFSET))?;
     let bitmap = vec![0xFF; bitmap_len(options.block_size) as usize];
@@ -120,7 +124,7 @@ impl<F> fmt::Debug for InFile<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InFile")
             .field("options", &self.options)
-            .field("end", &self.plan.end)
+            .field("footer", &self.plan.footer)
             .finish_non_exhaustive()
     }
 }
@@ -156,6 +160,6 @@ impl<F: WriteAt> PositionedSink for InFile<F> {
     fn finish(self: Box<Self>) -> io::Result<()> {
         let footer = self.options.dynamic_footer().to_bytes();
         self.file.write_all_at(&footer, 0)?;
-        self.file.write_all_at(&footer, self.plan.end)
+        self.file.write_all_at(&footer, self.plan.footer)
     }
 }

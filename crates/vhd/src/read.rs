@@ -216,8 +216,7 @@ impl Blocks {
             return Err(limit("number of blocks", blocks, MAX_BLOCKS));
         }
         let table_at = header.table_offset;
-        // Only the entries that the disk needs must be there: the number of the others is not to be trusted (observed:
-        // Virtual PC rounds it up).
+        // Only the entries that the disk needs must be there. Old versions of qemu wrote one more.
         let table_end = inside(table_at, blocks * 4, FOOTER_LEN as u64, footer_at)
             .map_err(|reason| malformed(format!("block allocation table offset {reason}")))?;
         if table_at < header_end && header_at < table_end {

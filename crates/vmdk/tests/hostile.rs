@@ -279,7 +279,7 @@ fn other_formats_are_named() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
 
     /// One changed bit anywhere is noticed, or changes nothing that matters, and never panics.
     #[test]

@@ -177,7 +177,7 @@ fn qemu_img_does_not_pass() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() })]
 
     /// Whatever grains hold something and however the disk is cut into units, the file is the same and reads back.
     #[test]
