@@ -11,7 +11,7 @@ use common::{MIB, disk, dynamic_file, fixed_file, fixed_stream};
 use disk::{BlockMap, Guid, PositionedSink, RangeKind, ReadAt, WriteAt};
 use proptest::prelude::*;
 use wimforge_vhd::layout::{ABSENT, checksum};
-use wimforge_vhd::{Kind, Options, Vhd, dynamic, is_vhd};
+use wimforge_vhd::{Kind, MAX_SIZE, Options, Vhd, dynamic, is_vhd};
 
 /// The whole disk, read in pieces that fit nothing.
 fn read_all(vhd: &Vhd) -> Vec<u8> {
@@ -249,4 +249,28 @@ fn writes_what_hyper_v_writes() {
         ours[at + 64..at + 68].copy_from_slice(&footer.checksum.to_be_bytes());
     }
     assert!(theirs == ours);
+}
+
+/// The largest disk, with a block at each end.
+#[test]
+fn largest_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("large.vhd");
+    let options = Options::new(MAX_SIZE, Guid([1; 16]));
+    let ranges = [0..512, MAX_SIZE - 512..MAX_SIZE];
+    let sink = dynamic::positioned(File::create(&path).unwrap(), &options, ranges.iter().cloned()).unwrap();
+    sink.write_at(0, &[1; 512]).unwrap();
+    sink.write_at(MAX_SIZE - 512, &[2; 512]).unwrap();
+    Box::new(sink).finish().unwrap();
+
+    let vhd = Vhd::open(Arc::new(File::open(&path).unwrap())).unwrap();
+    assert_eq!((vhd.disk_size(), vhd.allocated_blocks()), (MAX_SIZE, Some(2)));
+    let mut sector = [0; 512];
+    vhd.read_exact_at(&mut sector, MAX_SIZE - 512).unwrap();
+    assert_eq!(sector, [2; 512]);
+    if let Some(qemu) = testkit::tool("qemu-img") {
+        let info = qemu.text(["info", "-f", "vpc", path.to_str().unwrap()]);
+        assert!(info.contains(&format!("({MAX_SIZE} bytes)")), "{info}");
+        qemu_agrees(&qemu, directory.path(), &path, &vhd);
+    }
 }

@@ -5,8 +5,12 @@ mod common;
 
 use std::path::Path;
 
-use common::{disk, options, sparse, stream};
-use wimforge_vmdk::{Adapter, Level, Options};
+use std::fs::File;
+use std::sync::Arc;
+
+use common::{GRAIN, disk, noise, options, sparse, stream};
+use disk::{OrderedSink, PositionedSink, ReadAt};
+use wimforge_vmdk::{Adapter, Level, MAX_SIZE, Options, Vmdk, monolithic_sparse, stream_optimized};
 
 /// Every reader at hand takes `file` for exactly `disk`.
 fn accepted(directory: &Path, name: &str, file: &[u8], disk: &[u8]) {
@@ -52,4 +56,46 @@ fn monolithic_sparse_is_accepted() {
     }
     let empty = vec![0; 3 << 20];
     accepted(directory.path(), "empty.vmdk", &sparse(&empty, &options(&empty)), &empty);
+}
+
+/// The largest disk, with a grain at each end.
+#[test]
+fn largest_disks() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("large.vmdk");
+    let options = Options::new(MAX_SIZE, "large.vmdk", 7);
+    let (first, last) = (noise(1, GRAIN), noise(2, GRAIN));
+    let units = [(0, &first), (MAX_SIZE - GRAIN as u64, &last)];
+    let check = || {
+        let vmdk = Vmdk::open(Arc::new(File::open(&path).unwrap())).unwrap();
+        assert_eq!((vmdk.disk_size(), vmdk.check().unwrap().grains), (MAX_SIZE, 2));
+        for (offset, unit) in units {
+            let mut bytes = vec![0; GRAIN];
+            vmdk.read_exact_at(&mut bytes, offset).unwrap();
+            assert!(bytes == *unit);
+        }
+        if let Some(qemu) = testkit::tool("qemu-img") {
+            let info = qemu.text(["info", "-f", "vmdk", path.to_str().unwrap()]);
+            assert!(info.contains("2 TiB (2199023255552 bytes)"), "{info}");
+            let check = qemu.text(["check", "-f", "vmdk", path.to_str().unwrap()]);
+            assert!(check.contains("No errors were found"), "{check}");
+        }
+    };
+
+    let mut sink = stream_optimized(File::create(&path).unwrap(), &options).unwrap();
+    for (offset, unit) in units {
+        let mut encoded = Vec::new();
+        sink.encoder().encode(offset, unit, &mut encoded).unwrap();
+        sink.commit(offset, GRAIN as u64, &encoded).unwrap();
+    }
+    Box::new(sink).finish().unwrap();
+    check();
+
+    let ranges = units.map(|(offset, unit)| offset..offset + unit.len() as u64);
+    let sink = monolithic_sparse(File::create(&path).unwrap(), &options, ranges.into_iter()).unwrap();
+    for (offset, unit) in units {
+        sink.write_at(offset, unit).unwrap();
+    }
+    Box::new(sink).finish().unwrap();
+    check();
 }
