@@ -102,7 +102,7 @@ impl Header {
         let start = bytes.len().min(usize::try_from(size).unwrap_or(usize::MAX));
         source.read_exact_at(&mut bytes[..start], 0).map_err(Error::io("WIM header", 0))?;
         let malformed = |offset, reason: String| Err(Error::malformed("WIM header", offset, reason));
-        if !bytes.starts_with(&MAGIC) && !bytes.starts_with(&MAGIC_PIPABLE) {
+        if start >= 8 && ![MAGIC, MAGIC_PIPABLE].iter().any(|magic| bytes.starts_with(magic)) {
             return malformed(
                 0,
                 format!("signature is {}, expected {}", crate::hex(&bytes[..8]), crate::hex(&MAGIC)),

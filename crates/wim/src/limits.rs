@@ -18,9 +18,9 @@ pub struct Limits {
     pub xml_bytes: u64,
     /// Integrity table, in bytes: 20 for each 10 MiB of the file.
     pub integrity_bytes: u64,
-    /// Nested directories below the root. A path of 32,767 units, the longest that Windows can name, has fewer than
-    /// half as many.
-    pub depth: u32,
+    /// Length of a path in UTF-16 units, separators included. No interface of Windows can name a longer one than the
+    /// default, 32,767; it also bounds the depth of directories, to half of it.
+    pub path_units: u32,
 }
 
 impl Default for Limits {
@@ -30,7 +30,7 @@ impl Default for Limits {
             blob_table_bytes: 512 << 20,
             xml_bytes: 16 << 20,
             integrity_bytes: 64 << 20,
-            depth: 16_384,
+            path_units: 32_767,
         }
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use disk::{At, ReadAt};
 use sha1::{Digest, Sha1};
 
-use crate::blob::{Blob, BlobId, BlobTable};
+use crate::blob::{Blob, BlobId, BlobTable, Metadata};
 use crate::header::Header;
 use crate::image::{self, Image};
 use crate::integrity::IntegrityTable;
-use crate::layout::{RawResource, header_flags};
+use crate::layout::{HEADER_LEN, RawResource, header_flags};
 use crate::reader::BlobReader;
 use crate::resource::{Resource, ResourceReader, Storage};
 use crate::warning::{Warning, Warnings};
@@ -188,7 +188,7 @@ impl Wim {
         self.table.metadata[index as usize - 1].sha1
     }
 
-    fn metadata(&self, index: u32) -> Result<&crate::blob::Metadata> {
+    pub(crate) fn metadata(&self, index: u32) -> Result<&Metadata> {
         let metadata = index.checked_sub(1).and_then(|index| self.table.metadata.get(index as usize));
         metadata.ok_or(Error::NoSuchImage { index, count: self.image_count() })
     }
@@ -199,12 +199,30 @@ impl Wim {
     /// [`Error::NoSuchImage`]; [`Error::Hash`] when the metadata is damaged; [`Error::Malformed`] and [`Error::Limit`]
     /// when it makes no sense; [`Error::Io`].
     pub fn image(&self, index: u32) -> Result<Image> {
-        let bytes = self.metadata_bytes(index)?;
-        image::parse(&bytes, &self.table, &self.limits)
+        let &Metadata { sha1: expected, resource } = self.metadata(index)?;
+        let bytes = self.metadata_bytes(&resource)?;
+        let found: [u8; 20] = Sha1::digest(&bytes).into();
+        if found != expected {
+            return Err(Error::Hash { at: At::new("image metadata", resource.offset), expected, found });
+        }
+        self.parse(&bytes)
     }
 
-    fn metadata_bytes(&self, index: u32) -> Result<Vec<u8>> {
-        let &crate::blob::Metadata { sha1: expected, resource } = self.metadata(index)?;
+    /// As [`image`](Self::image), without checking the SHA-1: to see what can be saved of a damaged file, and to fuzz
+    /// what would hide behind the hash.
+    ///
+    /// # Errors
+    /// As [`image`](Self::image), without [`Error::Hash`].
+    pub fn image_ignoring_hash(&self, index: u32) -> Result<Image> {
+        self.parse(&self.metadata_bytes(&self.metadata(index)?.resource)?)
+    }
+
+    /// Parses metadata as if it were an image's of this file.
+    pub(crate) fn parse(&self, metadata: &[u8]) -> Result<Image> {
+        image::parse(metadata, &self.table, &self.limits)
+    }
+
+    pub(crate) fn metadata_bytes(&self, resource: &Resource) -> Result<Vec<u8>> {
         let at = At::new("image metadata", resource.offset);
         Limits::check(at, "size", resource.size, self.limits.metadata_bytes)?;
         if resource.size / MAX_METADATA_RATIO > self.size {
@@ -213,9 +231,7 @@ impl Wim {
                 reason: format!("{:#x} bytes cannot come out of a file of {:#x}", resource.size, self.size),
             });
         }
-        let bytes = ResourceReader::new(&*self.source).read_all(&resource)?;
-        let found: [u8; 20] = Sha1::digest(&bytes).into();
-        if found == expected { Ok(bytes) } else { Err(Error::Hash { at, expected, found }) }
+        ResourceReader::new(&*self.source).read_all(resource)
     }
 
     /// A reader of blobs, with the decoder state and buffers of one worker.
@@ -230,6 +246,17 @@ impl Wim {
 
     pub(crate) fn source(&self) -> &dyn ReadAt {
         &*self.source
+    }
+
+    /// Whether there is an integrity table.
+    pub fn has_integrity(&self) -> bool {
+        self.integrity.is_some()
+    }
+
+    /// How many bytes of the file the integrity table covers; 0 when there is none.
+    pub(crate) fn integrity_covers(&self) -> u64 {
+        let end = self.table_resource.offset + self.table_resource.stored_size;
+        if self.integrity.is_some() { end.saturating_sub(u64::from(HEADER_LEN)) } else { 0 }
     }
 
     /// Reads the integrity table, if there is one.

@@ -64,7 +64,7 @@ pub struct ImageInfo {
     pub languages: Vec<String>,
     /// (`WINDOWS/LANGUAGES/DEFAULT`)
     pub default_language: Option<String>,
-    /// (`DIRCOUNT`), the root not counted
+    /// (`DIRCOUNT`), the root counted (observed: wimlib)
     pub dir_count: Option<u64>,
     /// (`FILECOUNT`)
     pub file_count: Option<u64>,

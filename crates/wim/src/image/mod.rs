@@ -4,6 +4,8 @@ mod inode;
 mod lookup;
 mod parse;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 use crate::Warning;
 

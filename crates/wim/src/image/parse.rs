@@ -94,8 +94,8 @@ struct Pending {
     directory: DentryId,
     /// Where its list begins.
     list: u64,
-    /// How deep the list's entries are; the root's are at 1.
-    depth: u32,
+    /// Length of the directory's path in UTF-16 units, 0 for the root's.
+    path_units: u32,
 }
 
 /// A dentry record: slices of the metadata, lengths checked.
@@ -186,7 +186,7 @@ impl<'a> Parser<'a> {
 
     /// Reads the entries of a directory.
     fn list(&mut self, pending: &Pending) -> Result<()> {
-        let Pending { directory, list, depth } = *pending;
+        let Pending { directory, list, path_units } = *pending;
         let malformed = |reason: String| Err(Error::malformed(LIST, list, reason));
         let len = self.metadata.len();
         let Some(mut position) = usize::try_from(list).ok().filter(|&list| list < len) else {
@@ -200,18 +200,10 @@ impl<'a> Parser<'a> {
             ));
         }
         // Empty directories may share their end marker.
-        if self.length(position)? > END_MARKER {
-            if depth > self.limits.depth {
-                return Err(Error::Limit {
-                    at: At::new(LIST, list),
-                    what: "directory depth",
-                    found: u64::from(depth),
-                    limit: u64::from(self.limits.depth),
-                });
-            }
-            if let Some(other) = self.lists.insert(list, directory) {
-                return malformed(self.shared(directory, other));
-            }
+        if self.length(position)? > END_MARKER
+            && let Some(other) = self.lists.insert(list, directory)
+        {
+            return malformed(self.shared(directory, other));
         }
         let first_child = self.dentries.len();
         let mut seen: HashSet<&[u8]> = HashSet::new();
@@ -223,7 +215,8 @@ impl<'a> Parser<'a> {
             } else if !seen.insert(record.name) {
                 self.left_out(&record, directory, "second entry of that name");
             } else {
-                self.add(&record, directory, depth)?;
+                let name_units = (record.name.len() / 2) as u32;
+                self.add(&record, directory, path_units.saturating_add(1 + name_units))?;
             }
         }
         let child_count = self.dentries.len() - first_child;
@@ -326,10 +319,12 @@ impl<'a> Parser<'a> {
     }
 
     /// Adds a dentry to `parent`, its inode unless it is a link to one that is there, and its list to the queue.
-    fn add(&mut self, record: &Record<'_>, parent: DentryId, depth: u32) -> Result<()> {
+    fn add(&mut self, record: &Record<'_>, parent: DentryId, path_units: u32) -> Result<()> {
+        let at = At::new(DENTRY, record.position as u64);
+        Limits::check(at, "path length", u64::from(path_units), u64::from(self.limits.path_units))?;
         let Ok(id) = u32::try_from(self.dentries.len()) else {
             return Err(Error::Limit {
-                at: At::new(DENTRY, record.position as u64),
+                at,
                 what: "number of dentries",
                 found: self.dentries.len() as u64,
                 limit: u64::from(u32::MAX),
@@ -348,7 +343,7 @@ impl<'a> Parser<'a> {
         let list = u64_at(record.fixed, dentry::SUBDIR);
         // A directory that is a reparse point has no children of its own.
         if record.is(DIRECTORY) && !record.is(REPARSE_POINT) && list != 0 {
-            self.queue.push_back(Pending { directory: id, list, depth: depth + 1 });
+            self.queue.push_back(Pending { directory: id, list, path_units });
         }
         Ok(())
     }

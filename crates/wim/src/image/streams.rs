@@ -32,12 +32,13 @@ pub(super) fn sort_out<'a>(attributes: u32, main: [u8; 20], extra: &[Named<'a>])
     let mut unnamed = main_counts.then_some(main).into_iter().chain(unnamed_extra());
 
     let mut streams = Streams::default();
-    if is(ENCRYPTED) && !is(DIRECTORY) {
-        if let Some(raw) = unnamed.clone().find(|hash| *hash != NO_HASH) {
-            streams.efs = Some(raw);
-            streams.ignored = extra.len() + usize::from(main_counts) - 1;
-            return streams;
-        }
+    if is(ENCRYPTED)
+        && !is(DIRECTORY)
+        && let Some(raw) = unnamed.clone().find(|hash| *hash != NO_HASH)
+    {
+        streams.efs = Some(raw);
+        streams.ignored = extra.len() + usize::from(main_counts) - 1;
+        return streams;
     }
     if is(REPARSE_POINT) {
         streams.reparse = unnamed.next();
