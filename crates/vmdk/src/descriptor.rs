@@ -1,9 +1,14 @@
+use disk::At;
+
 use crate::layout::SECTOR;
 use crate::options::{DESCRIPTOR_SECTORS, Options};
 use crate::{Error, Result};
 
 /// The longest descriptor that is read: 1 MiB.
 pub(crate) const MAX_LEN: u64 = 1 << 20;
+
+/// The most lines that are read. VirtualBox stops at 1100.
+const MAX_LINES: usize = 4096;
 
 /// The text that describes a disk and the files it is made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +48,7 @@ impl Descriptor {
     /// because every product adds its own.
     ///
     /// # Errors
-    /// [`Error::Malformed`] for text that is not UTF-8-like at all, numbers that are none, or extents without a file.
+    /// [`Error::Malformed`] for numbers that are none and extents that say too little; [`Error::Limit`].
     pub(crate) fn parse(bytes: &[u8], at: u64) -> Result<Self> {
         let malformed = |reason: String| Error::malformed("VMDK descriptor", at, reason);
         let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -51,6 +56,10 @@ impl Descriptor {
         let text = String::from_utf8_lossy(text);
         let mut descriptor = Self { parent_cid: u32::MAX, ..Self::default() };
         for (index, line) in text.lines().enumerate() {
+            if index >= MAX_LINES {
+                let (found, limit) = (index as u64 + 1, MAX_LINES as u64);
+                return Err(Error::Limit { at: At::new("VMDK descriptor", at), what: "line", found, limit });
+            }
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -171,6 +180,8 @@ mod tests {
         ] {
             assert!(matches!(parse(bad), Err(Error::Malformed { .. })), "{bad}");
         }
+        assert!(parse(&"ddb.a=b\n".repeat(4096)).is_ok());
+        assert!(matches!(parse(&"ddb.a=b\n".repeat(4097)), Err(Error::Limit { .. })));
         let flat = parse("RW 1000000000000000000 FLAT \"/etc/passwd\" 0").unwrap();
         assert_eq!((flat.extents[0].kind.as_str(), flat.extents[0].file.as_str()), ("FLAT", "/etc/passwd"));
     }
