@@ -12,9 +12,6 @@ pub(crate) struct Units {
     bytes: Vec<u8>,
 }
 
-/// The low byte of each unit.
-const LOW: u128 = u128::MAX / 0xFFFF * 0xFF;
-
 /// How many zero bytes follow the data.
 ///
 /// A fast loop may go around while its position is not past the data, and advances by less than three refills (seven
@@ -32,16 +29,9 @@ impl Units {
             self.bytes.resize(padded, 0);
         }
         let (units, padding) = self.bytes[..padded].split_at_mut(whole);
-        // In blocks, which compilers turn into vector instructions.
-        for (to, from) in units.chunks_mut(16).zip(data.chunks(16)) {
-            if let (Some(to), Some(from)) = (to.first_chunk_mut::<16>(), from.first_chunk::<16>()) {
-                let word = u128::from_le_bytes(*from);
-                *to = ((word >> 8 & LOW) | (word & LOW) << 8).to_le_bytes();
-            } else {
-                for (to, from) in to.chunks_exact_mut(2).zip(from.chunks_exact(2)) {
-                    to.copy_from_slice(&[from[1], from[0]]);
-                }
-            }
+        // Compilers turn this loop into vector shifts.
+        for (to, from) in units.as_chunks_mut().0.iter_mut().zip(data.as_chunks().0) {
+            *to = u16::from_ne_bytes(*from).swap_bytes().to_ne_bytes();
         }
         padding.fill(0);
         &self.bytes[..padded]

@@ -66,17 +66,16 @@ pub(crate) unsafe fn up_to_8(to: *mut u8, offset: usize, length: usize) {
     }
 }
 
-/// Copies a match of up to 32 bytes, writing up to 32 bytes in all, or 7 more than the match has.
+/// Copies a match that is seldom longer than 16 bytes, otherwise like [`any`].
 ///
 /// # Safety
-/// `to - offset .. to + 39` lies inside one allocation, initialised; `offset` and `length` are not zero.
+/// As [`any`].
 #[inline(always)]
-pub(crate) unsafe fn up_to_32(to: *mut u8, offset: usize, length: usize) {
+pub(crate) unsafe fn mostly_up_to_16(to: *mut u8, offset: usize, length: usize) {
     // SAFETY: as required of the caller.
     unsafe {
-        if offset >= length.min(16) {
+        if length <= 16 && offset >= length {
             copy16(to.sub(offset), to);
-            copy16(to.add(16).sub(offset), to.add(16));
         } else {
             any(to, offset, length);
         }

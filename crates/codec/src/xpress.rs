@@ -380,7 +380,7 @@ fn fast(
             }
             // SAFETY: the offset was compared and is not zero; the match fits, see `literal`.
             unsafe {
-                copy::up_to_32(to, offset, length);
+                copy::mostly_up_to_16(to, offset, length);
                 to = to.add(length);
             }
             observer.matched(at, length, offset);
