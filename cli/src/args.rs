@@ -132,12 +132,13 @@ pub struct Info {
 Examples:
   wimforge ls nano.wim                          the root directory
   wimforge ls nano.wim Windows/System32 -l      with attributes, sizes and times
-  wimforge ls install.wim -i 2 -R               everything, one path a line")]
+  wimforge ls install.wim -i 2 -R               everything, one path a line
+  wimforge ls nano.wim 'Windows/*.exe' --detailed")]
 pub struct Ls {
     /// The WIM
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// A file or directory inside, with / or \\
+    /// A file or directory inside, with / or \\; `*`, `?` and `[a-z]` allowed
     #[arg(value_name = "PATH", default_value = "/")]
     pub path: String,
     /// Which image, by number or name
@@ -149,6 +150,9 @@ pub struct Ls {
     /// Directories and all they hold
     #[arg(short = 'R', long)]
     pub recursive: bool,
+    /// All that is known of each: times, security descriptor, every stream with its hash, links, reparse target
+    #[arg(long, conflicts_with = "long")]
+    pub detailed: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -173,6 +177,7 @@ pub struct Cat {
 Examples:
   wimforge extract nano.wim -C out                        everything
   wimforge extract nano.wim Windows/INF Windows/Boot -C out
+  wimforge extract nano.wim 'Windows/System32/*.dll' -C out
 
 Files are only ever written inside DIR. What the host cannot hold (named streams, short names, security
 descriptors, attributes, reparse points other than symbolic links) is counted and said.")]
@@ -180,7 +185,7 @@ pub struct Extract {
     /// The WIM
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Files and directories inside [default: everything]
+    /// Files and directories inside, `*`, `?` and `[a-z]` allowed [default: everything]
     #[arg(value_name = "PATH")]
     pub paths: Vec<String>,
     /// Directory to extract to; made if missing

@@ -20,7 +20,11 @@ pub fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
     let roots: Vec<(Option<NameId>, NodeId)> = if args.paths.is_empty() {
         vec![(None, NodeId::ROOT)]
     } else {
-        args.paths.iter().map(|path| super::find(&index, &source, path)).collect::<Result<_, _>>()?
+        let mut roots = Vec::new();
+        for path in &args.paths {
+            roots.extend(super::find_all(&index, &source, path)?);
+        }
+        roots
     };
     let pool = super::pool(&args.resources)?;
     let written = AtomicU64::new(0);

@@ -3,34 +3,53 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use image::tree::{Content, NodeId};
-use image::{NameId, TreeIndex, WimSource};
-use serde_json::json;
+use image::pipeline::{BlobRead, BlobStore};
+use image::tree::{Content, Node, NodeId, Reparse};
+use image::{NameId, TreeIndex, WimBlobs, WimSource, reparse_target, sddl};
+use serde_json::{Value, json};
 
 use crate::args::{Common, Ls};
 
 pub fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
     let source = WimSource::open(&args.file)?;
-    let tree = source.tree(source.choose(args.image.as_ref())?)?;
+    let image = source.choose(args.image.as_ref())?;
+    let tree = source.tree(image)?;
     let index = TreeIndex::new(&tree);
-    let found = super::find(&index, &source, &args.path)?;
+    let found = super::find_all(&index, &source, &args.path)?;
 
+    // What is in a directory that was named; files that were named, and all that a pattern names, themselves.
     let mut listed = Vec::new();
-    // The names in what was asked for; the name itself when it is a file.
-    match found {
-        (Some(name), node) if !tree.nodes[node.0 as usize].is_directory() => listed.push(name),
-        (_, node) => list(&index, node, args.recursive, &mut listed),
+    let single = found.len() == 1;
+    for (name, node) in found {
+        match name {
+            Some(name) if !single || !tree.nodes[node.0 as usize].is_directory() => {
+                listed.push(name);
+                if args.recursive {
+                    list(&index, node, true, &mut listed);
+                }
+            }
+            _ => list(&index, node, args.recursive, &mut listed),
+        }
     }
     let mut out = BufWriter::new(io::stdout().lock());
+    let blobs = source.blobs(image);
+    let view = View { index: &index, blobs: &blobs };
     if common.json {
-        let entries: Vec<_> = listed.iter().map(|&name| entry(&index, name)).collect();
+        let mut reader = blobs.reader();
+        let entries =
+            listed.iter().map(|&name| view.entry(name, reader.as_mut())).collect::<Result<Vec<_>, _>>()?;
         serde_json::to_writer_pretty(&mut out, &json!({ "schema": "wimforge.ls/1", "entries": entries }))?;
         writeln!(out)?;
+    } else if args.detailed {
+        let mut reader = blobs.reader();
+        for &name in &listed {
+            view.detailed(name, reader.as_mut(), &mut out)?;
+        }
     } else {
         for &name in &listed {
-            let shown = if args.recursive { index.path(name) } else { index.text(name) };
+            let shown = if args.recursive || !single { index.path(name) } else { index.text(name) };
             if args.long {
-                let node = &tree.nodes[tree.names[name.0 as usize].node.0 as usize];
+                let node = view.node(name);
                 let size = node.data.as_ref().map_or(0, Content::len);
                 writeln!(out, "{} {size:>12} {} {shown}", attributes(node.attributes), node.times.written)?;
             } else {
@@ -70,23 +89,131 @@ fn attributes(bits: u32) -> String {
     LETTERS.iter().map(|&(bit, letter)| if bits & bit != 0 { letter } else { '-' }).collect()
 }
 
-fn entry(index: &TreeIndex<'_>, name: NameId) -> serde_json::Value {
-    let tree = index.tree();
-    let of = &tree.names[name.0 as usize];
-    let node = &tree.nodes[of.node.0 as usize];
-    json!({
-        "path": index.path(name),
-        "short_name": of.short.as_deref().map(String::from_utf16_lossy),
-        "attributes": node.attributes,
-        "size": node.data.as_ref().map(Content::len),
-        "created": node.times.created.to_string(),
-        "written": node.times.written.to_string(),
-        "accessed": node.times.accessed.to_string(),
-        "links": index.names_of(of.node).len(),
-        "reparse_tag": node.reparse.as_ref().map(|reparse| format!("{:#010x}", reparse.tag)),
-        "streams": node.named.iter().map(|stream| json!({
-            "name": String::from_utf16_lossy(&stream.name),
-            "size": stream.content.len(),
-        })).collect::<Vec<_>>(),
-    })
+/// The largest reparse buffer there is ([MS-FSCC] 2.1.2).
+const MAX_REPARSE: u64 = 16 * 1024;
+
+/// A tree, and the source of its contents.
+struct View<'a> {
+    index: &'a TreeIndex<'a>,
+    blobs: &'a WimBlobs<'a>,
+}
+
+impl View<'_> {
+    fn node(&self, name: NameId) -> &Node {
+        let tree = self.index.tree();
+        &tree.nodes[tree.names[name.0 as usize].node.0 as usize]
+    }
+
+    fn sha1(&self, content: &Content) -> Option<String> {
+        match content {
+            Content::Blob { blob, .. } => {
+                Some(self.blobs.sha1(*blob).iter().map(|byte| format!("{byte:02x}")).collect())
+            }
+            Content::Empty | Content::Bytes(_) => None,
+        }
+    }
+
+    fn security(&self, node: &Node) -> Option<String> {
+        let descriptor = &self.index.tree().descriptors[node.security?.0 as usize];
+        // What SDDL cannot say is shown as it is.
+        Some(
+            sddl(descriptor).unwrap_or_else(|| descriptor.iter().map(|byte| format!("{byte:02x}")).collect()),
+        )
+    }
+
+    fn target(&self, reparse: &Reparse, reader: &mut dyn BlobRead) -> Result<Option<String>, image::Error> {
+        let data = match &reparse.data {
+            &Content::Blob { blob, len } if len <= MAX_REPARSE => {
+                let mut data = vec![0; len as usize];
+                reader.read_at(blob, 0, &mut data)?;
+                data
+            }
+            Content::Bytes(bytes) => bytes.to_vec(),
+            _ => return Ok(None),
+        };
+        Ok(reparse_target(reparse.tag, &data).map(|(target, _)| target))
+    }
+
+    /// The other names of a file.
+    fn links(&self, name: NameId) -> Vec<String> {
+        let node = self.index.tree().names[name.0 as usize].node;
+        let others = self.index.names_of(node).iter().filter(|&&other| other != name);
+        others.map(|&other| self.index.path(other)).collect()
+    }
+
+    fn entry(&self, name: NameId, reader: &mut dyn BlobRead) -> Result<Value, image::Error> {
+        let node = self.node(name);
+        let reparse = match &node.reparse {
+            Some(reparse) => json!({
+                "tag": format!("{:#010x}", reparse.tag),
+                "target": self.target(reparse, reader)?,
+                "size": reparse.data.len(),
+                "sha1": self.sha1(&reparse.data),
+            }),
+            None => Value::Null,
+        };
+        Ok(json!({
+            "path": self.index.path(name),
+            "short_name": self.short_name(name),
+            "attributes": node.attributes,
+            "size": node.data.as_ref().map(Content::len),
+            "sha1": node.data.as_ref().and_then(|data| self.sha1(data)),
+            "created": node.times.created.to_string(),
+            "written": node.times.written.to_string(),
+            "accessed": node.times.accessed.to_string(),
+            "security": self.security(node),
+            "other_links": self.links(name),
+            "reparse": reparse,
+            "object_id": node.object_id.map(|object| disk::Guid(object.id).to_string()),
+            "extended_attributes": node.extended.iter()
+                .map(|ea| json!({ "name": String::from_utf8_lossy(&ea.name), "size": ea.value.len() }))
+                .collect::<Vec<_>>(),
+            "streams": node.named.iter().map(|stream| json!({
+                "name": String::from_utf16_lossy(&stream.name),
+                "size": stream.content.len(),
+                "sha1": self.sha1(&stream.content),
+            })).collect::<Vec<_>>(),
+        }))
+    }
+
+    fn short_name(&self, name: NameId) -> Option<String> {
+        self.index.tree().names[name.0 as usize].short.as_deref().map(String::from_utf16_lossy)
+    }
+
+    fn detailed(&self, name: NameId, reader: &mut dyn BlobRead, out: &mut dyn Write) -> anyhow::Result<()> {
+        let node = self.node(name);
+        writeln!(out, "{}", self.index.path(name))?;
+        if let Some(short) = self.short_name(name) {
+            writeln!(out, "  short name   {short}")?;
+        }
+        writeln!(out, "  attributes   {} {:#x}", attributes(node.attributes), node.attributes)?;
+        writeln!(out, "  created      {}", node.times.created)?;
+        writeln!(out, "  written      {}", node.times.written)?;
+        writeln!(out, "  accessed     {}", node.times.accessed)?;
+        if let Some(security) = self.security(node) {
+            writeln!(out, "  security     {security}")?;
+        }
+        let unnamed = node.data.iter().map(|data| ("(data)".to_owned(), data));
+        let named =
+            node.named.iter().map(|s| (format!(":{}", String::from_utf16_lossy(&s.name)), &s.content));
+        for (stream, content) in unnamed.chain(named) {
+            let sha1 = self.sha1(content).unwrap_or_else(|| "-".to_owned());
+            writeln!(out, "  stream       {:>12} {sha1:40} {stream}", content.len())?;
+        }
+        if let Some(reparse) = &node.reparse {
+            let target =
+                self.target(reparse, reader)?.unwrap_or_else(|| format!("{} bytes", reparse.data.len()));
+            writeln!(out, "  reparse      tag {:#010x} {target}", reparse.tag)?;
+        }
+        if let Some(object) = node.object_id {
+            writeln!(out, "  object id    {}", disk::Guid(object.id))?;
+        }
+        for ea in &node.extended {
+            writeln!(out, "  attribute    {} ({} bytes)", String::from_utf8_lossy(&ea.name), ea.value.len())?;
+        }
+        for link in self.links(name) {
+            writeln!(out, "  also         {link}")?;
+        }
+        Ok(())
+    }
 }

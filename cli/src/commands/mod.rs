@@ -26,6 +26,16 @@ fn find(
     })
 }
 
+/// What a path inside the image names, patterns included: at least one thing.
+fn find_all(
+    index: &TreeIndex<'_>,
+    source: &WimSource,
+    path: &str,
+) -> Result<Vec<(Option<NameId>, NodeId)>, image::Error> {
+    let found = index.find_all(path);
+    if found.is_empty() { find(index, source, path).map(|found| vec![found]) } else { Ok(found) }
+}
+
 /// The worker threads of a command.
 fn pool(resources: &Resources) -> anyhow::Result<rayon::ThreadPool> {
     let threads = match resources.threads {

@@ -397,15 +397,25 @@ fn link_target(node: &Node, depth: usize, reader: &mut dyn BlobRead) -> Result<O
     Ok(parse_target(reparse.tag, &data, depth))
 }
 
-/// [MS-FSCC] 2.1.2.4 and 2.1.2.5: four 16-bit fields (offset and length of the substitute name, of the print name), for
-/// symbolic links 32-bit flags (1 = relative), then the names.
-fn parse_target(tag: u32, data: &[u8], depth: usize) -> Option<PathBuf> {
+/// The target that a symbolic link or junction states, and whether it is relative to where the link is. `data` is the
+/// reparse buffer after its first 8 bytes.
+pub fn reparse_target(tag: u32, data: &[u8]) -> Option<(String, bool)> {
+    // [MS-FSCC] 2.1.2.4 and 2.1.2.5: four 16-bit fields (offset and length of the substitute name, of the print name),
+    // for symbolic links 32-bit flags (1 = relative), then the names.
     let field = |at: usize| Some(u16::from_le_bytes(data.get(at..at + 2)?.try_into().ok()?) as usize);
-    let (offset, len) = (field(0)?, field(2)?);
-    let (relative, names) = if tag == TAG_SYMLINK { (data.get(8)? & 1 != 0, 12) } else { (false, 8) };
-    let bytes = data.get(names..)?.get(offset..)?.get(..len)?;
+    let (relative, names) = match tag {
+        TAG_SYMLINK => (data.get(8)? & 1 != 0, 12),
+        TAG_MOUNT_POINT => (false, 8),
+        _ => return None,
+    };
+    let bytes = data.get(names..)?.get(field(0)?..)?.get(..field(2)?)?;
     let units: Vec<u16> = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
-    let text = String::from_utf16(&units).ok()?;
+    Some((String::from_utf16(&units).ok()?, relative))
+}
+
+/// Where the target lies on the host, seen from the link.
+fn parse_target(tag: u32, data: &[u8], depth: usize) -> Option<PathBuf> {
+    let (text, relative) = reparse_target(tag, data)?;
     if relative {
         return inside(text.split('\\'), depth);
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::glob::Pattern;
 use crate::tree::{NodeId, Tree};
 
 /// Number of a [`Name`](crate::tree::Name) in its tree.
@@ -107,6 +108,24 @@ impl<'a> TreeIndex<'a> {
         Some(found)
     }
 
+    /// Everything that a path with patterns (`*`, `?`, `[a-z]`) names; a path without any is [`find`](Self::find).
+    pub fn find_all(&self, path: &str) -> Vec<(Option<NameId>, NodeId)> {
+        if !Pattern::is_pattern(path) {
+            return self.find(path).into_iter().collect();
+        }
+        let mut found = vec![(None, NodeId::ROOT)];
+        for part in path.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".") {
+            let pattern = Pattern::new(part);
+            let of_directory = |&(_, directory): &(Option<NameId>, NodeId)| {
+                let children = self.children(directory).iter().copied();
+                let fits = children.filter(|&child| pattern.matches(&self.text(child)));
+                fits.map(|child| (Some(child), self.tree.names[child.0 as usize].node)).collect::<Vec<_>>()
+            };
+            found = found.iter().flat_map(of_directory).collect();
+        }
+        found
+    }
+
     fn child(&self, directory: NodeId, wanted: &[u16]) -> Option<NameId> {
         let names = |id: &NameId| &self.tree.names[id.0 as usize];
         let children = self.children(directory);
@@ -167,5 +186,10 @@ mod tests {
         assert_eq!(node("Program Files/nothing"), None);
         assert_eq!(index.path(NameId(1)), "/Program Files/Über");
         assert_eq!(index.children(NodeId(1)).len(), 3);
+        let all = |path: &str| index.find_all(path).iter().map(|(_, node)| node.0).collect::<Vec<_>>();
+        assert_eq!(all("*"), [1]);
+        assert_eq!(all("pro*/s?m[e]"), [3, 4]);
+        assert_eq!(all("*/*/*"), []);
+        assert_eq!(all("Program Files/SAME"), [4]);
     }
 }
