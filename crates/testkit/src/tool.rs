@@ -27,8 +27,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("sfdisk", "fdisk"),
     ("setfattr", "attr"),
     ("getfattr", "attr"),
-    ("bash", "bash"),
-    ("cpio", "cpio"),
+    ("kill", "procps"),
 ];
 
 /// Directories that hold administrators' tools and are not in every user's `PATH`.

@@ -365,6 +365,14 @@ impl Image {
         }
     }
 
+    /// Gives every entry that has none a plain descriptor, so that readers need not make one up.
+    pub fn secure_with_default(&mut self) {
+        use crate::descriptor::{FULL, descriptor, sid};
+        let everyone = Some(&[(0, 3, FULL, sid::EVERYONE)][..]);
+        let id = self.security(&descriptor(sid::SYSTEM, sid::SYSTEM, None, everyone));
+        self.secure_the_rest(id);
+    }
+
     /// How many entries there are, the root included.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -1,0 +1,199 @@
+//! Outputs, exit codes, determinism: what the program promises whatever it is given.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use testkit::{args, fixture, testdata, tool};
+
+use crate::support::{PROGRAM, build, compressed, names, scratch, shell, wimforge};
+
+const FORMATS: [&str; 5] = ["raw", "vhd", "vhd-fixed", "vmdk", "vmdk-sparse"];
+
+#[test]
+fn the_same_bytes_with_any_number_of_threads() {
+    let scratch = scratch();
+    let Some(rich) = compressed(&fixture::two_images(), "XPRESS", scratch.path()) else { return };
+    let small = testdata("nano-small.wim");
+    for (wim, image) in [(&rich, "2"), (&small, "1")] {
+        for format in FORMATS {
+            // A VMDK says its own name, so the name stays and the directory changes.
+            let make = |directory: &str, options: &[&str]| {
+                let directory = scratch.path().join(directory);
+                std::fs::create_dir_all(&directory).expect("a directory");
+                let out = directory.join("disk");
+                let common =
+                    ["--format", format, "--image", image, "--layout", "mbr1", "--size", "64MiB", "--force"];
+                build(wim, &out, &[&common[..], options].concat()).well();
+                std::fs::read(out).expect("the disk")
+            };
+            let first = make("first", &["-j", "1"]);
+            for options in [&["-j", "2"][..], &["-j", "7"], &["-j", "1", "--memory", "16MiB"], &[]] {
+                assert!(make("other", options) == first, "{format} with {options:?} differs");
+            }
+            let seeded = make("first", &["--seed", "one"]);
+            assert!(seeded != first, "{format}: the seed changes nothing");
+            assert!(make("other", &["--seed", "one"]) == seeded, "{format}: the seed does not decide");
+        }
+    }
+}
+
+#[test]
+fn standard_output_gets_the_same_bytes() {
+    let wim = testdata("nano-small.wim");
+    let scratch = scratch();
+    for format in ["raw", "vhd-fixed", "vmdk"] {
+        let out = scratch.path().join("disk.vmdk"); // what a VMDK without a name calls itself
+        let size = ["--layout", "mbr1", "--size", "32MiB", "--force", "--format", format];
+        build(&wim, &out, &size).well();
+        let ended = wimforge(
+            args!["build", &wim, "-o", "-"].into_iter().chain(size.iter().map(std::ffi::OsStr::new)),
+        );
+        let ended = ended.well();
+        assert!(ended.stdout == std::fs::read(&out).expect("the disk"), "{format}");
+    }
+    // What needs to go back cannot be a stream, and nothing may be guessed from `-`.
+    wimforge(args!["build", &wim, "-o", "-"]).badly(&[2]).says(&["--format"]);
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_failure() {
+    let wim = testdata("nano-small.wim");
+    for command in
+        ["build \"$2\" -o - --format raw", "ls -R \"$2\"", "cat \"$2\" Windows/System32/kernel.exe"]
+    {
+        let line = format!("(\"$1\" {command}; echo $? >&2) | head -c 10 > /dev/null");
+        let ended = shell(&line, args![&wim]);
+        assert_eq!(ended.stderr.lines().last(), Some("0"), "{command}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn an_output_that_exists_is_kept() {
+    let wim = testdata("nano-small.wim");
+    let scratch = scratch();
+    for format in FORMATS {
+        let out = scratch.path().join("precious");
+        std::fs::write(&out, "precious").expect("written");
+        build(&wim, &out, &["--format", format]).badly(&[1, 2]).says(&["precious", "--force"]);
+        assert_eq!(std::fs::read(&out).expect("still there"), b"precious");
+        // A build that fails keeps it even with --force.
+        build(&wim, &out, &["--format", format, "--force", "--size", "1MiB"]).badly(&[1, 2]);
+        assert_eq!(std::fs::read(&out).expect("still there"), b"precious");
+        build(&wim, &out, &["--format", format, "--force"]).well();
+        assert_ne!(std::fs::read(&out).expect("the disk").len(), 8);
+        assert_eq!(names(scratch.path()), ["precious"]);
+        std::fs::remove_file(&out).expect("the disk");
+    }
+}
+
+/// Not even with --force: nobody who types that wants the WIM gone.
+#[test]
+fn the_source_is_never_the_output() {
+    let wim = testdata("nano-small.wim");
+    let scratch = scratch();
+    let source = scratch.path().join("source.wim");
+    std::fs::copy(&wim, &source).expect("copied");
+    let link = scratch.path().join("link");
+    std::os::unix::fs::symlink(&source, &link).expect("a link");
+    for (from, to) in [(&source, &source), (&link, &source), (&source, &link)] {
+        build(from, to, &["--format", "raw", "--force"]).badly(&[1, 2]).says(&["source"]);
+        assert_eq!(std::fs::read(&source).expect("still there"), std::fs::read(&wim).expect("the fixture"));
+    }
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let wim = testdata("nano-small.wim");
+    let scratch = scratch();
+    for format in FORMATS {
+        let out = scratch.path().join("disk");
+        let ended = build(&wim, &out, &["--format", format, "--dry-run", "--json"]).well();
+        let report: serde_json::Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+        assert_eq!(report["build"]["disk_size"], 4_u64 << 30, "{report}");
+        assert_eq!(names(scratch.path()), [""; 0]);
+    }
+}
+
+#[test]
+fn exit_codes_of_wrong_usage() {
+    let wim = testdata("nano-small.wim");
+    let scratch = scratch();
+    let out = scratch.path().join("disk.raw");
+    let refuse = |options: &[&str]| {
+        let ended = build(&wim, &out, options);
+        assert_eq!(ended.code, Some(2), "{options:?}: {}", ended.stderr);
+    };
+    refuse(&["--no-such-option"]);
+    refuse(&["--format", "floppy"]);
+    refuse(&["--layout", "gpt5"]);
+    refuse(&["--size", "many"]);
+    refuse(&["--size", "5000000"]); // not whole mebibytes
+    refuse(&["--cluster-size", "3000"]);
+    refuse(&["-j", "0"]);
+    assert_eq!(wimforge::<&str>([]).code, Some(2));
+    wimforge(["--version"]).well();
+    for words in [&["--help"][..], &["build", "--help"]] {
+        let ended = wimforge(words).well();
+        assert!(String::from_utf8_lossy(&ended.stdout).contains("Usage: wimforge"), "{words:?}");
+    }
+    let two = testdata("nano-small-two.wim");
+    build(&two, &out, &[]).badly(&[2]).says(&["First edition", "Second edition", "--image"]);
+    build(&two, &out, &["--image", "3"]).badly(&[1, 2]).says(&["First edition", "Second edition"]);
+    assert_eq!(names(scratch.path()), [""; 0]);
+}
+
+#[test]
+fn unsupported_input_is_code_four() {
+    let Some(wimlib) = tool("wimlib-imagex") else { return };
+    let scratch = scratch();
+    let esd = scratch.path().join("solid.esd");
+    wimlib.run(args!["export", "--quiet", &testdata("nano-small.wim"), "all", &esd, "--solid"]);
+    build(&esd, &scratch.path().join("disk.raw"), &[]).badly(&[4]).says(&["solid.esd"]);
+    assert_eq!(names(scratch.path()), ["solid.esd"]);
+}
+
+/// Interrupted in the middle, the program ends with 130 and takes its partial output with it.
+#[test]
+fn interruption_leaves_nothing() {
+    let scratch = scratch();
+    let Some(kill) = tool("kill") else { return };
+    let wim = scratch.path().join("many.wim");
+    fixture::many(60_000).save(&wim);
+    for (signal, code, format) in [("-INT", 130, "vmdk"), ("-INT", 130, "raw"), ("-TERM", 130, "vhd")] {
+        let mut interrupted = false;
+        for _ in 0..20 {
+            let directory = scratch.path().join("out");
+            std::fs::create_dir_all(&directory).expect("a directory");
+            let out = directory.join("disk");
+            let mut child = Command::new(PROGRAM)
+                .args(args!["build", &wim, "-o", &out, "--format", format, "--quiet", "-j", "1"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("the program runs");
+            let start = Instant::now();
+            while !has_partial(&directory) && start.elapsed() < Duration::from_secs(60) {
+                if child.try_wait().expect("a child of ours").is_some() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            kill.command().args([signal, &child.id().to_string()]).output().expect("kill");
+            let status = child.wait().expect("a child of ours");
+            if status.code() == Some(code) {
+                assert_eq!(names(&directory), [""; 0], "{signal} {format}");
+                interrupted = true;
+                break;
+            }
+            // It was faster than the signal.
+            assert_eq!(status.code(), Some(0), "{signal} {format}: {status:?}");
+            std::fs::remove_dir_all(&directory).expect("removed");
+        }
+        assert!(interrupted, "{signal} {format} never came in time");
+    }
+}
+
+fn has_partial(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
+}

@@ -1,0 +1,187 @@
+//! Disks that everybody else reads, finding in them exactly what the WIM has.
+
+use std::path::{Path, PathBuf};
+
+use testkit::disk::{self, Format};
+use testkit::tree::Tree;
+use testkit::{args, fixture, reader, testdata, tool};
+
+use crate::support::{build, compressed, scratch};
+
+/// Cuts the Windows partition out of a raw disk and holds what wimlib captures of it against image `index` of `wim`.
+/// Returns the volume.
+#[track_caller]
+fn recapture(raw: &Path, wim: &Path, index: u32, scratch: &Path) -> Option<(PathBuf, Tree)> {
+    let (volume, again) = (scratch.join("volume.img"), scratch.join("again.wim"));
+    disk::cut(raw, None, &volume)?;
+    disk::capture(&volume, &again)?;
+    let meant = Tree::of_wim(wim, index)?;
+    meant.compare(&Tree::of_wim(&again, 1)?).assert_none();
+    std::fs::remove_file(&again).expect("was just made");
+    Some((volume, meant))
+}
+
+/// Every format, every reader.
+#[track_caller]
+fn proof(wim: &Path) {
+    let scratch = scratch();
+    let raw = scratch.path().join("disk.raw");
+    build(wim, &raw, &[]).well();
+    for (format, name, theirs) in [
+        ("vhd", "dynamic.vhd", Format::Vpc),
+        ("vhd-fixed", "fixed.vhd", Format::Vpc),
+        ("vmdk", "stream.vmdk", Format::Vmdk),
+        ("vmdk-sparse", "sparse.vmdk", Format::Vmdk),
+    ] {
+        let container = scratch.path().join(name);
+        build(wim, &container, &["--format", format]).well();
+        disk::same(&raw, Format::Raw, &container, theirs);
+        reader::seven_zip(&container);
+        std::fs::remove_file(&container).expect("was just made");
+    }
+    reader::seven_zip(&raw);
+    if let Some((volume, tree)) = recapture(&raw, wim, 1, scratch.path()) {
+        std::fs::remove_file(&raw).expect("was just made");
+        reader::all(&volume, &tree, true, &mut |_| {});
+    }
+}
+
+#[test]
+fn the_small_image() {
+    proof(&testdata("nano-small.wim"));
+}
+
+#[test]
+fn the_feature_rich_image_with_lzx() {
+    let scratch = scratch();
+    let (plain, wim) = (scratch.path().join("plain.wim"), scratch.path().join("rich.wim"));
+    fixture::rich().save(&plain);
+    if fixture::through_wimlib(&plain, &["Feature-rich"], 512 << 20, "LZX", &wim).is_some() {
+        proof(&wim);
+    }
+}
+
+#[test]
+fn the_feature_rich_image_with_xpress_and_small_clusters() {
+    let scratch = scratch();
+    let Some(wim) = compressed(&fixture::rich(), "XPRESS", scratch.path()) else { return };
+    let raw = scratch.path().join("disk.raw");
+    build(&wim, &raw, &["--cluster-size", "512"]).well();
+    if let Some((volume, tree)) = recapture(&raw, &wim, 1, scratch.path()) {
+        reader::ntfsprogs(&volume);
+        reader::sleuthkit(&volume, &tree);
+        reader::ntfs_3g(&volume, &tree);
+    }
+}
+
+#[test]
+fn a_hundred_thousand_files() {
+    let scratch = scratch();
+    let Some(wim) = compressed(&fixture::many(100_000), "XPRESS", scratch.path()) else { return };
+    let raw = scratch.path().join("disk.raw");
+    build(&wim, &raw, &[]).well();
+    if let Some((volume, tree)) = recapture(&raw, &wim, 1, scratch.path()) {
+        assert!(tree.nodes.len() > 100_000);
+        std::fs::remove_file(&raw).expect("was just made");
+        reader::all(&volume, &tree, true, &mut |_| {});
+    }
+}
+
+#[test]
+fn every_cluster_size() {
+    let wim = testdata("nano-small.wim");
+    for size in ["512", "1KiB", "2KiB", "4KiB", "8KiB", "16KiB", "32KiB", "64KiB"] {
+        let scratch = scratch();
+        let raw = scratch.path().join("disk.raw");
+        build(&wim, &raw, &["--cluster-size", size]).well();
+        if let Some((volume, tree)) = recapture(&raw, &wim, 1, scratch.path()) {
+            reader::ntfsprogs(&volume);
+            assert_eq!(reader::sleuthkit(&volume, &tree).unwrap_or(0), 0, "deleted names, {size}");
+            reader::seven_zip(&volume);
+            reader::ntfs_3g(&volume, &tree);
+        }
+    }
+}
+
+#[test]
+fn either_of_two_images() {
+    let wim = testdata("nano-small-two.wim");
+    for (choice, index) in [("1", 1), ("2", 2), ("Second edition", 2)] {
+        let scratch = scratch();
+        let raw = scratch.path().join("disk.raw");
+        build(&wim, &raw, &["--image", choice]).well();
+        recapture(&raw, &wim, index, scratch.path());
+    }
+}
+
+#[test]
+fn one_partition() {
+    let wim = testdata("nano-small.wim");
+    let scratch = scratch();
+    let raw = scratch.path().join("disk.raw");
+    build(&wim, &raw, &["--layout", "mbr1", "--size", "64MiB"]).well();
+    assert_eq!(std::fs::metadata(&raw).expect("the disk").len(), 64 << 20);
+    let Some(table) = disk::partitions(&raw) else { return };
+    let [windows] = table.partitions.as_slice() else { panic!("{table:?}") };
+    assert!(windows.bootable && windows.kind == "7" && windows.start == 2_048, "{table:?}");
+    recapture(&raw, &wim, 1, scratch.path());
+}
+
+#[test]
+fn three_partitions() {
+    let wim = testdata("nano-small.wim");
+    let scratch = scratch();
+    let raw = scratch.path().join("disk.raw");
+    build(&wim, &raw, &[]).well();
+    let Some(table) = disk::partitions(&raw) else { return };
+    let kinds: Vec<_> =
+        table.partitions.iter().map(|partition| (partition.kind.as_str(), partition.bootable)).collect();
+    assert_eq!(kinds, [("7", true), ("7", false), ("27", false)]);
+    assert!(table.partitions.iter().all(|partition| partition.start % 2_048 == 0), "{table:?}");
+    assert_eq!(table.partitions[0].size * 512, 350 << 20);
+    assert_ne!(table.id, "0x00000000");
+    assert!(std::fs::metadata(&raw).expect("the disk").len() >= 4 << 30, "at least 4 GiB");
+
+    // Each boot sector says where its volume lies, with Windows' own geometry, and has its copy at the end.
+    for (number, partition) in (1..).zip(&table.partitions) {
+        let volume = scratch.path().join("volume.img");
+        disk::cut(&raw, Some(number), &volume);
+        let bytes = std::fs::read(&volume).expect("the volume");
+        let word = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        assert_eq!((word(0x18), word(0x1A)), (63, 255), "partition {number}");
+        assert_eq!(
+            u32::from_le_bytes(bytes[0x1C..0x20].try_into().expect("4 bytes")),
+            partition.start as u32
+        );
+        assert_eq!(bytes[..512], bytes[bytes.len() - 512..], "partition {number}");
+        reader::ntfsprogs(&volume);
+        reader::seven_zip(&volume);
+        if let Some(mount) = reader::Mount::new(&volume, "ro") {
+            assert_eq!(crate::support::names(mount.path()).is_empty(), number != 2, "partition {number}");
+        }
+    }
+}
+
+#[test]
+fn every_codec_at_its_smallest_and_largest_chunks() {
+    let scratch = scratch();
+    let Some(wimlib) = tool("wimlib-imagex") else { return };
+    let source = testdata("nano-small.wim");
+    for options in [
+        &["--compress=none"][..],
+        &["--compress=XPRESS", "--chunk-size=4096"],
+        &["--compress=XPRESS", "--chunk-size=65536"],
+        &["--compress=LZX", "--chunk-size=2097152"],
+        &["--compress=LZX", "--chunk-size=65536"],
+    ] {
+        let (wim, raw) = (scratch.path().join("source.wim"), scratch.path().join("disk.raw"));
+        let mut arguments = args!["export", "--quiet", &source, "all", &wim].to_vec();
+        arguments.extend(options.iter().map(std::ffi::OsStr::new));
+        wimlib.run(arguments);
+        build(&wim, &raw, &["--layout", "mbr1"]).well();
+        recapture(&raw, &wim, 1, scratch.path());
+        for path in [&wim, &raw] {
+            std::fs::remove_file(path).expect("was just made");
+        }
+    }
+}
