@@ -171,9 +171,7 @@ impl Attribute<'_> {
     fn len(&self) -> usize {
         match &self.body {
             Body::Resident(value) => resident_len(self.name.len(), value.len()),
-            Body::NonResident(clusters) => {
-                align8(self.pairs_offset(clusters) + clusters.run.encoded_len())
-            }
+            Body::NonResident(clusters) => align8(self.pairs_offset(clusters) + clusters.run.encoded_len()),
         }
     }
 

@@ -258,7 +258,11 @@ mod tests {
             usize::from(self.0[entry as usize])
         }
         fn write(&self, entry: u32, buf: &mut [u8]) {
-            put(buf, 0, &EntryHead { target: u64::from(entry), len: buf.len() as u16, ..EntryHead::default() });
+            put(
+                buf,
+                0,
+                &EntryHead { target: u64::from(entry), len: buf.len() as u16, ..EntryHead::default() },
+            );
         }
     }
 
@@ -302,7 +306,9 @@ mod tests {
         assert_eq!(at, end);
         assert!(at <= BLOCK_LEN);
         assert!(items > 0, "no node is empty");
-        assert!(buf[at..].chunks(2).enumerate().all(|(i, pair)| pair == [0, 0] || (at + 2 * i + 2) % 512 == 0));
+        assert!(
+            buf[at..].chunks(2).enumerate().all(|(i, pair)| pair == [0, 0] || (at + 2 * i + 2) % 512 == 0)
+        );
         depths.dedup();
         assert!(depths.len() <= 1, "all leaves have one depth");
         depths.first().copied().unwrap_or(1)

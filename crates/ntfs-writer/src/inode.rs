@@ -15,6 +15,7 @@ use crate::layout::record::capacity;
 use crate::layout::{align8, put, put_u16, put_u32};
 use crate::model::{DirEntries, Model};
 use crate::node::{Ea, Note, flag};
+use crate::plan::MAX_CLUSTERS;
 use crate::runs::Run;
 use crate::tree::{EncodedEas, Extra, Inode, NONE, resident};
 use crate::{Error, Result, names, upcase};
@@ -85,13 +86,21 @@ impl Model {
 
     fn prepare(&mut self, inode: &mut Inode, node: u32) -> Result<()> {
         let malformed = |reason: String| Err(Error::Malformed { path: self.files.path(node), reason });
-        let limit = |what, found, limit| Err(Error::Limit { path: self.files.path(node), what, found, limit });
+        let limit =
+            |what, found, limit| Err(Error::Limit { path: self.files.path(node), what, found, limit });
         if inode.attributes & flag::ENCRYPTED != 0 {
             let path = self.files.path(node);
             return Err(Error::Unsupported { path, feature: "encryption (EFS) is" });
         }
         if inode.is_dir() && !inode.data.is_empty() {
             return malformed("a directory cannot have an unnamed stream".into());
+        }
+        let longest = MAX_CLUSTERS * u64::from(self.options.cluster_size);
+        let named = inode.extra.iter().flat_map(|extra| &extra.named).map(|stream| &stream.source);
+        for source in named.chain([&inode.data]) {
+            if source.len() > longest {
+                return limit("length of a stream in bytes", source.len(), longest);
+            }
         }
         let mut has_reparse = false;
         if let Some(extra) = &mut inode.extra {
@@ -416,11 +425,7 @@ const GUID_LEN: u64 = 16;
 /// The head of a reparse point. Its length counts what follows it, without the GUID where there is one.
 pub(crate) fn reparse_head(reparse: &crate::Reparse) -> ReparseHead {
     let guid = if is_microsoft(reparse.tag) { 0 } else { GUID_LEN };
-    ReparseHead {
-        tag: reparse.tag,
-        len: (reparse.data.len() - guid) as u16,
-        reserved: reparse.reserved,
-    }
+    ReparseHead { tag: reparse.tag, len: (reparse.data.len() - guid) as u16, reserved: reparse.reserved }
 }
 
 enum EaFault {

@@ -187,11 +187,12 @@ impl Model {
         // Names that differ in case only come together: system and long names first, then short names by age.
         let class = |entry: u32| (is_short(entry), entry);
         let compare = |&a: &u32, &b: &u32| {
-            names::compare_ignoring_case(table, self.entry_name(a), self.entry_name(b))
-                .then_with(|| match (class(a), class(b)) {
+            names::compare_ignoring_case(table, self.entry_name(a), self.entry_name(b)).then_with(|| {
+                match (class(a), class(b)) {
                     ((false, _), (false, _)) => self.entry_name(a).cmp(self.entry_name(b)),
                     (a, b) => a.cmp(&b),
-                })
+                }
+            })
         };
         all.sort_unstable_by(compare);
         let mut lost = Vec::new();
@@ -202,7 +203,8 @@ impl Model {
             for pair in group[..longs].windows(2) {
                 let system = pair.iter().any(|&entry| entry & SYSTEM_ENTRY != 0);
                 if system || self.entry_name(pair[0]) == self.entry_name(pair[1]) {
-                    let link = pair.iter().find(|&&entry| entry & SYSTEM_ENTRY == 0).copied().unwrap_or(0) >> 1;
+                    let link =
+                        pair.iter().find(|&&entry| entry & SYSTEM_ENTRY == 0).copied().unwrap_or(0) >> 1;
                     let reason = if system { "the name of a system file" } else { "the same name twice" };
                     return Err(Error::Malformed { path: self.files.link_path(link), reason: reason.into() });
                 }
@@ -229,27 +231,27 @@ impl Model {
         posix.sort_unstable();
         all.retain(|&entry| !is_short(entry) || self.files.short(entry >> 1).is_some());
         for &link in links {
-            let both = self.files.links[link as usize].namespace == names::WIN32_AND_DOS;
-            self.files.links[link as usize].namespace = if self.files.short(link).is_some() {
+            let namespace = if self.files.short(link).is_some() {
                 names::WIN32
-            } else if both && posix.binary_search(&link).is_err() {
-                names::WIN32_AND_DOS
-            } else {
-                // Also for names that could be DOS names: readers show namespace 3 as a short name equal to the long one,
-                // and the source gave none.
+            } else if posix.binary_search(&link).is_ok() {
                 names::POSIX
+            } else {
+                continue;
             };
+            self.files.links[link as usize].namespace = namespace;
         }
         let first = self.entries.len() as u32;
         let bytes = all.iter().map(|&entry| entry_len(self.entry_name(entry))).sum();
         self.entries.extend_from_slice(all);
-        self.dirs[dir] = Dir { first, count: all.len() as u32, bytes, ..std::mem::replace(&mut self.dirs[dir], Dir {
-            node: 0,
-            first: 0,
-            count: 0,
-            bytes: 0,
-            tree: None,
-        }) };
+        self.dirs[dir] = Dir {
+            first,
+            count: all.len() as u32,
+            bytes,
+            ..std::mem::replace(
+                &mut self.dirs[dir],
+                Dir { node: 0, first: 0, count: 0, bytes: 0, tree: None },
+            )
+        };
         Ok(())
     }
 
@@ -300,7 +302,9 @@ impl Model {
             stack[pushed..].reverse();
         }
         match self.record.iter().position(|&record| record == NONE) {
-            Some(node) => self.malformed(node as u32, "it does not hang on the root: its directories are a loop"),
+            Some(node) => {
+                self.malformed(node as u32, "it does not hang on the root: its directories are a loop")
+            }
             None => Ok(()),
         }
     }

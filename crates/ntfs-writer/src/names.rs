@@ -1,8 +1,11 @@
 //! Names: how they are compared, and which of them are Win32 or DOS names.
 //!
 //! A directory's index is sorted by upper-cased units, shorter before longer, and names that are equal then by their
-//! own units. Every name carries a namespace, and Windows' checker judges by it: a long name with a DOS partner is
-//! Win32 (1), one that is itself a legal DOS name is both (3), and all others are POSIX (0), which allows anything.
+//! own units. Every name carries a namespace, and Windows' checker judges by it: a long name with a DOS partner (2) is
+//! Win32 (1), a name that was given as its own short name is both (3), and all others are POSIX (0), which allows
+//! anything. POSIX is what Windows 10 itself gives to every new name while it makes no short ones, `desktop.ini` as
+//! well as `System Volume Information` (observed); and it keeps apart, for whoever captures the volume again, the names
+//! that came with a short name from those that came without.
 
 use std::cmp::Ordering;
 

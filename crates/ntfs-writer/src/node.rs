@@ -209,7 +209,9 @@ impl std::fmt::Display for Note {
             Self::AttributesChanged { path, given, written, reason } => {
                 write!(f, "{path}: attributes {given:#x} written as {written:#x}: {reason}")
             }
-            Self::ObjectIdDropped { path } => write!(f, "{path}: object id left out, another file has the same"),
+            Self::ObjectIdDropped { path } => {
+                write!(f, "{path}: object id left out, another file has the same")
+            }
             Self::DefaultSecurity { files: 1 } => {
                 f.write_str("one file has no security descriptor and got the default one")
             }

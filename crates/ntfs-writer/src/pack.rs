@@ -85,7 +85,8 @@ impl Model {
             });
         }
         let list_is_resident = resident_len(0, list_len) <= room / 3;
-        let list_bound = if list_is_resident { resident_len(0, list_len) } else { non_resident_len(0, false) };
+        let list_bound =
+            if list_is_resident { resident_len(0, list_len) } else { non_resident_len(0, false) };
 
         let mut parts = vec![u16::MAX; items.len()];
         let mut left = room - list_bound - items[0].bound;

@@ -160,8 +160,8 @@ impl Plan {
 
         let granule = u64::from(cluster).max(64 * record_size);
         let mft_used = u64::from(model.records()) * record_size;
-        let mft_len = (mft_used + u64::from(model.options.reserve_records) * record_size)
-            .next_multiple_of(granule);
+        let mft_len =
+            (mft_used + u64::from(model.options.reserve_records) * record_size).next_multiple_of(granule);
         let mft_bitmap_len = (mft_len / record_size).div_ceil(64) * 8;
         let mut planned = Planned {
             model,

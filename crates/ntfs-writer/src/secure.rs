@@ -112,12 +112,9 @@ fn check(descriptor: &[u8]) -> Result<()> {
         return refuse("it is not self-relative".into());
     }
     for (part, at) in [("owner", 4), ("group", 8), ("SACL", 12), ("DACL", 16)] {
-        let offset = u32::from_le_bytes([
-            descriptor[at],
-            descriptor[at + 1],
-            descriptor[at + 2],
-            descriptor[at + 3],
-        ]) as usize;
+        let offset =
+            u32::from_le_bytes([descriptor[at], descriptor[at + 1], descriptor[at + 2], descriptor[at + 3]])
+                as usize;
         if offset != 0 && !(20..len).contains(&offset) {
             return refuse(format!("its {part} is at {offset:#x}, outside 0x14..{len:#x}"));
         }

@@ -143,8 +143,7 @@ impl View {
         let at = self.bytes.len();
         self.bytes.resize(at + len, 0);
         let target = data_at as u64 | (data.len() as u64) << 16;
-        let head =
-            EntryHead { target, len: len as u16, key_len: key.len() as u16, flags: 0, zero_0e: 0 };
+        let head = EntryHead { target, len: len as u16, key_len: key.len() as u16, flags: 0, zero_0e: 0 };
         put(&mut self.bytes, at, &head);
         for (part, offset) in [(key, ENTRY_HEAD_LEN), (data, data_at), (tail, data_at + data.len())] {
             self.bytes[at + offset..][..part.len()].copy_from_slice(part);
@@ -215,7 +214,9 @@ impl Entries for View {
 /// The key by which 0x13 sorts: the little-endian words.
 fn words<const N: usize>(key: &[u8; N]) -> impl Ord + use<N> {
     let words = key.chunks_exact(4);
-    words.map(|word| word.iter().rev().fold(0u32, |sum, &byte| sum << 8 | u32::from(byte))).collect::<Vec<_>>()
+    words
+        .map(|word| word.iter().rev().fold(0u32, |sum, &byte| sum << 8 | u32::from(byte)))
+        .collect::<Vec<_>>()
 }
 
 /// The view indexes of the volume, in the order of their owners.

@@ -82,15 +82,7 @@ impl Inode {
                 named.map(|NamedStream { name, source }| Stream { name, source, resident: false }).collect();
             Box::new(Extra { named, reparse, object_id, eas, ea: None })
         });
-        Self {
-            times,
-            attributes,
-            security,
-            data: data.unwrap_or_default(),
-            dir: NONE,
-            resident: 0,
-            extra,
-        }
+        Self { times, attributes, security, data: data.unwrap_or_default(), dir: NONE, resident: 0, extra }
     }
 }
 
@@ -102,7 +94,7 @@ pub(crate) struct Link {
     name: u32,
     long_len: u8,
     short_len: u8,
-    /// Of the long name; decided when the directory is sorted.
+    /// Of the long name; POSIX until the directory is sorted.
     pub(crate) namespace: u8,
 }
 
@@ -262,7 +254,8 @@ impl Builder {
     pub fn link(&mut self, parent: NodeId, name: Name, node: NodeId) -> Result<()> {
         let files = &mut self.files;
         let path = |files: &Files| {
-            let parent = if (parent.0 as usize) < files.inodes.len() { files.path(parent.0) } else { "?".into() };
+            let parent =
+                if (parent.0 as usize) < files.inodes.len() { files.path(parent.0) } else { "?".into() };
             let name = join_path(std::iter::once(&*name.long));
             format!("{}{name}", parent.trim_end_matches('\\'))
         };

@@ -79,7 +79,10 @@ mod tests {
     fn is_the_table_of_windows() {
         // The CRC is what Windows 10 stores next to its own table, so it vouches for every unit.
         assert_eq!(crc64(table()), CRC64);
-        assert_eq!(table().iter().enumerate().filter(|&(unit, &upper)| usize::from(upper) != unit).count(), 973);
+        assert_eq!(
+            table().iter().enumerate().filter(|&(unit, &upper)| usize::from(upper) != unit).count(),
+            973
+        );
         assert_eq!(table()[0xB5], 0xB5);
         assert_eq!(table()[usize::from(b'z')], u16::from(b'Z'));
         assert_eq!(table()[0xE4], 0xC4);

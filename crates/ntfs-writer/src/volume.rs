@@ -126,9 +126,7 @@ impl Volume {
         let mut map = ExtentMap::new();
         let mut order = order.into_iter().peekable();
         for part in &self.parts {
-            while let Some(number) =
-                order.next_if(|&stream| lcns[stream as usize] * cluster < part.start)
-            {
+            while let Some(number) = order.next_if(|&stream| lcns[stream as usize] * cluster < part.start) {
                 let stream = &streams[number as usize];
                 map.pad_to(lcns[number as usize] * cluster);
                 let content = match &stream.source {
@@ -185,9 +183,7 @@ impl Volume {
             }
             What::DirBlocks(dir) => Label::of("directory index", dirs[dir as usize].node),
             What::DirBitmap(dir) => Label::of("directory bitmap", dirs[dir as usize].node),
-            What::List(list) => {
-                Label::of("attribute list", self.planned.model.spreads[list as usize].node)
-            }
+            What::List(list) => Label::of("attribute list", self.planned.model.spreads[list as usize].node),
             What::Reparse(node) => Label::of("reparse point", node),
             What::Ea(node) => Label::of("extended attributes", node),
             What::Log => Label::new("$LogFile"),
@@ -375,7 +371,8 @@ impl Volume {
         let runs = self.planned.runs_of(&self.runs, node);
         model.attributes(node, runs, &self.heads, &mut |attribute| {
             links += u16::from(attribute.kind == kind::FILE_NAME);
-            let own = parts.as_mut().map_or(0, |parts| *parts.next().expect("measured with the same attributes"));
+            let own =
+                parts.as_mut().map_or(0, |parts| *parts.next().expect("measured with the same attributes"));
             if own != part || outcome.is_err() {
                 return;
             }
@@ -421,12 +418,7 @@ impl Volume {
 }
 
 /// Places file data with its alignment if that fits, without it if not, and settles the length of the log.
-fn choose(
-    planned: &Planned,
-    clusters: u64,
-    volume_len: u64,
-    notes: &mut Vec<Note>,
-) -> Result<(Placed, u64)> {
+fn choose(planned: &Planned, clusters: u64, volume_len: u64, notes: &mut Vec<Note>) -> Result<(Placed, u64)> {
     let usual = log_len(volume_len);
     let alignment = planned.model.options.alignment;
     let placed = planned.place(alignment);

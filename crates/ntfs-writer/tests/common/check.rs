@@ -114,7 +114,16 @@ impl Checker<'_> {
             assert_eq!((at + len).next_multiple_of(8), bytes.len(), "{what}: length");
             assert!(bytes[at + len..].iter().all(|&byte| byte == 0), "{what}: slack");
             let value = bytes[at..at + len].to_vec();
-            return Attribute { kind, name, flags, instance, holder: number, value, non_resident: false, allocated: 0 };
+            return Attribute {
+                kind,
+                name,
+                flags,
+                instance,
+                holder: number,
+                value,
+                non_resident: false,
+                allocated: 0,
+            };
         }
         assert!(!matches!(kind, 0x10 | 0x30 | 0x40 | 0x60 | 0x70 | 0x90 | 0xD0), "{what}: must be resident");
         let special = flags & 0x8001 != 0;
@@ -313,7 +322,10 @@ pub fn check(image: &[u8]) -> BTreeMap<String, Streams> {
         let used = bit >= clusters || checker.owner[bit] != u32::MAX;
         assert_eq!(bitmap[bit / 8] >> (bit % 8) & 1 == 1, used, "bit of cluster {bit}");
         if !used {
-            assert!(image[bit * cluster..(bit + 1) * cluster].iter().all(|&byte| byte == 0), "free cluster {bit}");
+            assert!(
+                image[bit * cluster..(bit + 1) * cluster].iter().all(|&byte| byte == 0),
+                "free cluster {bit}"
+            );
         }
     }
     gather_extensions(&checker, &mut table);
@@ -481,7 +493,10 @@ fn check_files(checker: &Checker<'_>, table: &BTreeMap<u64, Record>) {
                 _ => {}
             }
         }
-        assert_eq!(is_dir, record.attributes.iter().any(|a| a.kind == 0x90 && a.name == utf16(b"$\0I\x003\x000\0")));
+        assert_eq!(
+            is_dir,
+            record.attributes.iter().any(|a| a.kind == 0x90 && a.name == utf16(b"$\0I\x003\x000\0"))
+        );
         if is_dir {
             let entries = checker.index(record, "$I30", &what);
             for pair in entries.windows(2) {
@@ -503,8 +518,7 @@ fn check_files(checker: &Checker<'_>, table: &BTreeMap<u64, Record>) {
         checker.index(&table[&26], "$R", "$Reparse").into_iter().map(|(_, key)| key).collect();
     assert_eq!(found, points, "$R");
     objects.sort_by_key(|(id, _)| words(id));
-    let found: Vec<_> =
-        checker.index(&table[&25], "$O", "$ObjId").into_iter().map(|(_, key)| key).collect();
+    let found: Vec<_> = checker.index(&table[&25], "$O", "$ObjId").into_iter().map(|(_, key)| key).collect();
     let wanted: Vec<_> = objects.into_iter().map(|(id, _)| id).collect();
     assert_eq!(found, wanted, "$O");
     assert_eq!(checker.index(&table[&24], "$O", "$Quota:$O").len(), 1);

@@ -134,8 +134,7 @@ impl Tree {
     pub fn plan(&self, options: Options) -> Result<(Plan, Blobs)> {
         let mut builder = Builder::new(options)?;
         let mut blobs = Blobs::default();
-        let ids =
-            self.descriptors.iter().map(|sd| builder.add_descriptor(sd)).collect::<Result<Vec<_>>>()?;
+        let ids = self.descriptors.iter().map(|sd| builder.add_descriptor(sd)).collect::<Result<Vec<_>>>()?;
         for (file, number) in self.files.iter().zip(0..) {
             let is_dir = file.attributes & DIRECTORY != 0;
             let node = Node {
@@ -246,6 +245,40 @@ pub fn write(volume: &Volume, blobs: &Blobs, path: &Path) {
     }
 }
 
+/// The tree in the words of the testkit, as a WIM of it would be: without what WIMs do not hold.
+pub fn as_wim(tree: &Tree) -> testkit::tree::Tree {
+    use sha1::{Digest, Sha1};
+    let hash = |data: &[u8]| match data {
+        [] => [0; 20],
+        data => Sha1::digest(data).into(),
+    };
+    let mut names = vec![0; tree.files.len()];
+    for link in &tree.links {
+        names[link.node] += 1;
+    }
+    let node = |number: usize, short: Option<&str>| {
+        let file = &tree.files[number];
+        let times = &file.times;
+        testkit::tree::Node {
+            attributes: file.attributes,
+            short_name: short.map(units).unwrap_or_default().into_vec(),
+            security: file.security.map(|sd| tree.descriptors[sd].clone().into()),
+            times: [times.created.0, times.accessed.0, times.modified.0],
+            data: hash(&file.data),
+            streams: file.named.iter().map(|(name, data)| (units(name).into_vec(), hash(data))).collect(),
+            reparse: file.reparse.as_ref().map(|(tag, data)| (*tag, hash(data))),
+            link_group: if names[number] > 1 { number as u64 } else { 0 },
+            tagged: Vec::new(),
+        }
+    };
+    let mut out = testkit::tree::Tree::default();
+    out.nodes.insert(units("/").into_vec(), node(0, None));
+    for (path, link) in tree.paths() {
+        out.nodes.insert(units(&path).into_vec(), node(link.node, link.short.as_deref()));
+    }
+    out
+}
+
 /// The data of a symbolic link, relative.
 pub fn symlink(target: &str) -> Vec<u8> {
     let name: Vec<u8> = target.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -277,12 +310,15 @@ pub fn descriptor(mask: u32) -> Vec<u8> {
 
 /// One of everything.
 pub fn feature_rich() -> Tree {
-    let mut tree = Tree { descriptors: (0..40).map(|i| descriptor(0x1F_0000 + i)).collect(), ..Tree::default() };
+    let mut tree =
+        Tree { descriptors: (0..40).map(|i| descriptor(0x1F_0000 + i)).collect(), ..Tree::default() };
     tree.files[0].security = Some(39);
     let windows = tree.dir(0, "Windows");
     let system32 = tree.dir(windows, "System32");
     tree.file(windows, "notepad.exe", noise(1, 200_000));
     tree.file(windows, "win.ini", &b"[fonts]\r\n"[..]);
+    tree.file(windows, "own.ini", &b"a name that is its own short name"[..]);
+    tree.short("own.ini");
     tree.file(system32, "empty.txt", &b""[..]);
     tree.file(system32, "resident.txt", noise(2, 600));
     tree.file(system32, "barely.txt", noise(3, 700));
@@ -367,7 +403,9 @@ pub fn feature_rich() -> Tree {
     for i in 0..40 {
         tree.file(names, &format!("{long}{i:04}"), noise(i, 30));
     }
-    for name in ["\u{4E00}\u{4E8C}", "\u{1F600}", "A.B.C", "trailing.", "ends in space ", "x*?|", ".hidden", "a", "B"] {
+    for name in
+        ["\u{4E00}\u{4E8C}", "\u{1F600}", "A.B.C", "trailing.", "ends in space ", "x*?|", ".hidden", "a", "B"]
+    {
         tree.file(names, name, name.as_bytes());
     }
     let cases = tree.dir(0, "cases");
