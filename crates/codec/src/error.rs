@@ -46,6 +46,11 @@ pub enum Error {
         /// The largest chunk of this decoder, in bytes.
         limit: usize,
     },
+    /// Compressed data of a length that its format does not have.
+    InputSize {
+        /// Length of the data, in bytes.
+        size: usize,
+    },
     /// The compressed data ends before the output is complete.
     Truncated {
         /// How many bytes were decoded before the data ran out.
@@ -98,6 +103,11 @@ pub enum Error {
         /// How far back the match reaches.
         offset: usize,
     },
+    /// The range coder does not end with what it was closed with (LZMS).
+    RangeCode {
+        /// What is left over, which should be zero.
+        found: u32,
+    },
     /// A match that ends after its block or chunk, or whose length is written in a form that is reserved.
     MatchLength {
         /// Where in the decompressed chunk.
@@ -113,6 +123,9 @@ impl fmt::Display for Error {
             Self::ChunkSize { size } => write!(f, "chunks of {size} bytes do not exist in this format"),
             Self::OutputSize { size, limit } => {
                 write!(f, "chunk of {size} bytes is larger than {limit}, the largest here")
+            }
+            Self::InputSize { size } => {
+                write!(f, "compressed data of {size} bytes does not exist in this format")
             }
             Self::Truncated { produced } => {
                 write!(f, "compressed data ends after {produced} bytes of the chunk")
@@ -131,6 +144,9 @@ impl fmt::Display for Error {
             Self::RepeatOffset { at, found } => write!(f, "invalid repeat offset {found:#x} at {at:#x}"),
             Self::MatchOffset { at, offset } => {
                 write!(f, "match for chunk offset {at:#x} reaches {offset} bytes back, before the chunk")
+            }
+            Self::RangeCode { found } => {
+                write!(f, "the range coder ends with {found:#x} left over instead of zero")
             }
             Self::MatchLength { at, length } => {
                 write!(f, "match for chunk offset {at:#x} has the invalid length {length}")

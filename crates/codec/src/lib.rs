@@ -6,6 +6,10 @@ mod e8;
 mod error;
 mod failure;
 mod huffman;
+mod lzms;
+mod lzms_code;
+mod lzms_format;
+mod lzms_x86;
 mod lzx;
 mod lzx_format;
 pub mod reference;
@@ -14,6 +18,7 @@ mod xpress;
 mod xpress_format;
 
 pub use error::{Code, Error};
+pub use lzms::Lzms;
 pub use lzx::Lzx;
 pub use token::Token;
 pub use xpress::Xpress;

@@ -86,7 +86,8 @@ pub(crate) static LENGTHS: Slots<LENGTH_SLOTS> = Slots::new(&[
 ]);
 
 pub(crate) static OFFSETS: Slots<MAX_OFFSET_SLOTS> = Slots::new(&[
-    8, 0, 9, 7, 10, 15, 15, 20, 20, 30, 33, 40, 42, 45, 60, 73, 80, 85, 95, 105, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+    8, 0, 9, 7, 10, 15, 15, 20, 20, 30, 33, 40, 42, 45, 60, 73, 80, 85, 95, 105, 6, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 1,
 ]);
 
 /// How many slots the offsets of a chunk of this size are coded with: as many as are needed to reach back from its last

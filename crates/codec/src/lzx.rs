@@ -135,11 +135,11 @@ impl Lzx {
                 opcodes |= scratch.main_lengths[0xE8] != 0;
                 let input = Input { units, whole: src.len() & !1 };
                 tokens(scratch, input, dst, end, &mut state, aligned, observer)?;
+                // All of it may have come out of the zeros behind the data.
+                if state.bits.consumed() > input.whole * 8 {
+                    return Err(Failure);
+                }
             }
-        }
-        // Everything so far may have come out of the zeros behind the data.
-        if state.bits.consumed() > src.len() * 8 {
-            return Err(Failure);
         }
         if opcodes {
             e8::undo(dst);

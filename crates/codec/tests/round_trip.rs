@@ -136,7 +136,10 @@ proptest! {
         same(&pair.decode(&src, expected.len()), &Ok(expected.clone()));
         // Whatever follows is not looked at.
         let longer = [&src[..], &[0xE8; 40]].concat();
-        same(&pair.decode(&longer, expected.len()), &Ok(expected));
+        same(&pair.decode(&longer, expected.len()), &Ok(expected.clone()));
+        for missing in 1..=src.len().min(5) {
+            let _ = pair.decode(&src[..src.len() - missing], expected.len());
+        }
     }
 
     #[test]
@@ -175,7 +178,10 @@ proptest! {
         let mut pair = Pair::xpress();
         same(&pair.decode(&src, expected.len()), &Ok(expected.clone()));
         let longer = [&src[..], &[0xE8; 41]].concat();
-        same(&pair.decode(&longer, expected.len()), &Ok(expected));
+        same(&pair.decode(&longer, expected.len()), &Ok(expected.clone()));
+        for missing in 1..=src.len().min(5) {
+            let _ = pair.decode(&src[..src.len() - missing], expected.len());
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use super::copy_match;
 use super::huffman::Code;
 use crate::Error;
 use crate::lzms_format::{
-    LENGTH_SLOTS, LENGTHS, LITERALS, MAX_CHUNK, MIN_RANGE, OFFSETS, POWERS, RANGE_START, SOURCES, Slots, context,
-    offset_slots, period, probability, x86,
+    LENGTH_SLOTS, LENGTHS, LITERALS, MAX_CHUNK, MIN_RANGE, OFFSETS, POWERS, RANGE_START, SOURCES, Slots,
+    context, offset_slots, period, probability, x86,
 };
 use crate::token::Silent;
 
@@ -33,7 +33,8 @@ impl Lzms {
         if src.len() < RANGE_START || src.len() % 2 == 1 {
             return Err(Error::InputSize { size: src.len() });
         }
-        let units: Vec<u16> = src.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
+        let units: Vec<u16> =
+            src.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
         let mut chunk = Chunk {
             range: Range::new(&units),
             bits: Bits { units: &units, taken: 0 },
@@ -101,7 +102,8 @@ impl Chunk<'_> {
                 self.at = copy_match(dst, at, dst.len(), length as usize, offset as usize, &mut Silent)?;
                 Item::Lz
             } else {
-                let repeats = delta_sources.repeats(&mut self.range, last == Item::Delta).map_err(truncated)?;
+                let repeats =
+                    delta_sources.repeats(&mut self.range, last == Item::Delta).map_err(truncated)?;
                 let source = match repeats {
                     Some(source) => source,
                     None => {
@@ -280,7 +282,11 @@ impl Bits<'_> {
         Ok(symbol)
     }
 
-    fn number<const N: usize>(&mut self, code: &mut AdaptiveCode, slots: &Slots<N>) -> Result<u32, EndOfInput> {
+    fn number<const N: usize>(
+        &mut self,
+        code: &mut AdaptiveCode,
+        slots: &Slots<N>,
+    ) -> Result<u32, EndOfInput> {
         let slot = self.symbol(code)?;
         let mut place = 0;
         for _ in 0..slots.extra_bits[slot] {

@@ -5,9 +5,13 @@
 //! hot loops carry no diagnostics.
 
 pub(crate) mod huffman;
+mod lzms;
 mod lzx;
 mod xpress;
 
+pub use lzms::Lzms;
+#[cfg(test)]
+pub(crate) use lzms::{codeword_lengths, undo_x86};
 pub use lzx::Lzx;
 #[cfg(test)]
 pub(crate) use lzx::undo_e8;

@@ -5,9 +5,10 @@
 pub(crate) enum Codec {
     Xpress = 1,
     Lzx = 2,
+    Lzms = 3,
 }
 
-/// The compressed chunks of all blobs of a file. (Chunks that did not shrink are stored plainly, and left out.)
+/// The compressed chunks of all blobs of a file, or of its first solid resource, if it has one. (Chunks that did not shrink are stored plainly, and left out.)
 #[derive(Debug)]
 pub(crate) struct Chunks {
     pub(crate) codec: Codec,
@@ -19,12 +20,25 @@ pub(crate) struct Chunks {
 pub(crate) fn read(wim: &[u8]) -> Chunks {
     assert_eq!(&wim[..8], b"MSWIM\0\0\0");
     let flags = u32_at(wim, 0x10);
-    let codec = if flags & 0x4_0000 != 0 { Codec::Lzx } else { Codec::Xpress };
-    assert!(flags & 0x6_0000 != 0, "header flags {flags:#x}: neither LZX nor XPRESS");
+    let codec = match flags & 0xE_0000 {
+        0x2_0000 => Codec::Xpress,
+        0x4_0000 => Codec::Lzx,
+        0x8_0000 => Codec::Lzms,
+        _ => panic!("header flags {flags:#x}: no codec of ours"),
+    };
     let chunk_size = u32_at(wim, 0x14) as usize;
 
     let (table_size, _, table_at, _) = resource_header(wim, 0x30);
     let mut chunks = Vec::new();
+    if u32_at(wim, 0x0C) == 0xE00 {
+        let solid = (table_at..table_at + table_size)
+            .step_by(50)
+            .map(|entry| resource_header(wim, entry))
+            .find(|(_, flags, _, size)| flags & 0x10 != 0 && *size == 1 << 32);
+        if let Some((stored, _, at, _)) = solid {
+            return cut_solid(&wim[at..at + stored]);
+        }
+    }
     for entry in (table_at..table_at + table_size).step_by(50) {
         let (stored, flags, at, size) = resource_header(wim, entry);
         if flags & 4 != 0 {
@@ -47,6 +61,30 @@ fn cut(resource: &[u8], size: usize, chunk_size: usize, chunks: &mut Vec<(Vec<u8
             chunks.push((chunk.to_vec(), size));
         }
     }
+}
+
+/// A solid resource says itself how it is compressed.
+fn cut_solid(resource: &[u8]) -> Chunks {
+    let size = u64_at(resource, 0) as usize;
+    let chunk_size = u32_at(resource, 8) as usize;
+    let codec = match u32_at(resource, 12) {
+        1 => Codec::Xpress,
+        2 => Codec::Lzx,
+        3 => Codec::Lzms,
+        other => panic!("solid resource of codec {other}"),
+    };
+    let count = size.div_ceil(chunk_size);
+    let mut at = 16 + 4 * count;
+    let mut chunks = Vec::new();
+    for i in 0..count {
+        let compressed = u32_at(resource, 16 + 4 * i) as usize;
+        let size = chunk_size.min(size - i * chunk_size);
+        if compressed < size {
+            chunks.push((resource[at..at + compressed].to_vec(), size));
+        }
+        at += compressed;
+    }
+    Chunks { codec, chunk_size, chunks }
 }
 
 /// Stored size, flags, offset, size.
