@@ -1,0 +1,423 @@
+//! LZMS, fast.
+
+use crate::failure::Failure;
+use crate::lzms_code::{AdaptiveCode, entry};
+use crate::lzms_format::{
+    LENGTH_SLOTS, LENGTHS, LITERALS, MAX_CHUNK, MAX_OFFSET_SLOTS, MIN_RANGE, OFFSETS, POWERS, RANGE_START,
+    Slots, context, offset_slots, period, probability,
+};
+use crate::lzms_x86::Filter;
+use crate::{Error, copy, reference};
+
+/// Decodes LZMS chunks as WIM resources hold them, solid ones (ESD files) included.
+///
+/// The state is scratch memory (about 300 KiB) that is reused from chunk to chunk; nothing of one chunk influences
+/// another, and a chunk does not pay for the size of the state.
+#[derive(Clone, Debug)]
+pub struct Lzms {
+    scratch: Box<Scratch>,
+    filter: Filter,
+}
+
+#[derive(Clone, Debug)]
+struct Scratch {
+    decisions: Decisions,
+    literal: AdaptiveCode<LITERALS, 1024>,
+    offset: AdaptiveCode<1024, 2048>,
+    length: AdaptiveCode<64, 512>,
+    delta_offset: AdaptiveCode<1024, 1024>,
+    power: AdaptiveCode<POWERS, 128>,
+}
+
+impl Default for Lzms {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Lzms {
+    /// A decoder for chunks of up to 1 GiB.
+    pub fn new() -> Self {
+        Self {
+            scratch: Box::new(Scratch {
+                decisions: Decisions::INITIAL,
+                literal: AdaptiveCode::new(period::LITERAL, &template::LITERALS),
+                offset: AdaptiveCode::new(period::OFFSET, &template::OFFSETS),
+                length: AdaptiveCode::new(period::LENGTH, &template::LENGTHS),
+                delta_offset: AdaptiveCode::new(period::OFFSET, &template::OFFSETS),
+                power: AdaptiveCode::new(period::POWER, &template::POWERS),
+            }),
+            filter: Filter::new(),
+        }
+    }
+
+    /// Decodes the chunk `src` into `dst`, which has exactly the chunk's decompressed size.
+    ///
+    /// `src` must end where the chunk ends, as LZMS is read from both ends. After an error the content of `dst` is
+    /// unspecified.
+    ///
+    /// # Errors
+    /// When `src` is no valid chunk of that size, or `dst` is larger than 1 GiB.
+    pub fn decode(&mut self, src: &[u8], dst: &mut [u8]) -> Result<(), Error> {
+        self.decode_or_fail(src, dst)
+            .or_else(|failure| failure.explain(|| reference::Lzms::new().decode(src, dst)))
+    }
+
+    fn decode_or_fail(&mut self, src: &[u8], dst: &mut [u8]) -> Result<(), Failure> {
+        if dst.is_empty() {
+            return Ok(());
+        }
+        if dst.len() > MAX_CHUNK || src.len() < RANGE_START || src.len() % 2 == 1 {
+            return Err(Failure);
+        }
+        let scratch = &mut *self.scratch;
+        scratch.decisions = Decisions::INITIAL;
+        scratch.literal.reset(LITERALS);
+        scratch.offset.reset(offset_slots(dst.len()));
+        scratch.length.reset(LENGTH_SLOTS);
+        scratch.delta_offset.reset(offset_slots(dst.len()));
+        scratch.power.reset(POWERS);
+        items(scratch, src, dst)?;
+        self.filter.undo(dst);
+        Ok(())
+    }
+}
+
+/// What the codes' table entries say.
+mod template {
+    use super::{
+        LENGTH_SLOTS, LITERALS as LITERAL_SYMBOLS, MAX_OFFSET_SLOTS, POWERS as POWER_SYMBOLS, Slots, entry,
+    };
+
+    const fn plain<const N: usize>() -> [u32; N] {
+        let mut templates = [0; N];
+        let mut symbol = 0;
+        while symbol < N {
+            templates[symbol] = entry::template(symbol, 0);
+            symbol += 1;
+        }
+        templates
+    }
+
+    const fn slots<const N: usize, const SLOTS: usize>(slots: &Slots<SLOTS>) -> [u32; N] {
+        let mut templates = [0; N];
+        let mut slot = 0;
+        while slot < SLOTS {
+            templates[slot] = entry::template(slot, slots.extra_bits[slot]);
+            slot += 1;
+        }
+        templates
+    }
+
+    pub(super) const fn bases<const N: usize, const SLOTS: usize>(slots: &Slots<SLOTS>) -> [u32; N] {
+        let mut bases = [0; N];
+        let mut slot = 0;
+        while slot < SLOTS {
+            bases[slot] = slots.base[slot];
+            slot += 1;
+        }
+        bases
+    }
+
+    pub(super) static LITERALS: [u32; LITERAL_SYMBOLS] = plain();
+    pub(super) static POWERS: [u32; POWER_SYMBOLS] = plain();
+    pub(super) static LENGTHS: [u32; 64] = slots::<64, LENGTH_SLOTS>(&super::LENGTHS);
+    pub(super) static OFFSETS: [u32; 1024] = slots::<1024, MAX_OFFSET_SLOTS>(&super::OFFSETS);
+}
+
+/// The slots' bases, with room for any symbol that an entry can hold.
+static LENGTH_BASES: [u32; 64] = template::bases(&LENGTHS);
+static OFFSET_BASES: [u32; 1024] = template::bases(&OFFSETS);
+
+/// A class of binary decisions with 2^`N` probabilities.
+#[derive(Clone, Copy, Debug)]
+struct Decision<const STATES: usize> {
+    probabilities: [Probability; STATES],
+    /// The decisions so far, the latest in the lowest bit.
+    past: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Probability {
+    /// The last 64 decisions.
+    history: u64,
+    /// How many of them are zero, but never 0 or 64.
+    zeros: u32,
+}
+
+impl Probability {
+    #[inline(always)]
+    fn push(&mut self, decision: u64) {
+        self.history = self.history << 1 | decision;
+        self.zeros = self.history.count_zeros().clamp(probability::MIN, probability::MAX);
+    }
+}
+
+impl<const STATES: usize> Decision<STATES> {
+    const INITIAL: Self = Self {
+        probabilities: [Probability {
+            history: probability::INITIAL_HISTORY,
+            zeros: probability::INITIAL_HISTORY.count_zeros(),
+        }; STATES],
+        past: 0,
+    };
+}
+
+#[derive(Clone, Debug)]
+struct Decisions {
+    is_match: Decision<{ 1 << context::MAIN }>,
+    is_delta: Decision<{ 1 << context::MATCH }>,
+    lz_source: [Decision<{ 1 << context::SOURCE }>; 3],
+    delta_source: [Decision<{ 1 << context::SOURCE }>; 3],
+}
+
+impl Decisions {
+    const INITIAL: Self = Self {
+        is_match: Decision::INITIAL,
+        is_delta: Decision::INITIAL,
+        lz_source: [Decision::INITIAL; 3],
+        delta_source: [Decision::INITIAL; 3],
+    };
+}
+
+/// Decodes the chunk, in the best way this processor has.
+fn items(scratch: &mut Scratch, src: &[u8], dst: &mut [u8]) -> Result<(), Failure> {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("bmi1")
+        && std::arch::is_x86_feature_detected!("bmi2")
+        && std::arch::is_x86_feature_detected!("popcnt")
+    {
+        // SAFETY: the processor has these instructions.
+        return unsafe { items_bmi2(scratch, src, dst) };
+    }
+    items_here(scratch, src, dst)
+}
+
+/// Shifts by a variable count are one instruction with BMI2, three without; counting bits is one with POPCNT.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "bmi1,bmi2,popcnt")]
+fn items_bmi2(scratch: &mut Scratch, src: &[u8], dst: &mut [u8]) -> Result<(), Failure> {
+    items_here(scratch, src, dst)
+}
+
+/// What the item before was.
+const LITERAL: usize = 0;
+const LZ: usize = 1;
+const DELTA: usize = 2;
+
+#[inline(always)]
+fn items_here(scratch: &mut Scratch, src: &[u8], dst: &mut [u8]) -> Result<(), Failure> {
+    let Scratch { decisions, literal, offset: offset_code, length: length_code, delta_offset, power } =
+        scratch;
+
+    let (mut front, mut range) = (RANGE_START, u32::MAX);
+    let mut code = u32::from(u16::from_le_bytes([src[0], src[1]])) << 16
+        | u32::from(u16::from_le_bytes([src[2], src[3]]));
+    macro_rules! normalise {
+        () => {
+            if range < MIN_RANGE {
+                let unit: &[u8; 2] = src.get(front..).and_then(|rest| rest.first_chunk()).ok_or(Failure)?;
+                range <<= 16;
+                code = code << 16 | u32::from(u16::from_le_bytes(*unit));
+                front += 2;
+            }
+        };
+    }
+    macro_rules! decide {
+        ($class:expr) => {{
+            let class = &mut $class;
+            normalise!();
+            let states = class.probabilities.len();
+            let probability = &mut class.probabilities[class.past & (states - 1)];
+            let bound = (range >> probability::BITS) * probability.zeros;
+            if code < bound {
+                range = bound;
+                probability.push(0);
+                class.past <<= 1;
+                false
+            } else {
+                range -= bound;
+                code -= bound;
+                probability.push(1);
+                class.past = class.past << 1 | 1;
+                true
+            }
+        }};
+    }
+
+    let mut back = Back { bits: 0, left: 0, next: src.len(), missing: 0 };
+    back.refill(src)?;
+    let mut latest = [1_u32, 2, 3, 4];
+    let mut latest_delta = [1_u64, 2, 3, 4];
+    let mut last = LITERAL;
+    let mut at = 0;
+    // Each round begins with at least 56 bits of the back.
+    while at < dst.len() {
+        if !decide!(decisions.is_match) {
+            let entry = literal.entry(back.bits);
+            back.skip(entry);
+            dst[at] = entry::symbol(entry) as u8;
+            at += 1;
+            literal.count(entry::symbol(entry));
+            back.refill(src)?;
+            last = LITERAL;
+            continue;
+        }
+        if !decide!(decisions.is_delta) {
+            let offset;
+            if !decide!(decisions.lz_source[0]) {
+                let entry = offset_code.entry(back.bits);
+                offset = OFFSET_BASES[entry::symbol(entry) & 1023] + back.take_extra(entry);
+                offset_code.count(entry::symbol(entry));
+                back.refill(src)?;
+                latest = [offset, latest[0], latest[1], latest[2]];
+            } else {
+                let again = usize::from(last == LZ);
+                let mut index = 0;
+                if decide!(decisions.lz_source[1]) {
+                    index = 1 + usize::from(decide!(decisions.lz_source[2]));
+                }
+                let index = index + again;
+                offset = latest[index & 3];
+                latest = [
+                    offset,
+                    if index >= 1 { latest[0] } else { latest[1] },
+                    if index >= 2 { latest[1] } else { latest[2] },
+                    if index >= 3 { latest[2] } else { latest[3] },
+                ];
+            }
+            let entry = length_code.entry(back.bits);
+            let length = (LENGTH_BASES[entry::symbol(entry) & 63] + back.take_extra(entry)) as usize;
+            length_code.count(entry::symbol(entry));
+            back.refill(src)?;
+            let (room, offset) = (dst.len() - at, offset as usize);
+            if offset > at || length > room {
+                return Err(Failure);
+            }
+            if length + copy::OVERSHOOT <= room {
+                // SAFETY: the offset and the length were compared, and are not zero.
+                unsafe { copy::any(dst.as_mut_ptr().add(at), offset, length) };
+            } else {
+                copy::exactly(dst, at, offset, length);
+            }
+            at += length;
+            last = LZ;
+            continue;
+        }
+        let source;
+        if !decide!(decisions.delta_source[0]) {
+            let entry = power.entry(back.bits);
+            back.skip(entry);
+            let shift = entry::symbol(entry) as u64;
+            power.count(entry::symbol(entry));
+            let entry = delta_offset.entry(back.bits);
+            let offset = OFFSET_BASES[entry::symbol(entry) & 1023] + back.take_extra(entry);
+            delta_offset.count(entry::symbol(entry));
+            back.refill(src)?;
+            source = shift << 32 | u64::from(offset);
+            latest_delta = [source, latest_delta[0], latest_delta[1], latest_delta[2]];
+        } else {
+            let mut index = usize::from(last == DELTA);
+            if decide!(decisions.delta_source[1]) {
+                index += 1 + usize::from(decide!(decisions.delta_source[2]));
+            }
+            latest_delta[..=index & 3].rotate_right(1);
+            source = latest_delta[0];
+        }
+        let entry = length_code.entry(back.bits);
+        let length = (LENGTH_BASES[entry::symbol(entry) & 63] + back.take_extra(entry)) as usize;
+        length_code.count(entry::symbol(entry));
+        back.refill(src)?;
+        copy_delta(dst, at, length, (source >> 32) as u32, source as u32)?;
+        at += length;
+        last = DELTA;
+    }
+
+    normalise!();
+    let taken = (src.len() - back.next + back.missing) * 8 - (back.left & 63) as usize;
+    if code != 0 || front + taken.div_ceil(16) * 2 > src.len() {
+        return Err(Failure);
+    }
+    Ok(())
+}
+
+/// The stream that is read from the back: simply the bytes in reverse order, the most significant bit of each first.
+struct Back {
+    /// The bits ahead, left-aligned. Below the first `left` there may be more bits of the stream, never other ones.
+    bits: u64,
+    /// How many of the bits count; meaningful modulo 64.
+    left: u32,
+    /// The end of the bytes that are not in the buffer.
+    next: usize,
+    /// How many bytes before the data were read as zeros.
+    missing: usize,
+}
+
+impl Back {
+    /// Makes at least 56 bits available.
+    #[inline(always)]
+    fn refill(&mut self, src: &[u8]) -> Result<(), Failure> {
+        if let Some(start) = self.next.checked_sub(8) {
+            debug_assert!(self.next <= src.len());
+            // SAFETY: `next` only ever decreases from the length of `src`.
+            let word = unsafe { src.as_ptr().add(start).cast::<u64>().read_unaligned() };
+            self.left &= 63;
+            self.bits |= u64::from_le(word) >> self.left;
+            self.next -= ((63 - self.left) / 8) as usize;
+            self.left |= 56;
+            Ok(())
+        } else {
+            self.refill_at_the_beginning(src)
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refill_at_the_beginning(&mut self, src: &[u8]) -> Result<(), Failure> {
+        self.left &= 63;
+        while self.left < 56 {
+            let byte = match self.next.checked_sub(1) {
+                Some(before) => {
+                    self.next = before;
+                    src[before]
+                }
+                None => {
+                    self.missing += 1;
+                    0
+                }
+            };
+            self.bits |= u64::from(byte) << (56 - self.left);
+            self.left += 8;
+        }
+        // Then some of them were consumed.
+        if self.missing > 8 { Err(Failure) } else { Ok(()) }
+    }
+
+    /// Consumes what an entry counts.
+    #[inline(always)]
+    fn skip(&mut self, entry: u32) {
+        self.bits <<= entry & 63;
+        self.left = self.left.wrapping_sub(entry);
+    }
+
+    /// Consumes what an entry counts, and returns the extra bits.
+    #[inline(always)]
+    fn take_extra(&mut self, entry: u32) -> u32 {
+        let extra = (self.bits >> (entry.wrapping_neg() & 63)) as u32 & entry::mask(entry);
+        self.skip(entry);
+        extra
+    }
+}
+
+/// Copies a delta match.
+fn copy_delta(dst: &mut [u8], at: usize, length: usize, power: u32, offset: u32) -> Result<(), Failure> {
+    let (span, offset) = (1_usize << power, u64::from(offset) << power);
+    if offset + span as u64 > at as u64 || length > dst.len() - at {
+        return Err(Failure);
+    }
+    let offset = offset as usize;
+    for i in at..at + length {
+        dst[i] = dst[i - offset].wrapping_add(dst[i - span]).wrapping_sub(dst[i - offset - span]);
+    }
+    Ok(())
+}
