@@ -59,6 +59,7 @@ fn read_back(codec: &str, chunk_sizes: &[usize], levels: &[&str]) {
             let mut pair = match chunks.codec {
                 wim_chunks::Codec::Lzx => Pair::lzx(*chunk_size),
                 wim_chunks::Codec::Xpress => Pair::xpress(),
+                other => panic!("{other:?} was not asked for"),
             };
             // Every chunk is a piece of one of the files. (The metadata's chunks are, too, but of no file here.)
             let mut known = std::collections::HashSet::new();
