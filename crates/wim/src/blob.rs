@@ -65,8 +65,9 @@ pub(crate) struct Metadata {
 pub(crate) struct BlobTable {
     /// In the order in which they lie in the file.
     pub(crate) blobs: Vec<Blob>,
-    /// Indices into `blobs`, in the order of the hashes.
-    by_hash: Vec<u32>,
+    /// Start of the hash and index into `blobs`, in the order of the hashes: the starts decide nearly every comparison
+    /// without a cache miss.
+    by_hash: Vec<(u32, u32)>,
     /// Image n is the nth: neither position nor XML decides (observed: Microsoft's tools).
     pub(crate) metadata: Vec<Metadata>,
 }
@@ -145,24 +146,42 @@ impl BlobTable {
     fn sort(&mut self, offset: u64, warnings: &mut Warnings) {
         let blobs = &mut self.blobs;
         let count = blobs.len();
-        let mut order: Vec<u32> = (0..count as u32).collect();
-        order.sort_unstable_by_key(|&i| (blobs[i as usize].sha1, i));
-        order.dedup_by_key(|i| blobs[*i as usize].sha1);
+        let mut order = hash_order(blobs);
+        order.dedup_by(|(_, later), (_, first)| blobs[*later as usize].sha1 == blobs[*first as usize].sha1);
         if order.len() < count {
             warnings.push("blob table", offset, || {
                 format!("ignored {} entries whose hash occurs before", count - order.len())
             });
+            let mut kept = vec![false; count];
+            order.iter().for_each(|&(_, index)| kept[index as usize] = true);
+            let mut kept = kept.into_iter();
+            blobs.retain(|_| kept.next().expect("one for each"));
         }
-        order.sort_unstable_by_key(|&i| (blobs[i as usize].offset, i));
-        *blobs = order.iter().map(|&i| blobs[i as usize].clone()).collect();
-        order.clear();
-        order.extend(0..blobs.len() as u32);
-        order.sort_unstable_by_key(|&i| blobs[i as usize].sha1);
-        self.by_hash = order;
+        // Stable: what begins at the same byte stays in the order of the table.
+        blobs.sort_by_key(|blob| blob.offset);
+        blobs.shrink_to_fit();
+        self.by_hash = hash_order(blobs);
     }
 
     pub(crate) fn find(&self, sha1: &[u8; 20]) -> Option<BlobId> {
-        let found = self.by_hash.binary_search_by_key(&sha1, |&i| &self.blobs[i as usize].sha1).ok()?;
-        Some(BlobId(self.by_hash[found]))
+        let found = self.by_hash.binary_search_by(|&(start, index)| {
+            start.cmp(&hash_start(sha1)).then_with(|| self.blobs[index as usize].sha1.cmp(sha1))
+        });
+        Some(BlobId(self.by_hash[found.ok()?].1))
     }
+}
+
+fn hash_start(sha1: &[u8; 20]) -> u32 {
+    u32::from_be_bytes(*sha1.first_chunk().expect("20 bytes"))
+}
+
+/// The blobs in the order of their hashes, those with one hash in their own order.
+fn hash_order(blobs: &[Blob]) -> Vec<(u32, u32)> {
+    let mut order: Vec<_> =
+        blobs.iter().zip(0..).map(|(blob, index)| (hash_start(&blob.sha1), index)).collect();
+    order.sort_unstable_by(|&(a_start, a), &(b_start, b)| {
+        let by_hash = || blobs[a as usize].sha1.cmp(&blobs[b as usize].sha1);
+        a_start.cmp(&b_start).then_with(by_hash).then(a.cmp(&b))
+    });
+    order
 }

@@ -379,3 +379,71 @@ fn images_are_numbered_by_the_table() {
     }
     assert_ne!(wim.metadata_sha1(1), wim.metadata_sha1(2));
 }
+
+/// A file of many GiB of which only some parts are written down; every other byte tells its offset.
+struct Vast {
+    size: u64,
+    parts: Vec<(u64, Vec<u8>)>,
+}
+
+impl Vast {
+    fn byte(offset: u64) -> u8 {
+        (offset ^ offset >> 8 ^ offset >> 15 ^ offset >> 32) as u8
+    }
+}
+
+impl disk::ReadAt for Vast {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        assert!(offset + buf.len() as u64 <= self.size);
+        for (byte, at) in buf.iter_mut().zip(offset..) {
+            let part =
+                self.parts.iter().find(|(start, part)| (*start..start + part.len() as u64).contains(&at));
+            *byte = part.map_or(Vast::byte(at), |(start, part)| part[(at - start) as usize]);
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> std::io::Result<u64> {
+        Ok(self.size)
+    }
+}
+
+/// From 4 GiB on a chunk table has entries of 8 bytes; offsets are beyond 4 GiB here in any case. The chunks are stored
+/// raw, so nothing but the table decides what is read.
+#[test]
+fn blobs_around_4_gib() {
+    const CHUNK: u64 = 1 << 15;
+    for (size, entry_len) in [(u64::from(u32::MAX), 4), (1 << 32, 8), ((1 << 32) + 1, 8), (1 << 33, 8)] {
+        let blob_at = 5 << 30;
+        let entries = (size.div_ceil(CHUNK) - 1) as usize;
+        let table: Vec<u8> = (1..=entries as u64)
+            .flat_map(|n| (n * CHUNK).to_le_bytes().into_iter().take(entry_len))
+            .collect();
+        assert_eq!(table.len(), entries * entry_len);
+        let stored = table.len() as u64 + size;
+        let mut head = sample().to_bytes();
+        put(&mut head, 0x10, &words(&[0x4_0002, CHUNK as u32]));
+        let blobs = entry(resource(blob_at, stored, size, 4), 1, 1, [5; 20]).to_vec();
+        let blobs_at = blob_at + stored;
+        put(&mut head, TABLE, &resource(blobs_at, ENTRY_LEN as u64, ENTRY_LEN as u64, 0));
+        put(&mut head, 0x2C, &words(&[0]));
+        let data_at = blob_at + table.len() as u64;
+        let vast = Vast {
+            size: blobs_at + ENTRY_LEN as u64,
+            parts: vec![(0, head), (blob_at, table), (blobs_at, blobs)],
+        };
+        let wim = Wim::open(Arc::new(vast)).unwrap();
+        let id = wim.find_blob(&[5; 20]).unwrap();
+        assert_eq!(wim.blob(id).size, size);
+        let mut reader = wim.reader();
+        let mut buffer = vec![0; 3 * CHUNK as usize];
+        for start in [0, 1, 2047 * CHUNK, 2048 * CHUNK - 1, size / 2 + 11, size - 3 * CHUNK, size - 1] {
+            let len = (size - start).min(3 * CHUNK) as usize;
+            reader.read_at(id, start, &mut buffer[..len]).unwrap();
+            assert!(
+                buffer[..len].iter().zip(data_at + start..).all(|(&byte, at)| byte == Vast::byte(at)),
+                "{start:#x}"
+            );
+        }
+    }
+}
