@@ -13,26 +13,26 @@ use crate::size::parse_size;
 #[command(after_help = "\
 Exit codes: 0 done · 1 failed · 2 wrong usage · 3 damaged content found · 4 unsupported input · 130 interrupted
 Results go to standard output, everything else to standard error.")]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
     #[command(flatten)]
-    pub common: Common,
+    pub(crate) common: Common,
 }
 
 /// Options of every command.
 #[derive(Debug, ClapArgs)]
-pub struct Common {
+pub(crate) struct Common {
     /// Print results as JSON
     #[arg(long, global = true, display_order = 100)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// No progress and no notes, only results and errors
     #[arg(short, long, global = true, display_order = 101)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Build a disk image from a WIM
     Build(Build),
     /// Say what a file is: a WIM, or a disk image (raw, VHD, VMDK)
@@ -49,13 +49,13 @@ pub enum Command {
 
 /// How much of the machine to use. None of it changes a byte of the output.
 #[derive(Debug, ClapArgs)]
-pub struct Resources {
+pub(crate) struct Resources {
     /// Worker threads [default: one per processor]
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    pub(crate) threads: Option<u16>,
     /// Memory for buffers
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
-    pub memory: u64,
+    pub(crate) memory: u64,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -68,48 +68,48 @@ Examples:
   wimforge build nano.wim -o nano.vhd --dry-run         what would be built, and how large it would be
 
 The disk holds complete NTFS volumes, but no boot code and no BCD store yet: it does not start by itself.")]
-pub struct Build {
+pub(crate) struct Build {
     /// The WIM file
     #[arg(value_name = "SOURCE")]
-    pub source: PathBuf,
+    pub(crate) source: PathBuf,
     /// The disk image to write; `-` is standard output, a block device is overwritten in place
     #[arg(short, long, value_name = "OUT")]
-    pub output: PathBuf,
+    pub(crate) output: PathBuf,
     /// Which image of the WIM, by number or name [needed when there are several]
     #[arg(short, long, value_name = "INDEX|NAME")]
-    pub image: Option<ImageChoice>,
+    pub(crate) image: Option<ImageChoice>,
     /// Container: raw, vhd (dynamic), vhd-fixed, vmdk (streamOptimized) or vmdk-sparse [default: by OUT's extension]
     #[arg(short, long, value_name = "FORMAT")]
-    pub format: Option<Format>,
+    pub(crate) format: Option<Format>,
     /// Partitions: mbr3 (System, Windows, Recovery) or mbr1 (one)
     #[arg(short, long, value_name = "LAYOUT", default_value = "mbr3")]
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// Size of the disk, whole MiB [default: what content and growth need, at least 4GiB]
     #[arg(short, long, value_name = "SIZE", value_parser = parse_size)]
-    pub size: Option<u64>,
+    pub(crate) size: Option<u64>,
     /// Size of the System partition
     #[arg(long, value_name = "SIZE", default_value = "350MiB", value_parser = parse_size)]
-    pub system_size: u64,
+    pub(crate) system_size: u64,
     /// Size of the Recovery partition
     #[arg(long, value_name = "SIZE", default_value = "500MiB", value_parser = parse_size)]
-    pub recovery_size: u64,
+    pub(crate) recovery_size: u64,
     /// Cluster size of the Windows volume: 512 to 64KiB
     #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
-    pub cluster_size: u64,
+    pub(crate) cluster_size: u64,
     /// Compression of a VMDK: fast, default or best
     #[arg(long, value_name = "LEVEL", default_value = "default")]
-    pub level: Level,
+    pub(crate) level: Level,
     /// Text from which disk signature, serial numbers and ids derive [default: the WIM's own hashes]
     #[arg(long, value_name = "TEXT")]
-    pub seed: Option<String>,
+    pub(crate) seed: Option<String>,
     /// Replace OUT if it exists, or overwrite a block device
     #[arg(long)]
-    pub force: bool,
+    pub(crate) force: bool,
     /// Plan and report, write nothing
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
     #[command(flatten)]
-    pub resources: Resources,
+    pub(crate) resources: Resources,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -118,13 +118,13 @@ Examples:
   wimforge info install.wim           images, sizes, codec
   wimforge info install.wim --xml     the WIM's own description of itself, as it is
   wimforge info disk.vhd --json       container, partitions, volumes")]
-pub struct Info {
+pub(crate) struct Info {
     /// A WIM or a disk image
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Print the XML data of a WIM as it is stored, in UTF-8
     #[arg(long)]
-    pub xml: bool,
+    pub(crate) xml: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -134,25 +134,25 @@ Examples:
   wimforge ls nano.wim Windows/System32 -l      with attributes, sizes and times
   wimforge ls install.wim -i 2 -R               everything, one path a line
   wimforge ls nano.wim 'Windows/*.exe' --detailed")]
-pub struct Ls {
+pub(crate) struct Ls {
     /// The WIM
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// A file or directory inside, with / or \\; `*`, `?` and `[a-z]` allowed
     #[arg(value_name = "PATH", default_value = "/")]
-    pub path: String,
+    pub(crate) path: String,
     /// Which image, by number or name
     #[arg(short, long, value_name = "INDEX|NAME")]
-    pub image: Option<ImageChoice>,
+    pub(crate) image: Option<ImageChoice>,
     /// Attributes, size and time of last write
     #[arg(short, long)]
-    pub long: bool,
+    pub(crate) long: bool,
     /// Directories and all they hold
     #[arg(short = 'R', long)]
-    pub recursive: bool,
+    pub(crate) recursive: bool,
     /// All that is known of each: times, security descriptor, every stream with its hash, links, reparse target
     #[arg(long, conflicts_with = "long")]
-    pub detailed: bool,
+    pub(crate) detailed: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -160,16 +160,16 @@ pub struct Ls {
 Examples:
   wimforge cat nano.wim Windows/System32/drivers/etc/hosts
   wimforge cat nano.wim Users/setup.exe:Zone.Identifier      a named stream")]
-pub struct Cat {
+pub(crate) struct Cat {
     /// The WIM
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// The file inside; `path:stream` names a stream
     #[arg(value_name = "PATH")]
-    pub path: String,
+    pub(crate) path: String,
     /// Which image, by number or name
     #[arg(short, long, value_name = "INDEX|NAME")]
-    pub image: Option<ImageChoice>,
+    pub(crate) image: Option<ImageChoice>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -181,24 +181,24 @@ Examples:
 
 Files are only ever written inside DIR. What the host cannot hold (named streams, short names, security
 descriptors, attributes, reparse points other than symbolic links) is counted and said.")]
-pub struct Extract {
+pub(crate) struct Extract {
     /// The WIM
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Files and directories inside, `*`, `?` and `[a-z]` allowed [default: everything]
     #[arg(value_name = "PATH")]
-    pub paths: Vec<String>,
+    pub(crate) paths: Vec<String>,
     /// Directory to extract to; made if missing
     #[arg(short = 'C', long, value_name = "DIR")]
-    pub directory: PathBuf,
+    pub(crate) directory: PathBuf,
     /// Which image, by number or name
     #[arg(short, long, value_name = "INDEX|NAME")]
-    pub image: Option<ImageChoice>,
+    pub(crate) image: Option<ImageChoice>,
     /// Replace files that exist
     #[arg(long)]
-    pub force: bool,
+    pub(crate) force: bool,
     #[command(flatten)]
-    pub resources: Resources,
+    pub(crate) resources: Resources,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -208,10 +208,10 @@ Examples:
   wimforge verify nano.wim --json
 
 Exit code 3 means that damage was found; the damaged paths are listed.")]
-pub struct Verify {
+pub(crate) struct Verify {
     /// The WIM
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     #[command(flatten)]
-    pub resources: Resources,
+    pub(crate) resources: Resources,
 }

@@ -10,10 +10,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::report::say;
 
 /// Where the work is: done and total, in bytes.
-pub type Poll<'a> = &'a (dyn Fn() -> (u64, u64) + Sync);
+pub(crate) type Poll<'a> = &'a (dyn Fn() -> (u64, u64) + Sync);
 
 /// Runs `work` while showing what `poll` says.
-pub fn during<T>(what: &str, quiet: bool, poll: Poll<'_>, work: impl FnOnce() -> T) -> T {
+pub(crate) fn during<T>(what: &str, quiet: bool, poll: Poll<'_>, work: impl FnOnce() -> T) -> T {
     if quiet {
         return work();
     }

@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use image::ErrorKind;
 
 /// Wrong arguments, or a recipe that contradicts itself.
-pub const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// Content that is not what it should be.
-pub const VERIFICATION: u8 = 3;
+pub(crate) const VERIFICATION: u8 = 3;
 const FAILED: u8 = 1;
 const UNSUPPORTED: u8 = 4;
 const INTERRUPTED: u8 = 130;
 
 /// Prints an error with its causes, and says which exit code it deserves.
-pub fn failure(error: &anyhow::Error) -> ExitCode {
+pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
@@ -37,7 +37,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// A line on standard error. When nobody listens there is nobody to tell.
-pub fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     use io::Write;
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

@@ -7,7 +7,7 @@ use anyhow::Context;
 static CANCEL: AtomicBool = AtomicBool::new(false);
 
 /// Installs the handler and returns the flag that it sets.
-pub fn cancel_flag() -> anyhow::Result<&'static AtomicBool> {
+pub(crate) fn cancel_flag() -> anyhow::Result<&'static AtomicBool> {
     ctrlc::set_handler(|| {
         if CANCEL.swap(true, Ordering::Relaxed) {
             std::process::exit(130);

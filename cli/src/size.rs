@@ -2,7 +2,7 @@
 
 /// Parses `4096`, `0x1000`, `64K`, `64KiB`, `4G`, `4GiB`; units are binary. Decimal units are refused, since a disk of
 /// "40GB" is a guess either way.
-pub fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         return u64::from_str_radix(digits, 16)
@@ -30,7 +30,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// `1234567` as `1.2 MiB`.
-pub fn human(bytes: u64) -> String {
+pub(crate) fn human(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let mut unit = 0;
     let mut value = bytes as f64;

@@ -1,4 +1,5 @@
 //! The documents that describe the workspace say what its manifests say.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

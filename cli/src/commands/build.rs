@@ -14,7 +14,7 @@ use crate::report::say;
 use crate::size::human;
 use crate::{progress, signal};
 
-pub fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
     let cancel = signal::cancel_flag()?;
     let to_stdout = args.output.as_os_str() == "-";
     if to_stdout && !args.dry_run && io::stdout().is_terminal() {

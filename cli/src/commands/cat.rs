@@ -10,7 +10,7 @@ use image::{Error, TreeIndex, WimSource, copy_blob};
 
 use crate::args::Cat;
 
-pub fn run(args: &Cat) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
     let source = WimSource::open(&args.file)?;
     let image = source.choose(args.image.as_ref())?;
     let tree = source.tree(image)?;

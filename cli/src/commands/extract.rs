@@ -11,7 +11,7 @@ use crate::report::say;
 use crate::size::human;
 use crate::{progress, signal};
 
-pub fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
     let cancel = signal::cancel_flag()?;
     let source = WimSource::open(&args.file)?;
     let image = source.choose(args.image.as_ref())?;

@@ -10,7 +10,7 @@ use crate::args::{Common, Info};
 use crate::report::say;
 use crate::size::human;
 
-pub fn run(args: &Info, common: &Common) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Info, common: &Common) -> anyhow::Result<ExitCode> {
     let (kind, _) = FileKind::of(&args.file)?;
     let mut out = BufWriter::new(io::stdout().lock());
     if kind == FileKind::Wim {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Common, Ls};
 
-pub fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
     let source = WimSource::open(&args.file)?;
     let image = source.choose(args.image.as_ref())?;
     let tree = source.tree(image)?;

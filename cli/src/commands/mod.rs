@@ -1,11 +1,11 @@
 //! One module per command: its arguments to a library call, the result to the screen.
 
-pub mod build;
-pub mod cat;
-pub mod extract;
-pub mod info;
-pub mod ls;
-pub mod verify;
+pub(crate) mod build;
+pub(crate) mod cat;
+pub(crate) mod extract;
+pub(crate) mod info;
+pub(crate) mod ls;
+pub(crate) mod verify;
 
 use anyhow::Context;
 

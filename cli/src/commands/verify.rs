@@ -15,7 +15,7 @@ use crate::report::{self, say};
 use crate::size::human;
 use crate::{progress, signal};
 
-pub fn run(args: &Verify, common: &Common) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Verify, common: &Common) -> anyhow::Result<ExitCode> {
     let cancel = signal::cancel_flag()?;
     if FileKind::of(&args.file)?.0 != FileKind::Wim {
         let what = "is not a WIM; verifying disks is not supported yet".to_owned();

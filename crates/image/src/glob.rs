@@ -2,7 +2,7 @@
 
 /// A pattern for one path component.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern(Vec<Token>);
+pub(crate) struct Pattern(Vec<Token>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
@@ -18,12 +18,12 @@ enum Token {
 
 impl Pattern {
     /// Whether a path component holds anything special.
-    pub fn is_pattern(text: &str) -> bool {
+    pub(crate) fn is_pattern(text: &str) -> bool {
         text.contains(['*', '?', '['])
     }
 
     /// Every text is a pattern; a bracket that is not closed stands for itself.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let text: Vec<char> = text.chars().map(fold).collect();
         let mut tokens = Vec::new();
         let mut at = 0;
@@ -47,7 +47,7 @@ impl Pattern {
     }
 
     /// Whether the whole name fits. Takes at most pattern × name steps: after a mismatch only the last `*` is retried.
-    pub fn matches(&self, name: &str) -> bool {
+    pub(crate) fn matches(&self, name: &str) -> bool {
         let name: Vec<char> = name.chars().map(fold).collect();
         let (mut token, mut at) = (0, 0);
         let mut retry: Option<(usize, usize)> = None;
