@@ -1,5 +1,7 @@
 //! Writes a volume that has one of everything, for trying readers on it:
-//! `cargo run --example feature_rich -- OUT [CLUSTER [RECORD [MIB]]]`.
+//! `cargo run -p wimforge-ntfs-writer --example feature_rich -- OUT [CLUSTER [RECORD [MIB]]]`.
+
+#![expect(clippy::print_stderr, reason = "notes are for whoever runs it")]
 
 #[path = "../tests/common/mod.rs"]
 mod common;

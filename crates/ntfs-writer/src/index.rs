@@ -307,7 +307,10 @@ mod tests {
         assert!(at <= BLOCK_LEN);
         assert!(items > 0, "no node is empty");
         assert!(
-            buf[at..].chunks(2).enumerate().all(|(i, pair)| pair == [0, 0] || (at + 2 * i + 2) % 512 == 0)
+            buf[at..]
+                .chunks(2)
+                .enumerate()
+                .all(|(i, pair)| pair == [0, 0] || (at + 2 * i + 2).is_multiple_of(512))
         );
         depths.dedup();
         assert!(depths.len() <= 1, "all leaves have one depth");

@@ -259,7 +259,7 @@ impl Model {
     fn check_short(&mut self, link: u32) {
         let Some(short) = self.files.short(link) else { return };
         let long = self.files.long(link);
-        if names::is_both(long) && names::compare_ignoring_case(upcase::table(), short, long).is_eq() {
+        if names::is_short(long) && names::compare_ignoring_case(upcase::table(), short, long).is_eq() {
             // One entry serves as both.
             self.files.links[link as usize].namespace = names::WIN32_AND_DOS;
             self.files.drop_short(link);

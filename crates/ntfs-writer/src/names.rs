@@ -100,11 +100,6 @@ pub(crate) fn is_short(name: &[u16]) -> bool {
         })
 }
 
-/// Whether a long name is a DOS name in any code page and whatever its case, so that one entry serves as both.
-pub(crate) fn is_both(name: &[u16]) -> bool {
-    is_short(name) && name.iter().all(|&unit| unit < 0x80)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,27 +123,26 @@ mod tests {
 
     #[test]
     fn shapes() {
-        for (name, win32, short, both) in [
-            ("README.TXT", true, true, true),
-            ("readme.txt", true, true, true),
-            ("LONGNA~1.TXT", true, true, true),
-            ("a", true, true, true),
-            ("ÄRGER.TXT", true, true, false),
-            ("ninechars.txt", true, false, false),
-            ("a.html", true, false, false),
-            (".cfg", true, false, false),
-            ("a.b.c", true, false, false),
-            ("a b", true, false, false),
-            ("a+b", true, false, false),
-            ("a.", false, false, false),
-            ("a ", false, false, false),
-            ("a*b", false, false, false),
-            ("a\u{1}", false, false, false),
+        for (name, win32, short) in [
+            ("README.TXT", true, true),
+            ("readme.txt", true, true),
+            ("LONGNA~1.TXT", true, true),
+            ("a", true, true),
+            ("ÄRGER.TXT", true, true),
+            ("ninechars.txt", true, false),
+            ("a.html", true, false),
+            (".cfg", true, false),
+            ("a.b.c", true, false),
+            ("a b", true, false),
+            ("a+b", true, false),
+            ("a.", false, false),
+            ("a ", false, false),
+            ("a*b", false, false),
+            ("a\u{1}", false, false),
         ] {
             let name_units = units(name);
             assert_eq!(is_win32(&name_units), win32, "{name}");
             assert_eq!(is_short(&name_units), short, "{name}");
-            assert_eq!(is_both(&name_units), both, "{name}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! A tiny volume, pinned: its digest, and a dump in which every byte of it has a label. When a change of the writer is
 //! meant, run the test with `UPDATE_GOLDEN=1` and read the difference of the dump.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::fmt::Write as _;

@@ -1,5 +1,7 @@
 //! Volumes judged by other people's programs: ntfs-3g and its tools, sleuthkit, 7-Zip, wimlib, and a Linux kernel.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::Path;
@@ -116,8 +118,7 @@ fn ntfs_3g_shows_the_attributes_that_wimlib_does_not() {
     let show = |name: &str, file: &str| {
         let path = mount.path().join(file);
         let text = getfattr.text(args!["--absolute-names", "-e", "hex", "-h", "-n", name, &path]);
-        let value = text.split_once("=0x").expect("a value").1.trim().to_owned();
-        value
+        text.split_once("=0x").expect("a value").1.trim().to_owned()
     };
     let id = show("system.ntfs_object_id", "with an object id");
     assert_eq!(id[..32], "11".repeat(16));

@@ -1,5 +1,7 @@
 //! What holds for every tree.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Blobs, File, Tree, check, noise, reader};

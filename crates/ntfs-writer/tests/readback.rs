@@ -1,5 +1,7 @@
 //! Volumes read by someone else's reader, and by a strict one of the tests' own.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{Tree, check, feature_rich, noise, reader};

@@ -1,5 +1,7 @@
 //! What cannot be planned, and what the planner decides when two wishes exclude each other.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{DIRECTORY, REPARSE, SYMLINK, Tree, check, noise, units};
@@ -182,11 +184,14 @@ fn notes(tree: &Tree) -> Vec<Note> {
 
 #[test]
 fn short_names_that_exclude_each_other() {
-    let cases: [(&[(&str, Option<&str>)], &[&str]); 7] = [
+    type Files = [(&'static str, Option<&'static str>)];
+    let cases: [(&Files, &[&str]); 9] = [
         (&[("long name 1", Some("LONGNA~1")), ("long name 2", Some("LONGNA~2"))], &[]),
         (&[("long name 1", Some("LONGNA~1")), ("long name 2", Some("longna~1"))], &["\\long name 2"]),
         (&[("long name 1", Some("OTHER")), ("other", None)], &["\\long name 1"]),
         (&[("same", Some("SAME"))], &[]),
+        (&[("\u{E4}rger.txt", Some("\u{C4}RGER.TXT"))], &[]),
+        (&[("same", Some("SAME")), ("long name", Some("same"))], &["\\long name"]),
         (&[("long name", Some("NOT SHORT"))], &["\\long name"]),
         (&[("ends in a dot.", Some("ENDSIN~1"))], &["\\ends in a dot."]),
         (

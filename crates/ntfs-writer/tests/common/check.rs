@@ -162,7 +162,7 @@ impl Checker<'_> {
         let mut attributes: Vec<Attribute> = Vec::new();
         while u32_at(&bytes, at) != 0xFFFF_FFFF {
             let len = u32_at(&bytes, at + 4);
-            assert!(len >= 24 && len % 8 == 0 && at + len <= used, "{what}: attribute length");
+            assert!(len >= 24 && len.is_multiple_of(8) && at + len <= used, "{what}: attribute length");
             let attribute = self.attribute(&bytes[at..at + len], number, in_use);
             if let Some(before) = attributes.last() {
                 assert!(before.kind <= attribute.kind, "{what}: order of types");
@@ -234,7 +234,7 @@ impl Checker<'_> {
         let mut depth = None;
         loop {
             let (len, key_len, flags) = (u16_at(node, at + 8), u16_at(node, at + 10), u16_at(node, at + 12));
-            assert!(len % 8 == 0 && at + len <= end, "{what}: entry length");
+            assert!(len.is_multiple_of(8) && at + len <= end, "{what}: entry length");
             assert_eq!(flags & 1, usize::from(node[12]), "{what}: children of the node and its entries");
             if flags & 1 != 0 {
                 let vcn = u64_at(node, at + len - 8) as usize;
@@ -575,6 +575,6 @@ fn check_secure(checker: &Checker<'_>, table: &BTreeMap<u64, Record>) {
 
 fn check_log(table: &BTreeMap<u64, Record>) {
     let log = &table[&2].attributes.iter().find(|a| a.kind == 0x80).unwrap().value;
-    assert!(log.len() >= 2 << 20 && log.len() % 4096 == 0);
+    assert!(log.len() >= 2 << 20 && log.len().is_multiple_of(4096));
     assert!(log.iter().all(|&byte| byte == 0xFF));
 }
