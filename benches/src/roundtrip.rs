@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use testkit::disk::{self, Format};
@@ -18,7 +18,7 @@ pub(crate) fn run(wimforge: &Path, wim: &Path, image: u32) -> Result<(), Box<dyn
         let out = scratch.path().join(name);
         let mut command = Command::new(wimforge);
         command.args(["build", "--quiet", "--format", format, "--image"]).arg(image.to_string());
-        if !command.arg(wim).arg("-o").arg(&out).status()?.success() {
+        if !command.arg(wim).arg("-o").arg(&out).stdout(Stdio::null()).status()?.success() {
             return Err(format!("building {name} failed").into());
         }
         say(&format!("built {name}"));
