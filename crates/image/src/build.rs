@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::container::Packing;
 use crate::disk_layout::{self, Role};
-use crate::output::Opened;
+use crate::output::{self, Opened};
 use crate::pipeline::{self, CheckedBlobs, Counters, Maker, Settings};
 use crate::recipe::{Format, MIB, Output, Recipe};
 use crate::source::WimSource;
@@ -98,6 +98,7 @@ impl Plan {
     pub fn new(recipe: Recipe) -> Result<Self> {
         let format = recipe.format()?;
         disk_layout::check(&recipe)?;
+        output::refuse_source(&recipe.source, &recipe.output)?;
         let source = WimSource::open(&recipe.source)?;
         let index = source.choose(recipe.image.as_ref())?;
         let seed = match &recipe.seed {

@@ -87,6 +87,28 @@ pub(crate) fn open_device(path: &Path, force: bool) -> Result<File> {
     OpenOptions::new().write(true).open(path).map_err(|source| Error::Write { path: path.to_owned(), source })
 }
 
+/// Refuses to write over what is being read, by whatever name.
+pub(crate) fn refuse_source(source: &Path, output: &crate::recipe::Output) -> Result<()> {
+    match output {
+        crate::recipe::Output::File(path) if same_file(source, path) => {
+            Err(Error::Recipe(format!("{} is the source; write to another file", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn same_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+    matches!((id(a), id(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(not(unix))]
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+}
+
 /// Where a disk goes, opened.
 #[derive(Debug)]
 pub(crate) enum Opened {
