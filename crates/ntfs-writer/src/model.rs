@@ -172,7 +172,6 @@ impl Model {
     }
 
     fn sort_directory(&mut self, dir: usize, links: &[u32], all: &mut Vec<u32>) -> Result<()> {
-        let table = upcase::table();
         all.clear();
         for &link in links {
             self.check_short(link);
@@ -185,74 +184,72 @@ impl Model {
             all.extend(system::ROOT_ENTRIES.map(|number| SYSTEM_ENTRY | number));
         }
         // Names that differ in case only come together: system and long names first, then short names by age.
-        let class = |entry: u32| (is_short(entry), entry);
-        let compare = |&a: &u32, &b: &u32| {
-            names::compare_ignoring_case(table, self.entry_name(a), self.entry_name(b)).then_with(|| {
-                match (class(a), class(b)) {
-                    ((false, _), (false, _)) => self.entry_name(a).cmp(self.entry_name(b)),
-                    (a, b) => a.cmp(&b),
-                }
+        all.sort_unstable_by(|&a, &b| {
+            self.compare_ignoring_case(a, b).then_with(|| match (is_short(a), is_short(b)) {
+                (false, false) => self.entry_name(a).cmp(self.entry_name(b)),
+                (a_is_short, b_is_short) => (a_is_short, a).cmp(&(b_is_short, b)),
             })
-        };
-        all.sort_unstable_by(compare);
-        let mut lost = Vec::new();
-        for group in all.chunk_by(|&a, &b| {
-            names::compare_ignoring_case(table, self.entry_name(a), self.entry_name(b)) == Ordering::Equal
-        }) {
-            let longs = group.partition_point(|&entry| !class(entry).0);
-            for pair in group[..longs].windows(2) {
-                let system = pair.iter().any(|&entry| entry & SYSTEM_ENTRY != 0);
-                if system || self.entry_name(pair[0]) == self.entry_name(pair[1]) {
-                    let link =
-                        pair.iter().find(|&&entry| entry & SYSTEM_ENTRY == 0).copied().unwrap_or(0) >> 1;
-                    let reason = if system { "the name of a system file" } else { "the same name twice" };
-                    return Err(Error::Malformed { path: self.files.link_path(link), reason: reason.into() });
-                }
-            }
-            if longs > 1 {
-                // What differs in case only cannot be a Win32 name, so it cannot have a DOS partner either.
-                let reason = "another long name differs in case only";
-                lost.extend(group[..longs].iter().map(|&entry| (entry >> 1, reason)));
-            }
-            let kept = usize::from(longs == 0);
-            let reason = "another file of the directory has that name";
-            lost.extend(group[longs..].iter().skip(kept).map(|&entry| (entry >> 1, reason)));
-        }
-        let mut posix = Vec::new();
-        for (link, reason) in lost {
-            if reason.starts_with("another long") {
-                posix.push(link);
-            }
+        });
+        self.resolve_clashes(all)?;
+        all.retain(|&entry| !is_short(entry) || self.files.short(entry >> 1).is_some());
+        for &link in links {
             if self.files.short(link).is_some() {
-                self.note_short(link, reason);
+                self.files.links[link as usize].namespace = names::WIN32;
+            }
+        }
+        let bytes = all.iter().map(|&entry| entry_len(self.entry_name(entry))).sum();
+        let dir = &mut self.dirs[dir];
+        dir.first = self.entries.len() as u32;
+        dir.count = all.len() as u32;
+        dir.bytes = bytes;
+        self.entries.extend_from_slice(all);
+        Ok(())
+    }
+
+    fn compare_ignoring_case(&self, a: u32, b: u32) -> Ordering {
+        names::compare_ignoring_case(upcase::table(), self.entry_name(a), self.entry_name(b))
+    }
+
+    /// Looks at the names of a sorted directory that are the same when case is ignored: the same long name twice is an
+    /// error, short names give way.
+    fn resolve_clashes(&mut self, sorted: &[u32]) -> Result<()> {
+        let mut case_only = Vec::new();
+        let mut taken = Vec::new();
+        for group in sorted.chunk_by(|&a, &b| self.compare_ignoring_case(a, b).is_eq()) {
+            let (longs, shorts) = group.split_at(group.partition_point(|&entry| !is_short(entry)));
+            for pair in longs.windows(2) {
+                self.check_pair(pair[0], pair[1])?;
+            }
+            if longs.len() > 1 {
+                case_only.extend(longs.iter().map(|&entry| entry >> 1));
+            }
+            let kept = usize::from(longs.is_empty());
+            taken.extend(shorts.iter().skip(kept).map(|&entry| entry >> 1));
+        }
+        for link in taken {
+            self.note_short(link, "another file of the directory has that name");
+            self.files.drop_short(link);
+        }
+        for link in case_only {
+            // What differs in case only cannot be a Win32 name, so it cannot have a DOS partner either.
+            self.files.links[link as usize].namespace = names::POSIX;
+            if self.files.short(link).is_some() {
+                self.note_short(link, "another long name differs in case only");
                 self.files.drop_short(link);
             }
         }
-        posix.sort_unstable();
-        all.retain(|&entry| !is_short(entry) || self.files.short(entry >> 1).is_some());
-        for &link in links {
-            let namespace = if self.files.short(link).is_some() {
-                names::WIN32
-            } else if posix.binary_search(&link).is_ok() {
-                names::POSIX
-            } else {
-                continue;
-            };
-            self.files.links[link as usize].namespace = namespace;
-        }
-        let first = self.entries.len() as u32;
-        let bytes = all.iter().map(|&entry| entry_len(self.entry_name(entry))).sum();
-        self.entries.extend_from_slice(all);
-        self.dirs[dir] = Dir {
-            first,
-            count: all.len() as u32,
-            bytes,
-            ..std::mem::replace(
-                &mut self.dirs[dir],
-                Dir { node: 0, first: 0, count: 0, bytes: 0, tree: None },
-            )
-        };
         Ok(())
+    }
+
+    /// Two neighbours among the long names that are the same when case is ignored.
+    fn check_pair(&self, a: u32, b: u32) -> Result<()> {
+        let (link, reason) = match (a & SYSTEM_ENTRY != 0, b & SYSTEM_ENTRY != 0) {
+            (true, _) => (b >> 1, "the name of a system file"),
+            (_, true) => (a >> 1, "the name of a system file"),
+            _ if self.entry_name(a) == self.entry_name(b) => (b >> 1, "the same name twice"),
+            _ => return Ok(()),
+        };
+        Err(Error::Malformed { path: self.files.link_path(link), reason: reason.into() })
     }
 
     /// Drops a short name that cannot be one.
