@@ -60,6 +60,7 @@ fn run(args: &[String]) -> Result<bool, Box<dyn Error>> {
             }
         }
         ["many", count] => println!("{}", corpus::many(count.parse()?)?.display()),
+        ["help" | "--help" | "-h"] => println!("{USAGE}"),
         _ => return Ok(false),
     }
     Ok(true)
