@@ -110,3 +110,48 @@ fn many_descriptors_reparse_points_and_object_ids() {
         compare(&tree, &image, cluster);
     }
 }
+
+/// The checker is worth something only if it finds faults: a wrong byte at the beginning of every labelled extent, and
+/// of every record and index block.
+#[test]
+fn a_wrong_byte_is_noticed() {
+    let mut tree = Tree::default();
+    let dir = tree.dir(0, "directory");
+    for i in 0..40 {
+        tree.file(dir, &format!("file {i}"), noise(i, 100 * i as usize));
+    }
+    let many = tree.file(0, "many streams", noise(1, 5000));
+    tree.files[many].named = (0..60).map(|i| (format!("stream {i}"), noise(i, 50))).collect();
+    tree.files[many].eas = vec![("EA".into(), noise(2, 2000))];
+    tree.files[many].attributes |= common::REPARSE;
+    tree.files[many].reparse = Some((common::SYMLINK, noise(3, 2000)));
+    let (plan, blobs) = tree.plan(options(4096, 1024)).unwrap();
+    let volume = plan.lay_out(plan.min_size() + (1 << 20)).unwrap();
+    let mut image = common::render(&volume, &blobs);
+    compare(&tree, &image, 4096);
+
+    let mut places = Vec::new();
+    for extent in volume.map().extents() {
+        let step = match extent.label.kind {
+            "$MFT" => 1024,
+            "directory index" => 4096,
+            _ => extent.len as usize,
+        };
+        if extent.content != disk::Content::Zero {
+            places.extend(
+                (extent.start..extent.end()).step_by(step).map(|at| (at as usize, extent.label.kind)),
+            );
+        }
+    }
+    assert!(places.len() > 150, "{}", places.len());
+    let mut missed = Vec::new();
+    for (at, kind) in places {
+        image[at] ^= 0x21;
+        let noticed = std::panic::catch_unwind(|| compare(&tree, &image, 4096)).is_err();
+        image[at] ^= 0x21;
+        if !noticed {
+            missed.push((at, kind));
+        }
+    }
+    assert!(missed.is_empty(), "{missed:x?}");
+}

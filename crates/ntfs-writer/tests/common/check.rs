@@ -332,6 +332,7 @@ pub fn check(image: &[u8]) -> BTreeMap<String, Streams> {
     check_files(&checker, &table);
     check_secure(&checker, &table);
     check_log(&table);
+    check_constants(&table);
     contents(&checker, &table)
 }
 
@@ -483,6 +484,7 @@ fn check_files(checker: &Checker<'_>, table: &BTreeMap<u64, Record>) {
                     key.extend_from_slice(&reference(number).to_le_bytes());
                     points.push(key);
                 }
+                0xE0 => check_eas(record, &attribute.value, &what),
                 0x40 => objects.push((attribute.value[..16].to_vec(), reference(number))),
                 0x80 if attribute.name.is_empty() => {
                     assert_eq!(attribute.flags & 1 != 0, attributes & 0x800 != 0, "{what}: compressed");
@@ -523,6 +525,27 @@ fn check_files(checker: &Checker<'_>, table: &BTreeMap<u64, Record>) {
     assert_eq!(found, wanted, "$O");
     assert_eq!(checker.index(&table[&24], "$O", "$Quota:$O").len(), 1);
     assert_eq!(checker.index(&table[&24], "$Q", "$Quota:$Q").len(), 2);
+}
+
+/// Extended attributes follow each other to the end, and are counted right.
+fn check_eas(record: &Record, eas: &[u8], what: &str) {
+    let information = &record.attributes.iter().find(|a| a.kind == 0xD0).unwrap().value;
+    let (mut at, mut packed, mut need) = (0, 0, 0);
+    while at < eas.len() {
+        let (next, name_len, value_len) = (u32_at(eas, at), usize::from(eas[at + 5]), u16_at(eas, at + 6));
+        assert_eq!(next, (9 + name_len + value_len).next_multiple_of(4), "{what}: extended attribute");
+        assert_eq!(eas[at + 8 + name_len], 0, "{what}: end of the name");
+        packed += 5 + name_len + value_len;
+        need += usize::from(eas[at + 4] >> 7);
+        at += next;
+    }
+    assert_eq!(at, eas.len(), "{what}: extended attributes");
+    assert_eq!(
+        (u16_at(information, 0), u16_at(information, 2)),
+        (packed, need),
+        "{what}: extended attributes"
+    );
+    assert_eq!(u32_at(information, 4), eas.len(), "{what}: extended attributes");
 }
 
 fn check_secure(checker: &Checker<'_>, table: &BTreeMap<u64, Record>) {
@@ -577,4 +600,22 @@ fn check_log(table: &BTreeMap<u64, Record>) {
     let log = &table[&2].attributes.iter().find(|a| a.kind == 0x80).unwrap().value;
     assert!(log.len() >= 2 << 20 && log.len().is_multiple_of(4096));
     assert!(log.iter().all(|&byte| byte == 0xFF));
+}
+
+fn check_constants(table: &BTreeMap<u64, Record>) {
+    let data = |number: u64, name: &str| {
+        let name: Vec<u16> = name.encode_utf16().collect();
+        &table[&number].attributes.iter().find(|a| a.kind == 0x80 && a.name == name).unwrap().value
+    };
+    let crc = !data(10, "").iter().fold(!0u64, |crc, &byte| {
+        (0..8).fold(crc ^ u64::from(byte), |crc, _| (crc >> 1) ^ ((crc & 1) * 0x9A6C_9329_AC4B_C9B5))
+    });
+    assert_eq!(u64_at(data(10, "$Info"), 8), crc, "checksum of $UpCase");
+    let definitions = data(4, "");
+    let kinds: Vec<_> = definitions.chunks_exact(160).map(|entry| u32_at(entry, 128)).collect();
+    assert_eq!(kinds.len(), 16);
+    assert!(kinds[..15].is_sorted() && kinds[15] == 0, "types of $AttrDef");
+    for entry in definitions.chunks_exact(160).take(15) {
+        assert_eq!(entry[..2], *b"$\0", "names of $AttrDef");
+    }
 }
