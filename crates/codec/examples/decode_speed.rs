@@ -1,4 +1,4 @@
-//! How fast chunks decode, on one core, in user time; next to libwim if `benches/codec-peer` is at hand.
+//! How fast chunks decode, on one core, in CPU time; next to libwim if `benches/codec-peer` is at hand.
 //!
 //! ```sh
 //! cargo run --release -p wimforge-codec --example decode_speed -- FILE.wim... [--peer PROGRAM] [--rounds N]
@@ -42,14 +42,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+type Decode<'a> = &'a mut dyn FnMut(&[u8], &mut [u8]) -> Result<(), wimforge_codec::Error>;
+
 fn measure(name: &str, chunks: &Chunks, peer: Option<&str>, rounds: u32) -> Result<(), Box<dyn Error>> {
     let mut out = vec![0; chunks.chunk_size];
     let mut tokens = Vec::new();
     let mut decoder = Decoder::new(chunks)?;
     let mut peer = peer.map(|program| Peer::start(program, chunks)).transpose()?;
 
-    let hash = |decode: &mut dyn FnMut(&[u8], &mut [u8]) -> Result<(), wimforge_codec::Error>,
-                out: &mut [u8]| {
+    let hash = |decode: Decode<'_>, out: &mut [u8]| {
         let mut hash = Fnv::new();
         for (src, size) in &chunks.chunks {
             decode(src, &mut out[..*size])?;
@@ -76,18 +77,18 @@ fn measure(name: &str, chunks: &Chunks, peer: Option<&str>, rounds: u32) -> Resu
 
     let (mut best, mut best_tokens, mut best_peer) = (f64::MAX, f64::MAX, f64::MAX);
     for _ in 0..rounds {
-        let start = user_seconds();
+        let start = cpu_seconds();
         for (src, size) in &chunks.chunks {
             decoder.decode(src, &mut out[..*size])?;
         }
-        best = best.min(user_seconds() - start);
+        best = best.min(cpu_seconds() - start);
 
         if chunks.codec != Codec::Lzms {
-            let start = user_seconds();
+            let start = cpu_seconds();
             for (src, size) in &chunks.chunks {
                 decoder.decode_with_tokens(src, &mut out[..*size], &mut tokens)?;
             }
-            best_tokens = best_tokens.min(user_seconds() - start);
+            best_tokens = best_tokens.min(cpu_seconds() - start);
         }
 
         if let Some(peer) = &mut peer {
@@ -213,9 +214,9 @@ impl Fnv {
     }
 }
 
-/// User CPU time of this process. Ticks of /proc would be too coarse, and `getrusage` needs a dependency, so the
-/// scheduler's nanosecond account of the (only) thread serves: time on the CPU, of which all but nothing is user time here.
-fn user_seconds() -> f64 {
+/// CPU time of this thread, from the scheduler's account of it: what the peer gets from `clock_gettime`, without a
+/// dependency for that.
+fn cpu_seconds() -> f64 {
     let account = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = account.split(' ').next().and_then(|field| field.parse::<f64>().ok());
     nanoseconds.expect("this measurement runs on Linux") / 1e9

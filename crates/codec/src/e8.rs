@@ -2,6 +2,8 @@
 //!
 //! Nearly all of the work is finding the next 0xE8 byte.
 
+use core::hint::select_unpredictable;
+
 use crate::lzx_format::{E8_FILE_SIZE, E8_MARGIN};
 
 /// Undoes the filter on a whole chunk.
@@ -21,11 +23,10 @@ fn rewrite(chunk: &mut [u8], at: usize) {
     let Some(field) = chunk.get_mut(at + 1..).and_then(|rest| rest.first_chunk_mut()) else { return };
     let target = i32::from_le_bytes(*field);
     let position = at as i32;
-    if (0..E8_FILE_SIZE).contains(&target) {
-        *field = (target - position).to_le_bytes();
-    } else if (-position..0).contains(&target) {
-        *field = (target + E8_FILE_SIZE).to_le_bytes();
-    }
+    // Without branches, as the bytes behind an 0xE8 that is no call could be anything.
+    let relative = target.wrapping_add(select_unpredictable(target >= 0, -position, E8_FILE_SIZE));
+    let is_call = (-position..E8_FILE_SIZE).contains(&target);
+    *field = select_unpredictable(is_call, relative, target).to_le_bytes();
 }
 
 /// Eight bytes at a time in a general register.
@@ -59,8 +60,7 @@ mod portable {
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::{
-        __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256,
-        _mm256_set1_epi8,
+        __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8,
     };
 
     use super::{portable, rewrite};
@@ -78,10 +78,6 @@ mod avx2 {
                 (_mm256_loadu_si256(first.cast::<__m256i>()), _mm256_loadu_si256(second.cast::<__m256i>()))
             };
             let (first, second) = (_mm256_cmpeq_epi8(first, opcode), _mm256_cmpeq_epi8(second, opcode));
-            if _mm256_movemask_epi8(_mm256_or_si256(first, second)) == 0 {
-                at += 64;
-                continue;
-            }
             let first = u64::from(_mm256_movemask_epi8(first) as u32);
             let second = u64::from(_mm256_movemask_epi8(second) as u32);
             let mut found = second << 32 | first;

@@ -579,9 +579,9 @@ fn fast<const ALIGNED: bool>(
                 entry::prefix($entry) << $extra_bits | ($extra as u32 & ((1 << $extra_bits) - 1));
             if ALIGNED {
                 let choice = $entry & entry::ALIGNED;
+                let index = choice as usize | (bits >> 57) as usize;
                 // SAFETY: the index has seven bits and an eighth, as many as the tables together.
-                let symbol =
-                    unsafe { *scratch.aligned.get_unchecked(choice as usize | (bits >> 57) as usize) };
+                let symbol = unsafe { *scratch.aligned.get_unchecked(index) };
                 skip!(u32::from(symbol & 15));
                 prefixed = prefixed << (choice >> 7 | choice >> 6) | u32::from(symbol >> 4);
             }
@@ -603,7 +603,7 @@ fn fast<const ALIGNED: bool>(
     // Here at least 56 bits are available, and `entry` belongs to the first of them. A codeword in the table has at
     // most 11 bits, so there are always enough to look up the next entry first and refill afterwards, while the entry
     // is on its way.
-    while from as *const u8 <= in_limit && to <= out_limit {
+    while from <= in_limit && to <= out_limit {
         if entry & entry::LITERAL != 0 {
             literal!(entry);
             entry = lookup!();

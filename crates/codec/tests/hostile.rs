@@ -353,7 +353,7 @@ fn xpress_cases() {
     let chunk = |symbol: usize, units: &[u16], loose: &[u8]| {
         let mut chunk = vec![0; 256];
         chunk[0] = 1;
-        chunk[symbol / 2] |= if symbol % 2 == 0 { 1 } else { 0x10 };
+        chunk[symbol / 2] |= if symbol.is_multiple_of(2) { 1 } else { 0x10 };
         chunk.extend(units.iter().flat_map(|unit| unit.to_le_bytes()));
         chunk.extend(loose);
         chunk
