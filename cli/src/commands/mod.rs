@@ -36,11 +36,16 @@ fn find_all(
     if found.is_empty() { find(index, source, path).map(|found| vec![found]) } else { Ok(found) }
 }
 
-/// The worker threads of a command.
+/// What a worker thread needs at the least: a unit of up to 3 MiB, its encoded form, a decoder, and compressed bytes.
+const MEMORY_OF_A_THREAD: u64 = 8 << 20;
+
+/// The worker threads of a command: as many as asked for, but no more than the memory allows.
 fn pool(resources: &Resources) -> anyhow::Result<rayon::ThreadPool> {
-    let threads = match resources.threads {
+    let wanted = match resources.threads {
         Some(threads) => threads.into(),
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
+    let afforded = usize::try_from(resources.memory / MEMORY_OF_A_THREAD).unwrap_or(usize::MAX);
+    let threads = wanted.min(afforded).max(1);
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("starting worker threads")
 }

@@ -1,6 +1,6 @@
 //! Outputs, exit codes, determinism: what the program promises whatever it is given.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -100,6 +100,33 @@ fn the_source_is_never_the_output() {
         build(from, to, &["--format", "raw", "--force"]).badly(&[1, 2]).says(&["source"]);
         assert_eq!(std::fs::read(&source).expect("still there"), std::fs::read(&wim).expect("the fixture"));
     }
+}
+
+/// A device is overwritten in place, zeros included, and only when that is asked for.
+#[test]
+fn a_block_device_is_overwritten_in_place() {
+    let Some(losetup) = tool("losetup") else { return };
+    let wim = testdata("nano-small.wim");
+    let scratch = scratch();
+    let (raw, backing) = (scratch.path().join("disk.raw"), scratch.path().join("device"));
+    build(&wim, &raw, &["--size", "900MiB"]).well();
+    // What lies there beforehand must not show through.
+    std::fs::write(&backing, vec![0x5A; 901 << 20]).expect("a backing file");
+    let attached = losetup.command().args(["--find", "--show"]).arg(&backing).output().expect("losetup runs");
+    if !attached.status.success() {
+        return testkit::skip(&format!("no loop devices here: {}", String::from_utf8_lossy(&attached.stderr)));
+    }
+    let device = PathBuf::from(String::from_utf8_lossy(&attached.stdout).trim());
+    let refused = build(&wim, &device, &["--size", "900MiB"]);
+    let too_large = build(&wim, &device, &["--size", "902MiB", "--force"]);
+    let written = build(&wim, &device, &["--size", "900MiB", "--force"]);
+    losetup.run(args!["--detach", &device]);
+    refused.badly(&[2]).says(&["block device", "--force"]);
+    too_large.badly(&[2]).says(&["holds"]);
+    written.well();
+    let (found, meant) = (std::fs::read(&backing).expect("read"), std::fs::read(&raw).expect("read"));
+    assert!(found.starts_with(&meant), "the device does not hold the disk");
+    assert!(found[meant.len()..].iter().all(|&byte| byte == 0x5A), "written past the disk");
 }
 
 #[test]

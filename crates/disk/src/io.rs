@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::sync::Arc;
 
 /// Positioned reading through a shared reference. There is no cursor, so many threads read one file at once.
@@ -51,9 +51,13 @@ impl ReadAt for File {
         if metadata.is_file() {
             return Ok(metadata.len());
         }
-        // A block device says 0 for its length; its end is where seeking to the end leads. The handle's cursor is not
-        // used for anything else.
-        io::Seek::seek(&mut &*self, io::SeekFrom::End(0))
+        // A block device says 0 for its length; its end is where seeking to the end leads. The cursor belongs to whoever
+        // else has this file, so it goes back to where it was.
+        let mut file = self;
+        let before = file.stream_position()?;
+        let end = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(before))?;
+        Ok(end)
     }
 }
 
