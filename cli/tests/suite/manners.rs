@@ -197,6 +197,7 @@ fn interruption_leaves_nothing() {
                 .args(args!["build", &wim, "-o", &out, "--format", format, "--quiet", "-j", "1"])
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
+                .stderr(Stdio::null())
                 .spawn()
                 .expect("the program runs");
             let start = Instant::now();
