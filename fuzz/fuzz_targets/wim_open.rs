@@ -34,7 +34,7 @@ fn walk(wim: &Wim, image: &Image) {
             let StreamRef::Blob(blob) = *stream else { continue };
             let size = wim.blob(blob).size;
             // The start, the end, and an odd place between: direct, partial and remembered chunks.
-            for start in [0, size / 3 | 1, size.saturating_sub(1000)] {
+            for start in [0, (size / 3) | 1, size.saturating_sub(1000)] {
                 let len = size.saturating_sub(start).min(buffer.len() as u64).min(left) as usize;
                 left -= len as u64;
                 let _ = reader.read_at(blob, start, &mut buffer[..len]);
