@@ -22,6 +22,7 @@ pub(crate) fn run(args: &Verify, common: &Common) -> anyhow::Result<ExitCode> {
         return Err(Error::Unsupported { path: args.file.clone(), what }.into());
     }
     let source = WimSource::open(&args.file)?;
+    source.wim().set_memory(args.resources.memory);
     let pool = super::pool(&args.resources)?;
     let checked = AtomicU64::new(0);
     let total = wim::verify::total_bytes(source.wim());
@@ -87,7 +88,7 @@ fn as_text(report: &Report, seconds: f64, out: &mut dyn Write) -> io::Result<()>
             writeln!(
                 out,
                 "damaged: bytes {:#x}..{:#x} of the file do not match the integrity table",
-                range.start, range.end
+                range.bytes.start, range.bytes.end
             )?;
         }
     }

@@ -81,6 +81,15 @@ pub enum Error {
         /// Length of the blob in bytes.
         size: u64,
     },
+    /// A part of a split set cannot be used.
+    #[error("part {part}")]
+    Part {
+        /// Which of the sources that [`Wim::open_set`](crate::Wim::open_set) was given, from 0.
+        part: usize,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
     /// The caller's [`Progress`](crate::verify::Progress) asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -93,6 +102,23 @@ impl Error {
 
     pub(crate) fn unsupported(what: &'static str, offset: u64, feature: impl Into<String>) -> Self {
         Self::Unsupported { at: At::new(what, offset), feature: feature.into() }
+    }
+
+    /// The same error once more: what cannot be read fails all that depend on it.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Io { at, source } => {
+                Self::Io { at: *at, source: io::Error::new(source.kind(), source.to_string()) }
+            }
+            Self::Malformed { at, reason } => Self::Malformed { at: *at, reason: reason.clone() },
+            Self::Unsupported { at, feature } => Self::Unsupported { at: *at, feature: feature.clone() },
+            &Self::Limit { at, what, found, limit } => Self::Limit { at, what, found, limit },
+            &Self::Hash { at, expected, found } => Self::Hash { at, expected, found },
+            &Self::NoSuchImage { index, count } => Self::NoSuchImage { index, count },
+            &Self::OutOfRange { at, start, end, size } => Self::OutOfRange { at, start, end, size },
+            Self::Part { part, source } => Self::Part { part: *part, source: Box::new(source.again()) },
+            Self::Cancelled => Self::Cancelled,
+        }
     }
 
     pub(crate) fn io(what: &'static str, offset: u64) -> impl FnOnce(io::Error) -> Self {

@@ -32,7 +32,7 @@ pub enum Codec {
 
 impl Codec {
     /// The legal chunk sizes, as powers of two.
-    fn chunk_orders(self) -> std::ops::RangeInclusive<u32> {
+    pub(crate) fn chunk_orders(self) -> std::ops::RangeInclusive<u32> {
         match self {
             Self::None => 0..=31,
             Self::Xpress => 12..=16,
@@ -77,53 +77,72 @@ pub struct Header {
     pub boot_index: u32,
     /// Whether this is wimlib's "pipable" variant.
     pub pipable: bool,
+    /// Where the header lies: at 0, or in pipable files at the end.
+    offset: u64,
     pub(crate) blob_table: RawResource,
     pub(crate) xml: RawResource,
     pub(crate) integrity: RawResource,
 }
 
 impl Header {
-    /// Where the header says that its blob table resource header is, for errors about it.
+    /// Where in the header the blob table's resource header is, for errors about it.
     pub(crate) const BLOB_TABLE_AT: u64 = 0x30;
     /// The same for the XML data.
     pub(crate) const XML_AT: u64 = 0x48;
     /// The same for the integrity table.
     pub(crate) const INTEGRITY_AT: u64 = 0x7C;
 
-    /// Reads the header of any WIM of version 1.13 or 14, also of those that [`Wim::open`](crate::Wim::open) refuses
-    /// (solid, split, pipable).
+    /// Reads the header of any WIM of version 1.13 or 14, also of a part of a split set, which
+    /// [`Wim::open`](crate::Wim::open) refuses. Of pipable files this is the second header, at the end: the first one
+    /// was written before there was anything to say.
     ///
     /// # Errors
     /// [`Error::Malformed`] when the file is not a WIM or a field has a value that no WIM has, [`Error::Unsupported`]
     /// for the versions before 1.13, which only builds of Windows Vista before its release wrote.
     pub fn read(source: &dyn ReadAt) -> Result<Self> {
         let size = source.size().map_err(Error::io("WIM header", 0))?;
-        let mut bytes = [0; HEADER_LEN as usize];
-        let start = bytes.len().min(usize::try_from(size).unwrap_or(usize::MAX));
-        source.read_exact_at(&mut bytes[..start], 0).map_err(Error::io("WIM header", 0))?;
-        let malformed = |offset, reason: String| Err(Error::malformed("WIM header", offset, reason));
-        if start >= 8 && ![MAGIC, MAGIC_PIPABLE].iter().any(|magic| bytes.starts_with(magic)) {
-            return malformed(
-                0,
-                format!("signature is {}, expected {}", crate::hex(&bytes[..8]), crate::hex(&MAGIC)),
-            );
+        let header = Self::read_at(source, 0, size)?;
+        if !header.pipable {
+            return Ok(header);
         }
-        if start < bytes.len() {
-            return malformed(0, format!("file ends after {size} bytes, the header has {HEADER_LEN}"));
+        // A header was read at the start, so the file is not shorter than one.
+        let last = Self::read_at(source, size - u64::from(HEADER_LEN), size)?;
+        if (last.pipable, last.guid) != (header.pipable, header.guid) {
+            let reason = "it is not the header at the start of this pipable file over again";
+            return Err(Error::malformed("WIM header", last.offset, reason));
         }
-        let raw = RawHeader::read(&mut Cursor::new(&bytes))
-            .map_err(|error| Error::malformed("WIM header", 0, error.to_string()))?;
-        Self::check(raw)
+        Ok(last)
     }
 
-    fn check(raw: RawHeader) -> Result<Self> {
-        let malformed = |offset, reason: String| Err(Error::malformed("WIM header", offset, reason));
+    fn read_at(source: &dyn ReadAt, offset: u64, size: u64) -> Result<Self> {
+        let mut bytes = [0; HEADER_LEN as usize];
+        let start = bytes.len().min(usize::try_from(size).unwrap_or(usize::MAX));
+        source.read_exact_at(&mut bytes[..start], offset).map_err(Error::io("WIM header", offset))?;
+        let malformed = |reason: String| Err(Error::malformed("WIM header", offset, reason));
+        if start >= 8 && ![MAGIC, MAGIC_PIPABLE].iter().any(|magic| bytes.starts_with(magic)) {
+            return malformed(format!(
+                "signature is {}, expected {}",
+                crate::hex(&bytes[..8]),
+                crate::hex(&MAGIC)
+            ));
+        }
+        if start < bytes.len() {
+            return malformed(format!("file ends after {size} bytes, the header has {HEADER_LEN}"));
+        }
+        let raw = RawHeader::read(&mut Cursor::new(&bytes))
+            .map_err(|error| Error::malformed("WIM header", offset, error.to_string()))?;
+        Self::check(raw, offset)
+    }
+
+    fn check(raw: RawHeader, start: u64) -> Result<Self> {
+        let malformed =
+            |field: u64, reason: String| Err(Error::malformed("WIM header", start + field, reason));
         match raw.version {
             VERSION_1_13 | VERSION_SOLID => {}
             0x10700..VERSION_1_13 => {
                 return Err(Error::unsupported(
                     "WIM header",
-                    0x0C,
+                    start + 0x0C,
                     format!("version {:#x}, from before the release of Windows Vista", raw.version),
                 ));
             }
@@ -146,7 +165,7 @@ impl Header {
                 format!("image count is {}, expected at most {MAX_IMAGES}", raw.image_count),
             );
         }
-        let codec = Self::codec(raw.flags)?;
+        let codec = Self::codec(raw.flags, start)?;
         let chunk_size = match (codec, raw.chunk_size) {
             (Codec::None, _) => 0,
             (_, 0) => DEFAULT_CHUNK_SIZE,
@@ -174,6 +193,7 @@ impl Header {
             image_count: raw.image_count,
             boot_index: raw.boot_index,
             pipable: raw.magic == MAGIC_PIPABLE,
+            offset: start,
             blob_table: raw.blob_table,
             xml: raw.xml,
             integrity: raw.integrity,
@@ -181,7 +201,7 @@ impl Header {
     }
 
     /// Several bits may be set; the order is that of the other readers.
-    fn codec(flags: u32) -> Result<Codec> {
+    fn codec(flags: u32, start: u64) -> Result<Codec> {
         use header_flags::{COMPRESS_LZMS, COMPRESS_LZX, COMPRESS_XPRESS, COMPRESS_XPRESS_2, COMPRESSION};
         if flags & COMPRESSION == 0 {
             Ok(Codec::None)
@@ -192,7 +212,7 @@ impl Header {
         } else if flags & COMPRESS_LZMS != 0 {
             Ok(Codec::Lzms)
         } else {
-            Err(Error::unsupported("WIM header", 0x10, format!("unknown codec in flags {flags:#x}")))
+            Err(Error::unsupported("WIM header", start + 0x10, format!("unknown codec in flags {flags:#x}")))
         }
     }
 
@@ -201,23 +221,9 @@ impl Header {
         self.version == VERSION_SOLID
     }
 
-    /// Refuses what this version of the crate does not read, in words that say what it is.
-    pub(crate) fn check_supported(&self) -> Result<()> {
-        let refuse = |offset, feature: &str| Err(Error::unsupported("WIM header", offset, feature));
-        if self.pipable {
-            return refuse(0x00, "pipable WIM (export it with \"wimlib-imagex export --not-pipable\")");
-        }
-        if self.is_solid_version() {
-            return refuse(0x0C, "version 0xe00 with solid resources (.esd)");
-        }
-        if self.codec == Codec::Lzms {
-            return refuse(0x10, "LZMS compression");
-        }
-        if self.parts > 1 {
-            let feature = format!("part {} of a split set of {} files (.swm)", self.part, self.parts);
-            return refuse(0x28, &feature);
-        }
-        Ok(())
+    /// Where a field of the header lies in the file.
+    pub(crate) fn at(&self, what: &'static str, field: u64) -> At {
+        At::new(what, self.offset + field)
     }
 
     /// A resource that a resource header describes, after checking that it can exist in a file of `file_size` bytes.
@@ -231,6 +237,7 @@ impl Header {
                 u128::from(start) + u128::from(stored)
             ));
         }
+        let (codec, chunk_size) = (self.codec, self.chunk_size);
         let storage = if raw.flags() & resource_flags::COMPRESSED == 0 {
             if stored != size {
                 return malformed(format!(
@@ -239,11 +246,15 @@ impl Header {
             }
             Storage::Raw
         } else {
-            if self.codec == Codec::None {
+            if codec == Codec::None {
                 return malformed("resource is compressed, but the header names no codec".to_owned());
             }
-            Storage::Chunked { codec: self.codec, chunk_size: self.chunk_size }
+            if self.pipable {
+                Storage::Piped { codec, chunk_size }
+            } else {
+                Storage::Chunked { codec, chunk_size }
+            }
         };
-        Ok(Resource { offset: start, stored_size: stored, size, storage })
+        Ok(Resource { part: self.part, offset: start, stored_size: stored, size, storage })
     }
 }

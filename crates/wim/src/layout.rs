@@ -139,8 +139,19 @@ pub const INTEGRITY_HEADER_LEN: u64 = 12;
 /// Length of a SHA-1.
 pub const SHA1_LEN: usize = 20;
 
+/// Length of the header of a solid resource: u64 length of the content, u32 chunk size, u32 codec (0 none, 1 XPRESS,
+/// 2 LZX, 3 LZMS). Follow u32 stored lengths, one for each chunk, and the chunks (observed: wimlib, 7-Zip).
+pub const SOLID_HEADER_LEN: u64 = 16;
+
 /// Entry of the blob table.
+///
+/// In version [`VERSION_SOLID`](super::VERSION_SOLID), entries with [`resource_flags::SOLID`] are about solid resources
+/// (observed: wimlib, 7-Zip). Neighbours form a run. Those with [`SOLID_RESOURCE`](blob_entry::SOLID_RESOURCE) for a
+/// size say where the run's resources lie; all others are blobs, whose stored size is their length and whose offset
+/// counts in the concatenated contents of the run's resources.
 pub mod blob_entry {
+    /// The size in the entry of a solid resource.
+    pub const SOLID_RESOURCE: u64 = 1 << 32;
     /// Length of an entry; it begins with a [`super::RawResource`].
     pub const LEN: usize = 50;
     /// u16: the part of a split set that holds the resource.

@@ -1,14 +1,17 @@
 #![doc = include_str!("../README.md")]
 
 mod blob;
+mod cache;
 mod error;
 mod header;
 mod image;
 mod integrity;
+mod kept;
 pub mod layout;
 mod limits;
 mod reader;
 mod resource;
+mod solid;
 pub mod verify;
 mod warning;
 mod wim;

@@ -4,18 +4,22 @@
 //! be read by decoding the chunks that it touches, and a worker needs one decoder and two buffers, whatever it reads.
 //! System calls are what remains to save: the chunks of a request are read with one, together with the chunk table
 //! where the request covers all of a resource, which for most files of an image makes one call per file.
+//!
+//! Solid resources are another matter, see [`solid`](crate::solid).
 
 use std::ops::Range;
 
 use disk::{At, ReadAt};
 
 use crate::header::Codec;
-use crate::{Error, Result};
+use crate::{Error, Result, Source};
 
 /// The most compressed bytes that are read at once.
 const MAX_READ: u64 = 4 << 20;
 /// How many entries of a large chunk table are read at once: 2 or 4 pages.
 const TABLE_WINDOW: u64 = 2048;
+/// Length of what precedes every chunk of a pipable file: its stored length, which the chunk table says, too.
+const PIPED_HEADER_LEN: u64 = 4;
 
 /// How a resource is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +34,27 @@ pub enum Storage {
         /// Length of every chunk but the last, in bytes.
         chunk_size: u32,
     },
+    /// The same in wimlib's pipable files: every chunk is preceded by its stored length, and the table is at the end.
+    Piped {
+        /// How.
+        codec: Codec,
+        /// Length of every chunk but the last, in bytes.
+        chunk_size: u32,
+    },
+    /// A part of the content of solid resources, which are compressed in chunks that hold many blobs.
+    Solid {
+        /// Which run of solid resources; they are numbered in the order of the blob tables.
+        run: u32,
+        /// First byte in the concatenated contents of the run's resources.
+        start: u64,
+    },
 }
 
 /// A resource: checked to lie inside the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Resource {
+    /// The part of the set that holds it, from 1.
+    pub(crate) part: u16,
     pub(crate) offset: u64,
     pub(crate) stored_size: u64,
     pub(crate) size: u64,
@@ -59,16 +79,28 @@ struct Chunks {
     entry_len: u64,
     /// Length of the chunk table: the first chunk has no entry.
     table_len: u64,
+    /// Whether this is a pipable file's.
+    piped: bool,
 }
 
 impl Chunks {
-    fn new(resource: Resource, codec: Codec, chunk_size: u32) -> Result<Self> {
+    /// `None` for a resource that is not in chunks of its own.
+    fn of(resource: Resource) -> Result<Option<Self>> {
+        match resource.storage {
+            Storage::Chunked { codec, chunk_size } => Self::new(resource, codec, chunk_size, false).map(Some),
+            Storage::Piped { codec, chunk_size } => Self::new(resource, codec, chunk_size, true).map(Some),
+            Storage::Raw | Storage::Solid { .. } => Ok(None),
+        }
+    }
+
+    fn new(resource: Resource, codec: Codec, chunk_size: u32, piped: bool) -> Result<Self> {
         let chunk_size = u64::from(chunk_size);
         let count = resource.size.div_ceil(chunk_size);
         let entry_len = if resource.size > u64::from(u32::MAX) { 8 } else { 4 };
         // At most 2^64 / 2^12 entries of 8 bytes.
         let table_len = (count - 1) * entry_len;
-        if table_len >= resource.stored_size {
+        let headers = if piped { count * PIPED_HEADER_LEN } else { 0 };
+        if table_len + headers >= resource.stored_size {
             return Err(Error::Malformed {
                 at: resource.at(),
                 reason: format!(
@@ -78,7 +110,7 @@ impl Chunks {
                 ),
             });
         }
-        Ok(Self { resource, codec, chunk_size, count, entry_len, table_len })
+        Ok(Self { resource, codec, chunk_size, count, entry_len, table_len, piped })
     }
 
     /// Content of a chunk.
@@ -87,13 +119,22 @@ impl Chunks {
         start..self.resource.size.min(start.saturating_add(self.chunk_size))
     }
 
-    /// Where the first chunk begins in the file; the table's entries count from here.
-    fn data(&self) -> u64 {
-        self.resource.offset + self.table_len
+    /// Where the chunk table begins, in the resource.
+    fn table(&self) -> u64 {
+        if self.piped { self.resource.stored_size - self.table_len } else { 0 }
     }
 
+    /// Length of the stored forms of all chunks.
     fn data_len(&self) -> u64 {
-        self.resource.stored_size - self.table_len
+        let headers = if self.piped { self.count * PIPED_HEADER_LEN } else { 0 };
+        self.resource.stored_size - self.table_len - headers
+    }
+
+    /// The stored form of a chunk, in the resource, from what the chunk table says about it: places among the stored
+    /// forms of all chunks.
+    fn place(&self, chunk: u64, stored: Range<u64>) -> Range<u64> {
+        let before = if self.piped { (chunk + 1) * PIPED_HEADER_LEN } else { self.table_len };
+        before + stored.start..before + stored.end
     }
 }
 
@@ -104,7 +145,7 @@ struct TableWindow {
     resource: Option<Resource>,
     /// The chunk that `starts[0]` is of.
     first: u64,
-    /// Where chunks begin, counted from [`Chunks::data`]: one more than the number of chunks in the window.
+    /// Where chunks begin among the stored forms of all: one more than the number of chunks in the window.
     starts: Vec<u64>,
 }
 
@@ -115,10 +156,10 @@ impl TableWindow {
             && chunk - self.first + 1 < self.starts.len() as u64
     }
 
-    /// The stored form of a chunk, counted from [`Chunks::data`].
-    fn stored(&self, chunk: u64) -> Range<u64> {
+    /// The stored form of a chunk, in the resource.
+    fn stored(&self, chunks: &Chunks, chunk: u64) -> Range<u64> {
         let index = (chunk - self.first) as usize;
-        self.starts[index]..self.starts[index + 1]
+        chunks.place(chunk, self.starts[index]..self.starts[index + 1])
     }
 
     /// Fills the window from the entries of chunks `first..=last`; entry 0 does not exist.
@@ -162,42 +203,61 @@ impl TableWindow {
 
 /// The decoders of a worker, made when first needed.
 #[derive(Default)]
-struct Decoders {
+pub(crate) struct Decoders {
     lzx: Option<(u64, codec::Lzx)>,
     xpress: Option<codec::Xpress>,
+    lzms: Option<codec::Lzms>,
 }
 
 impl Decoders {
-    /// Decodes one chunk whose stored form begins at `offset` in the file.
-    fn decode(&mut self, chunks: &Chunks, stored: &[u8], offset: u64, out: &mut [u8]) -> Result<()> {
+    /// Decodes a chunk, of a resource with chunks of `chunk_size` bytes, whose stored form begins at `offset` in the
+    /// file.
+    pub(crate) fn decode(
+        &mut self,
+        codec: Codec,
+        chunk_size: u64,
+        stored: &[u8],
+        offset: u64,
+        out: &mut [u8],
+    ) -> Result<()> {
         if stored.len() == out.len() {
             out.copy_from_slice(stored);
             return Ok(());
         }
         let at = At::new("chunk", offset);
-        let result = match chunks.codec {
+        let result = match codec {
             Codec::Lzx => {
-                if self.lzx.as_ref().is_none_or(|(size, _)| *size != chunks.chunk_size) {
-                    let decoder = codec::Lzx::new(chunks.chunk_size as usize)
+                if self.lzx.as_ref().is_none_or(|(size, _)| *size != chunk_size) {
+                    let decoder = codec::Lzx::new(chunk_size as usize)
                         .map_err(|error| Error::Unsupported { at, feature: error.to_string() })?;
-                    self.lzx = Some((chunks.chunk_size, decoder));
+                    self.lzx = Some((chunk_size, decoder));
                 }
                 let (_, decoder) = self.lzx.as_mut().expect("made above");
                 decoder.decode(stored, out)
             }
             Codec::Xpress => self.xpress.get_or_insert_with(codec::Xpress::new).decode(stored, out),
-            Codec::None | Codec::Lzms => {
-                return Err(Error::Unsupported { at, feature: format!("{} compression", chunks.codec) });
+            Codec::Lzms => self.lzms.get_or_insert_with(codec::Lzms::new).decode(stored, out),
+            Codec::None => {
+                let (found, expected) = (stored.len(), out.len());
+                let reason =
+                    format!("it is stored in {found:#x} bytes, expected {expected:#x} without compression");
+                return Err(Error::Malformed { at, reason });
             }
         };
-        result.map_err(|error| Error::Malformed { at, reason: format!("{}: {error}", chunks.codec) })
+        result.map_err(|error| Error::Malformed { at, reason: format!("{codec}: {error}") })
     }
 }
 
-/// Reads resources of one file: the state of one worker.
+/// A part of the set, from 1.
+pub(crate) fn source(parts: &[Source], part: u16) -> &dyn ReadAt {
+    &*parts[usize::from(part) - 1]
+}
+
+/// Reads resources of a set of parts: the state of one worker.
 pub(crate) struct ResourceReader<'a> {
-    source: &'a dyn ReadAt,
-    decoders: Decoders,
+    /// By part number.
+    parts: &'a [Source],
+    pub(crate) decoders: Decoders,
     table: TableWindow,
     /// Chunks as they are stored; grows and never shrinks, so that its bytes are not zeroed each time.
     stored: Vec<u8>,
@@ -210,16 +270,14 @@ pub(crate) struct ResourceReader<'a> {
 /// Chunks whose stored form is in [`ResourceReader::stored`].
 struct Batch {
     chunks: Range<u64>,
-    /// Where the first begins, counted from [`Chunks::data`].
+    /// Where in the resource the buffer begins.
     base: u64,
-    /// Where it begins in the buffer.
-    front: usize,
 }
 
 impl<'a> ResourceReader<'a> {
-    pub(crate) fn new(source: &'a dyn ReadAt) -> Self {
+    pub(crate) fn new(parts: &'a [Source]) -> Self {
         Self {
-            source,
+            parts,
             decoders: Decoders::default(),
             table: TableWindow::default(),
             stored: Vec::new(),
@@ -236,10 +294,8 @@ impl<'a> ResourceReader<'a> {
             found: resource.size,
             limit: usize::MAX as u64,
         })?;
-        if let Storage::Chunked { codec, chunk_size } = resource.storage {
-            // Before allocating: the stored size must be able to hold this many chunks.
-            Chunks::new(*resource, codec, chunk_size)?;
-        }
+        // Before allocating: the stored size must be able to hold this many chunks.
+        Chunks::of(*resource)?;
         let mut content = vec![0; size];
         self.read_at(resource, 0, &mut content)?;
         Ok(content)
@@ -254,15 +310,11 @@ impl<'a> ResourceReader<'a> {
         if buf.is_empty() {
             return Ok(());
         }
-        match resource.storage {
-            Storage::Raw => self
-                .source
+        match Chunks::of(*resource)? {
+            Some(chunks) => self.read_chunks(&chunks, offset, buf),
+            None => source(self.parts, resource.part)
                 .read_exact_at(buf, resource.offset + offset)
                 .map_err(Error::io("resource", resource.offset)),
-            Storage::Chunked { codec, chunk_size } => {
-                let chunks = Chunks::new(*resource, codec, chunk_size)?;
-                self.read_chunks(&chunks, offset, buf)
-            }
         }
     }
 
@@ -294,40 +346,49 @@ impl<'a> ResourceReader<'a> {
         let resource = &chunks.resource;
         let all = first == 0 && last == chunks.count - 1;
         if all && resource.stored_size <= MAX_READ && chunks.count <= TABLE_WINDOW {
-            self.fill(resource.offset, resource.stored_size)?;
-            let table_len = chunks.table_len as usize;
-            self.table.set(chunks, first, last, &self.stored[..table_len])?;
-            return Ok(Batch { chunks: first..last + 1, base: 0, front: table_len });
+            self.fill(resource, 0..resource.stored_size)?;
+            let table = chunks.table() as usize;
+            let table = table..table + chunks.table_len as usize;
+            self.table.set(chunks, first, last, &self.stored[table])?;
+            return Ok(Batch { chunks: first..last + 1, base: 0 });
         }
         if !self.table.holds(chunks, first) {
             self.load_table(chunks, first)?;
         }
-        let base = self.table.stored(first).start;
+        let start = self.table.stored(chunks, first).start;
         let mut end = first + 1;
-        while end <= last && self.table.holds(chunks, end) && self.table.stored(end).end - base <= MAX_READ {
+        while end <= last
+            && self.table.holds(chunks, end)
+            && self.table.stored(chunks, end).end - start <= MAX_READ
+        {
             end += 1;
         }
-        self.fill(chunks.data() + base, self.table.stored(end - 1).end - base)?;
-        Ok(Batch { chunks: first..end, base, front: 0 })
+        self.fill(resource, start..self.table.stored(chunks, end - 1).end)?;
+        Ok(Batch { chunks: first..end, base: start })
     }
 
     /// Reads the part of the chunk table that begins with chunk `first`.
     fn load_table(&mut self, chunks: &Chunks, first: u64) -> Result<()> {
         let last = (first + TABLE_WINDOW).min(chunks.count - 1);
         // Entry n lies at (n - 1) * entry_len; entry 0 does not exist.
-        let start = first.max(1);
-        let len = (last + 1 - start) * chunks.entry_len;
-        self.fill(chunks.resource.offset + (start - 1) * chunks.entry_len, len)?;
+        let entry = first.max(1);
+        let start = chunks.table() + (entry - 1) * chunks.entry_len;
+        let len = (last + 1 - entry) * chunks.entry_len;
+        self.fill(&chunks.resource, start..start + len)?;
         self.table.set(chunks, first, last, &self.stored[..len as usize])
     }
 
-    /// Fills the first `len` bytes of `stored`: at most [`MAX_READ`], a table window, or one chunk, see the callers.
-    fn fill(&mut self, offset: u64, len: u64) -> Result<()> {
-        let len = len as usize;
+    /// Reads a range of the stored form of a resource to the start of `stored`: at most [`MAX_READ`] bytes, a table
+    /// window, or one chunk, see the callers.
+    fn fill(&mut self, resource: &Resource, range: Range<u64>) -> Result<()> {
+        let len = (range.end - range.start) as usize;
         if self.stored.len() < len {
             self.stored.resize(len, 0);
         }
-        self.source.read_exact_at(&mut self.stored[..len], offset).map_err(Error::io("resource", offset))
+        let offset = resource.offset + range.start;
+        source(self.parts, resource.part)
+            .read_exact_at(&mut self.stored[..len], offset)
+            .map_err(Error::io("resource", offset))
     }
 
     /// Decodes a chunk that has been loaded, into `buf` if all of it is wanted. Returns how much of `buf`, whose start
@@ -341,18 +402,19 @@ impl<'a> ResourceReader<'a> {
         buf: &mut [u8],
     ) -> Result<usize> {
         let content = chunks.range(chunk);
-        let stored = self.table.stored(chunk);
-        let file_offset = chunks.data() + stored.start;
-        let within = |at: u64| batch.front + (at - batch.base) as usize;
+        let stored = self.table.stored(chunks, chunk);
+        let file_offset = chunks.resource.offset + stored.start;
+        let within = |at: u64| (at - batch.base) as usize;
         let stored = &self.stored[within(stored.start)..within(stored.end)];
+        let (codec, chunk_size) = (chunks.codec, chunks.chunk_size);
         let size = (content.end - content.start) as usize;
         if offset == content.start && buf.len() >= size {
-            self.decoders.decode(chunks, stored, file_offset, &mut buf[..size])?;
+            self.decoders.decode(codec, chunk_size, stored, file_offset, &mut buf[..size])?;
             return Ok(size);
         }
         self.scratch_is = None;
         self.scratch.resize(size, 0);
-        self.decoders.decode(chunks, stored, file_offset, &mut self.scratch)?;
+        self.decoders.decode(codec, chunk_size, stored, file_offset, &mut self.scratch)?;
         self.scratch_is = Some((chunks.resource, chunk));
         let within = (offset - content.start) as usize;
         let len = buf.len().min(size - within);

@@ -4,7 +4,9 @@
 //! Blobs are independent, so workers take them from a queue in the order of the file, one batch at a time, and each
 //! decodes and hashes what it took, whole, in buffers of its own. A SHA-1 cannot be computed in parallel, but decoding
 //! can: what is so large that it would keep one worker busy when all others are done comes first, decoded by all
-//! workers a window ahead of the one that hashes.
+//! workers a window ahead of the one that hashes. Solid resources are checked chunk by chunk instead.
+
+mod solid;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,6 +20,7 @@ use sha1::{Digest, Sha1};
 use crate::blob::BlobId;
 use crate::image::{DentryId, Image, Inode, StreamRef};
 use crate::reader::BlobReader;
+use crate::resource::{Storage, source};
 use crate::{Error, Result, Warning, Wim};
 
 /// How much is decoded at once, in bytes; more when chunks are larger.
@@ -90,18 +93,28 @@ pub struct ImageReport {
     pub warnings: Vec<Warning>,
 }
 
+/// A range of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileRange {
+    /// The part of a split set, from 1.
+    pub part: u16,
+    /// Its bytes.
+    pub bytes: Range<u64>,
+}
+
 /// What became of the integrity table.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Integrity {
     /// There is none, as in most files.
     Absent,
-    /// There is one.
+    /// There is one, or several in a split set.
     Checked {
-        /// How many pieces of the file it covers.
+        /// How many pieces of the files are covered.
         pieces: u64,
-        /// Byte ranges of the file that differ from it.
-        damaged: Vec<Range<u64>>,
+        /// What differs from it.
+        damaged: Vec<FileRange>,
     },
     /// There is one that makes no sense.
     Unusable(Error),
@@ -150,13 +163,16 @@ pub fn total_bytes(wim: &Wim) -> u64 {
 
 /// Checks the whole file, with all threads of the rayon pool in which it is called (`pool.install(|| verify(..))`).
 ///
-/// Memory: a few MiB for each thread, besides one image's metadata at a time.
+/// Memory: a few MiB for each thread, besides one image's metadata at a time. With solid resources, also a chunk and its
+/// stored form (together about 85 MiB in ESD files) for as many threads as [`Wim::set_memory`] has room for, at least
+/// one.
 ///
 /// # Errors
 /// [`Error::Cancelled`] only: everything else that goes wrong goes into the report.
 pub fn verify(wim: &Wim, progress: &Progress<'_>) -> Result<Report> {
     let integrity = integrity(wim, progress)?;
     let mut damaged = blobs(wim, progress)?;
+    damaged.extend(solid::blobs(wim, progress)?);
     damaged.sort_unstable_by_key(|damage| damage.blob);
     let mut walk = Walk {
         references: vec![0; wim.blobs().len()],
@@ -204,19 +220,26 @@ fn wrong_refcounts(wim: &Wim, references: &[u64]) -> Option<Warning> {
 }
 
 fn integrity(wim: &Wim, progress: &Progress<'_>) -> Result<Integrity> {
-    let table = match wim.integrity() {
-        Ok(None) => return Ok(Integrity::Absent),
-        Ok(Some(table)) => table,
-        Err(error) => return Ok(Integrity::Unusable(error)),
-    };
-    let pieces: Vec<_> = table.pieces().collect();
-    let check = |buffer: &mut Vec<u8>, (range, expected): &(Range<u64>, [u8; 20])| {
+    let mut pieces = Vec::new();
+    for (part, table) in wim.integrity() {
+        match table {
+            Ok(table) => {
+                pieces.extend(table.pieces().map(|(bytes, sha1)| (FileRange { part, bytes }, sha1)));
+            }
+            Err(error) => return Ok(Integrity::Unusable(error)),
+        }
+    }
+    if !wim.has_integrity() {
+        return Ok(Integrity::Absent);
+    }
+    let check = |buffer: &mut Vec<u8>, (place, expected): &(FileRange, [u8; 20])| {
+        let range = &place.bytes;
         let mut sha1 = Sha1::new();
         let mut start = range.start;
         while start < range.end {
             let len = UNIT.min(range.end - start);
             buffer.resize(len as usize, 0);
-            if wim.source().read_exact_at(buffer, start).is_err() {
+            if source(wim.sources(), place.part).read_exact_at(buffer, start).is_err() {
                 break;
             }
             sha1.update(&buffer);
@@ -224,25 +247,30 @@ fn integrity(wim: &Wim, progress: &Progress<'_>) -> Result<Integrity> {
             progress.advance(len)?;
         }
         let intact = start == range.end && <[u8; 20]>::from(sha1.finalize()) == *expected;
-        Ok((!intact).then(|| range.clone()))
+        Ok((!intact).then(|| place.clone()))
     };
     let damaged =
         pieces.par_iter().map_init(Vec::new, check).filter_map(Result::transpose).collect::<Result<_>>()?;
     Ok(Integrity::Checked { pieces: pieces.len() as u64, damaged })
 }
 
-/// The blobs that are damaged, in any order.
+fn damage(wim: &Wim, id: BlobId, error: Error) -> Damage {
+    Damage { blob: id, sha1: wim.blob(id).sha1, error, places: Vec::new() }
+}
+
+/// The blobs with a stored form of their own that are damaged, in any order.
 fn blobs(wim: &Wim, progress: &Progress<'_>) -> Result<Vec<Damage>> {
-    let damage = |id: BlobId, error| Damage { blob: id, sha1: wim.blob(id).sha1, error, places: Vec::new() };
     let mut damaged = Vec::new();
-    let (large, small): (Vec<_>, Vec<_>) =
-        (0..wim.blobs().len() as u32).map(BlobId).partition(|&id| wim.blob(id).size >= LARGE);
+    let (large, small): (Vec<_>, Vec<_>) = (0..wim.blobs().len() as u32)
+        .map(BlobId)
+        .filter(|&id| !matches!(wim.blob(id).storage, Storage::Solid { .. }))
+        .partition(|&id| wim.blob(id).size >= LARGE);
     let readers = Mutex::new(Vec::new());
     for id in large {
         match check_large(wim, id, &readers, progress) {
             Ok(()) => {}
             Err(Error::Cancelled) => return Err(Error::Cancelled),
-            Err(error) => damaged.push(damage(id, error)),
+            Err(error) => damaged.push(damage(wim, id, error)),
         }
     }
     drop(readers);
@@ -270,7 +298,7 @@ fn blobs(wim: &Wim, progress: &Progress<'_>) -> Result<Vec<Damage>> {
                 match check_small(wim, id, &mut reader, &mut buffer, progress) {
                     Ok(()) => {}
                     Err(Error::Cancelled) => return Err(Error::Cancelled),
-                    Err(error) => damaged.push(damage(id, error)),
+                    Err(error) => damaged.push(damage(wim, id, error)),
                 }
             }
         }

@@ -5,12 +5,15 @@ use disk::{At, ReadAt};
 use sha1::{Digest, Sha1};
 
 use crate::blob::{Blob, BlobId, BlobTable, Metadata};
+use crate::cache::ChunkCache;
 use crate::header::Header;
 use crate::image::{self, Image};
 use crate::integrity::IntegrityTable;
-use crate::layout::{HEADER_LEN, RawResource, header_flags};
+use crate::kept::Kept;
+use crate::layout::{HEADER_LEN, header_flags};
 use crate::reader::BlobReader;
-use crate::resource::{Resource, ResourceReader, Storage};
+use crate::resource::{Resource, ResourceReader, Storage, source};
+use crate::solid::Solid;
 use crate::warning::{Warning, Warnings};
 use crate::xml::{self, Xml};
 use crate::{Error, Limits, Result};
@@ -21,20 +24,32 @@ pub type Source = Arc<dyn ReadAt>;
 /// Metadata claiming to be more than this many times as large as the whole file is a bomb (observed: wimlib's bound).
 const MAX_METADATA_RATIO: u64 = 512;
 
-/// An open WIM file: header, blob table and XML are read and checked, images and blobs when they are asked for.
+/// Budget for decoded chunks of solid resources until [`Wim::set_memory`] says otherwise.
+const DEFAULT_MEMORY: u64 = 256 << 20;
+
+/// What the parts of a split set have of their own.
+#[derive(Debug)]
+struct Part {
+    size: u64,
+    /// Where the blob table lies.
+    table: Resource,
+    integrity: Option<Resource>,
+}
+
+/// An open WIM file, or an open split set of them: header, blob table and XML are read and checked, images and blobs when they are asked for.
 ///
 /// It is not changed by reading, so threads share it; each takes a [`reader`](Self::reader).
 pub struct Wim {
-    source: Source,
-    size: u64,
+    /// By part number.
+    sources: Vec<Source>,
+    parts: Vec<Part>,
     limits: Limits,
     header: Header,
     table: BlobTable,
-    /// Where the blob table lies.
-    table_resource: Resource,
+    cache: ChunkCache,
+    kept: Kept,
     xml: Xml,
     xml_raw: Vec<u8>,
-    integrity: Option<Resource>,
     warnings: Vec<Warning>,
 }
 
@@ -52,7 +67,7 @@ impl Wim {
     /// Opens a WIM file with the default [`Limits`].
     ///
     /// # Errors
-    /// [`Error::Malformed`], also when it is not a WIM; [`Error::Unsupported`] for solid, split, pipable, encrypted and
+    /// [`Error::Malformed`], also when it is not a WIM; [`Error::Unsupported`] for a part of a split set, encrypted and
     /// very old files; [`Error::Limit`]; [`Error::Io`].
     pub fn open(source: Source) -> Result<Self> {
         Self::open_with(source, Limits::default())
@@ -63,60 +78,89 @@ impl Wim {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with(source: Source, limits: Limits) -> Result<Self> {
-        let size = source.size().map_err(Error::io("WIM", 0))?;
         let header = Header::read(&*source)?;
-        header.check_supported()?;
-        let mut warnings = Warnings::default();
-        let mut reader = ResourceReader::new(&*source);
-        let mut read = |raw: RawResource, what, field, limit| {
-            let resource = header.resource(raw, At::new(what, field), size)?;
-            Limits::check(At::new(what, resource.offset), "size", resource.size, limit)?;
-            Ok((resource, reader.read_all(&resource)?))
-        };
-        let (table_resource, bytes) =
-            read(header.blob_table, "blob table", Header::BLOB_TABLE_AT, limits.blob_table_bytes)?;
-        let mut table = BlobTable::parse(&bytes, table_resource.offset, &header, size, &mut warnings)?;
-        drop(bytes);
-        let (xml_resource, xml_raw) = read(header.xml, "XML data", Header::XML_AT, limits.xml_bytes)?;
-        let integrity = match header.integrity {
-            raw if raw.is_absent() => None,
-            raw => Some(header.resource(raw, At::new("integrity table", Header::INTEGRITY_AT), size)?),
-        };
+        if header.parts > 1 {
+            let feature = format!("part {} of a split set of {}, on its own", header.part, header.parts);
+            return Err(Error::Unsupported { at: header.at("WIM header", 0x28), feature });
+        }
+        Self::open_parts(vec![source], vec![header], limits)
+    }
 
+    fn open_parts(sources: Vec<Source>, headers: Vec<Header>, limits: Limits) -> Result<Self> {
+        let mut warnings = Warnings::default();
+        let mut table = BlobTable::default();
+        let mut parts = Vec::with_capacity(headers.len());
+        for header in &headers {
+            parts.push(Self::open_part(&sources, header, &limits, &mut table, &mut warnings)?);
+        }
+        table.finish(parts[0].table.offset, &mut warnings);
+
+        let header = headers.into_iter().next().expect("at least one part");
+        let xml_at = header.at("XML data", Header::XML_AT);
+        let xml_resource = header.resource(header.xml, xml_at, parts[0].size)?;
+        Limits::check(At::new("XML data", xml_resource.offset), "size", xml_resource.size, limits.xml_bytes)?;
+        let xml_raw = ResourceReader::new(&sources).read_all(&xml_resource)?;
         let claimed = header.image_count;
         let found = table.metadata.len();
         if found != claimed as usize {
-            warnings.push("WIM header", 0x2C, || {
+            warnings.push("WIM header", header.at("", 0x2C).offset, || {
                 format!("image count is {claimed}, the blob table has the metadata of {found}")
             });
             table.metadata.truncate(claimed as usize);
         }
         let image_count = table.metadata.len() as u32;
         if header.boot_index > image_count {
-            warnings.push("WIM header", 0x78, || {
+            warnings.push("WIM header", header.at("", 0x78).offset, || {
                 format!("bootable image {} of {image_count}, taken for none", header.boot_index)
             });
         }
         if header.flags & header_flags::WRITE_IN_PROGRESS != 0 {
-            warnings
-                .push("WIM header", 0x10, || "a change of the file began and was not finished".to_owned());
+            warnings.push("WIM header", header.at("", 0x10).offset, || {
+                "a change of the file began and was not finished".to_owned()
+            });
         }
         let xml = xml::parse(&xml_raw, xml_resource.offset, image_count, &mut warnings);
         if xml.encrypted {
             return Err(Error::unsupported("XML data", xml_resource.offset, "encrypted file (ESD)"));
         }
         Ok(Self {
-            source,
-            size,
+            sources,
+            parts,
             limits,
             header,
             table,
-            table_resource,
+            cache: ChunkCache::new(DEFAULT_MEMORY),
+            kept: Kept::default(),
             xml,
             xml_raw,
-            integrity,
             warnings: warnings.into_list(),
         })
+    }
+
+    /// Reads what a part has of its own, and adds its blobs to `table`.
+    fn open_part(
+        sources: &[Source],
+        header: &Header,
+        limits: &Limits,
+        table: &mut BlobTable,
+        warnings: &mut Warnings,
+    ) -> Result<Part> {
+        let file = source(sources, header.part);
+        let size = file.size().map_err(Error::io("WIM", 0))?;
+        let at = header.at("blob table", Header::BLOB_TABLE_AT);
+        let resource = header.resource(header.blob_table, at, size)?;
+        let at = At::new("blob table", resource.offset);
+        Limits::check(at, "size", resource.size, limits.blob_table_bytes)?;
+        let bytes = ResourceReader::new(sources).read_all(&resource)?;
+        table.add(&bytes, resource.offset, header, (file, size), limits, warnings)?;
+        let integrity = match header.integrity {
+            raw if raw.is_absent() => None,
+            raw => {
+                let at = header.at("integrity table", Header::INTEGRITY_AT);
+                Some(header.resource(raw, at, size)?)
+            }
+        };
+        Ok(Part { size, table: resource, integrity })
     }
 
     /// The header.
@@ -144,9 +188,36 @@ impl Wim {
         Some(self.header.boot_index).filter(|index| (1..=self.image_count()).contains(index))
     }
 
-    /// Length of the file in bytes.
+    /// Length of the file in bytes, or of all parts together.
     pub fn file_size(&self) -> u64 {
-        self.size
+        self.parts.iter().fold(0, |sum: u64, part| sum.saturating_add(part.size))
+    }
+
+    /// How much memory decoded chunks of solid resources may take together, in bytes; 256 MiB until this is called.
+    ///
+    /// They are shared by all readers, and decoded by as many of them at once as there is room for chunks (64 MiB each
+    /// in ESD files) and their stored forms (about a third of that). A chunk can always be decoded while nothing else
+    /// is held, even if it is larger than the budget.
+    pub fn set_memory(&self, bytes: u64) {
+        self.cache.set_memory(bytes);
+    }
+
+    /// How many times a chunk of a solid resource was decoded for a reader so far.
+    pub fn decoded_chunks(&self) -> u64 {
+        self.cache.decoded()
+    }
+
+    /// Announces which small blobs will be read late and out of order: those in solid resources are then copied when
+    /// their chunks are decoded. For a pass that reads contents in the order of the file and small files at last, this
+    /// makes the difference between decoding every chunk once and decoding one for every small file.
+    ///
+    /// Takes the place of what was announced before. Blobs of more than 64 KiB are not kept; the others take their size
+    /// and about 150 bytes each, besides the budget of [`set_memory`](Self::set_memory).
+    ///
+    /// # Panics
+    /// When an id is not of this file.
+    pub fn keep(&self, blobs: &[BlobId]) {
+        self.kept.set(&self.table.solid, blobs.iter().map(|&id| (id, self.blob(id))));
     }
 
     /// What file contents the file holds, in the order in which they lie in it: reading them in this order reads it
@@ -168,15 +239,18 @@ impl Wim {
         self.table.find(sha1)
     }
 
-    /// In pieces of how many bytes a blob is decoded; `None` when it is stored raw. Reads that begin and end at
+    /// In pieces of how many bytes a blob is decoded; `None` when it is stored raw, or solid, where pieces hold other
+    /// blobs, too, and are kept for them. Reads that begin and end at
     /// multiples of this decode nothing twice.
     ///
     /// # Panics
     /// When the id is not of this file.
     pub fn chunk_size_of(&self, id: BlobId) -> Option<u64> {
         match self.blob(id).storage {
-            Storage::Raw => None,
-            Storage::Chunked { chunk_size, .. } => Some(u64::from(chunk_size)),
+            Storage::Raw | Storage::Solid { .. } => None,
+            Storage::Chunked { chunk_size, .. } | Storage::Piped { chunk_size, .. } => {
+                Some(u64::from(chunk_size))
+            }
         }
     }
 
@@ -225,13 +299,17 @@ impl Wim {
     pub(crate) fn metadata_bytes(&self, resource: &Resource) -> Result<Vec<u8>> {
         let at = At::new("image metadata", resource.offset);
         Limits::check(at, "size", resource.size, self.limits.metadata_bytes)?;
-        if resource.size / MAX_METADATA_RATIO > self.size {
+        if resource.size / MAX_METADATA_RATIO > self.file_size() {
             return Err(Error::Malformed {
                 at,
-                reason: format!("{:#x} bytes cannot come out of a file of {:#x}", resource.size, self.size),
+                reason: format!(
+                    "{:#x} bytes cannot come out of a file of {:#x}",
+                    resource.size,
+                    self.file_size()
+                ),
             });
         }
-        ResourceReader::new(&*self.source).read_all(resource)
+        ResourceReader::new(&self.sources).read_all(resource)
     }
 
     /// A reader of blobs, with the decoder state and buffers of one worker.
@@ -244,28 +322,47 @@ impl Wim {
         &self.warnings
     }
 
-    pub(crate) fn source(&self) -> &dyn ReadAt {
-        &*self.source
+    pub(crate) fn sources(&self) -> &[Source] {
+        &self.sources
     }
 
-    /// Whether there is an integrity table.
+    pub(crate) fn solid(&self) -> &Solid {
+        &self.table.solid
+    }
+
+    pub(crate) fn cache(&self) -> &ChunkCache {
+        &self.cache
+    }
+
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Whether there is an integrity table; every part of a split set may have one.
     pub fn has_integrity(&self) -> bool {
-        self.integrity.is_some()
+        self.parts.iter().any(|part| part.integrity.is_some())
     }
 
-    /// How many bytes of the file the integrity table covers; 0 when there is none.
+    /// How many bytes of the files the integrity tables cover; 0 when there are none.
     pub(crate) fn integrity_covers(&self) -> u64 {
-        let end = self.table_resource.offset + self.table_resource.stored_size;
-        if self.integrity.is_some() { end.saturating_sub(u64::from(HEADER_LEN)) } else { 0 }
+        let covered = |part: &Part| {
+            let end = part.table.offset + part.table.stored_size;
+            if part.integrity.is_some() { end.saturating_sub(u64::from(HEADER_LEN)) } else { 0 }
+        };
+        self.parts.iter().fold(0, |sum: u64, part| sum.saturating_add(covered(part)))
     }
 
-    /// Reads the integrity table, if there is one.
-    pub(crate) fn integrity(&self) -> Result<Option<IntegrityTable>> {
-        let Some(resource) = self.integrity else { return Ok(None) };
+    /// Reads the integrity tables, with the numbers of the parts whose they are.
+    pub(crate) fn integrity(&self) -> impl Iterator<Item = (u16, Result<IntegrityTable>)> {
+        let parts = self.parts.iter().zip(1..);
+        parts.filter_map(|(part, number)| Some((number, self.integrity_of(part, part.integrity?))))
+    }
+
+    fn integrity_of(&self, part: &Part, resource: Resource) -> Result<IntegrityTable> {
         let at = At::new("integrity table", resource.offset);
         Limits::check(at, "size", resource.size, self.limits.integrity_bytes)?;
-        let bytes = ResourceReader::new(&*self.source).read_all(&resource)?;
-        let end = self.table_resource.offset + self.table_resource.stored_size;
-        IntegrityTable::parse(&bytes, resource.offset, end).map(Some)
+        let bytes = ResourceReader::new(&self.sources).read_all(&resource)?;
+        let end = part.table.offset + part.table.stored_size;
+        IntegrityTable::parse(&bytes, resource.offset, end)
     }
 }

@@ -174,7 +174,10 @@ fn integrity_finds_every_byte_it_covers() {
             Integrity::Checked { damaged, .. } => {
                 let start = 208 + (at as u64 - 208) / 64 * 64;
                 assert_eq!(damaged.len(), 1);
-                assert_eq!(damaged[0], start..(end as u64).min(start + 64));
+                assert_eq!(
+                    (damaged[0].part, damaged[0].bytes.clone()),
+                    (1, start..(end as u64).min(start + 64))
+                );
             }
             other => panic!("{other:?}"),
         }

@@ -4,5 +4,6 @@
 
 mod common;
 mod damage;
+mod solid;
 mod structures;
 mod wimlib;
