@@ -114,7 +114,10 @@ fn a_block_device_is_overwritten_in_place() {
     std::fs::write(&backing, vec![0x5A; 901 << 20]).expect("a backing file");
     let attached = losetup.command().args(["--find", "--show"]).arg(&backing).output().expect("losetup runs");
     if !attached.status.success() {
-        return testkit::skip(&format!("no loop devices here: {}", String::from_utf8_lossy(&attached.stderr)));
+        return testkit::skip_here(&format!(
+            "no loop devices here: {}",
+            String::from_utf8_lossy(&attached.stderr)
+        ));
     }
     let device = PathBuf::from(String::from_utf8_lossy(&attached.stdout).trim());
     let refused = build(&wim, &device, &["--size", "900MiB"]);

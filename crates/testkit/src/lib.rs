@@ -22,4 +22,4 @@ pub mod tree;
 pub mod wimfile;
 
 pub use places::{cache, samples, testdata};
-pub use tool::{Tool, skip, tool};
+pub use tool::{Tool, skip, skip_here, tool};

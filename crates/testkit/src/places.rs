@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::skip_here;
+
 /// The file or directory `rel` of the repository's `testdata`.
 ///
 /// # Panics
@@ -22,12 +24,11 @@ pub fn testdata(rel: impl AsRef<Path>) -> PathBuf {
 ///
 /// # Panics
 /// When the variable names something that is not a directory.
-#[expect(clippy::print_stderr, reason = "a skip has to be seen")]
 pub fn samples() -> Option<PathBuf> {
     let Some(path) =
         std::env::var_os("WIMFORGE_SAMPLES").filter(|value| !value.is_empty()).map(PathBuf::from)
     else {
-        eprintln!("SKIPPED: needs real samples (set WIMFORGE_SAMPLES to their folder)");
+        skip_here("needs real samples (set WIMFORGE_SAMPLES to their folder)");
         return None;
     };
     assert!(path.is_dir(), "WIMFORGE_SAMPLES={} is not a directory", path.display());
