@@ -26,6 +26,7 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
         }
         roots
     };
+    source.wim().set_memory(args.resources.memory);
     let pool = super::pool(&args.resources)?;
     let written = AtomicU64::new(0);
     let total = if args.paths.is_empty() { tree.stream_bytes() } else { 0 };

@@ -175,12 +175,15 @@ fn exit_codes_of_wrong_usage() {
 
 #[test]
 fn unsupported_input_is_code_four() {
-    let Some(wimlib) = tool("wimlib-imagex") else { return };
     let scratch = scratch();
-    let esd = scratch.path().join("solid.esd");
-    wimlib.run(args!["export", "--quiet", &testdata("nano-small.wim"), "all", &esd, "--solid"]);
-    build(&esd, &scratch.path().join("disk.raw"), &[]).badly(&[4]).says(&["solid.esd"]);
-    assert_eq!(names(scratch.path()), ["solid.esd"]);
+    let old = scratch.path().join("vista-beta.wim");
+    let mut bytes = std::fs::read(testdata("nano-small.wim")).unwrap();
+    bytes[0x0C..0x10].copy_from_slice(&0x1_0A00_u32.to_le_bytes());
+    std::fs::write(&old, bytes).unwrap();
+    build(&old, &scratch.path().join("disk.raw"), &[])
+        .badly(&[4])
+        .says(&["vista-beta.wim", "version 0x10a00"]);
+    assert_eq!(names(scratch.path()), ["vista-beta.wim"]);
 }
 
 /// Interrupted in the middle, the program ends with 130 and takes its partial output with it.

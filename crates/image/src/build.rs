@@ -1,5 +1,6 @@
 //! From a recipe to a disk: plan, then one pass.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicBool;
 
@@ -10,10 +11,10 @@ use serde::Serialize;
 use crate::container::Packing;
 use crate::disk_layout::{self, Role};
 use crate::output::{self, Opened};
-use crate::pipeline::{self, CheckedBlobs, Counters, Maker, Settings};
+use crate::pipeline::{self, BlobStore as _, CheckedBlobs, Counters, Maker, Settings};
 use crate::recipe::{Format, MIB, Output, Recipe};
 use crate::source::WimSource;
-use crate::tree::{Times, Tree};
+use crate::tree::{self, Times, Tree};
 use crate::{Error, Result, volume};
 
 /// A planned disk: every byte is accounted for, nothing has been written.
@@ -27,6 +28,8 @@ pub struct Plan {
     time: FileTime,
     map: ExtentMap,
     volumes: Vec<ntfs::Volume>,
+    /// Blobs that are read when `$MFT` is rendered, after all file data.
+    late: Vec<u32>,
     summary: Summary,
 }
 
@@ -108,6 +111,7 @@ impl Plan {
         let mut tree = source.tree(index)?;
         let notes = std::mem::take(&mut tree.notes);
         let (files, stream_bytes) = (tree.nodes.len() as u64, tree.stream_bytes());
+        let small = small_blobs(&tree);
         let root_times = tree.nodes[0].times;
         let time = recipe.time.unwrap_or(root_times.written);
 
@@ -177,7 +181,8 @@ impl Plan {
         }
         map.pad_to(disk_size);
         summary.stored = map.allocated(4096).map(|range| range.end - range.start).sum();
-        Ok(Self { recipe, format, source, index, seed, time, map, volumes, summary })
+        let late = late_blobs(small, &map);
+        Ok(Self { recipe, format, source, index, seed, time, map, volumes, late, summary })
     }
 
     /// What the plan amounts to.
@@ -211,6 +216,9 @@ impl Plan {
         // compressed bytes it reads, the unit's encoded form).
         let window = run.memory / 2 / (2 * UNIT);
         let window = (4 * run.pool.current_num_threads() as u64).min(window).max(1);
+        // What is left besides twice the units in flight is for decoded chunks of a solid source.
+        self.source.wim().set_memory(run.memory.saturating_sub(2 * window * 2 * UNIT));
+        blobs.keep(&self.late);
         let settings = Settings { window: window as usize, unit: UNIT };
         let makers = Volumes(&self.volumes);
         pipeline::run(&self.map, &blobs, &makers, sink, run.pool, settings, run.cancel, run.counters)
@@ -221,6 +229,37 @@ impl Plan {
             Opened::Stdout => Ok(()),
         }
     }
+}
+
+/// Larger blobs are never read to render a record: reparse points end at 16 KiB, resident data before.
+const LARGEST_LATE: u64 = 16 << 10;
+/// Blobs up to this size may be resident in one file and not in another.
+const LARGEST_RESIDENT: u64 = 1024;
+
+/// The blobs of a tree that may lie in file records, and their sizes.
+fn small_blobs(tree: &Tree) -> BTreeMap<u32, u64> {
+    let contents = tree.nodes.iter().flat_map(|node| {
+        let named = node.named.iter().map(|stream| &stream.content);
+        node.data.iter().chain(node.reparse.iter().map(|reparse| &reparse.data)).chain(named)
+    });
+    contents
+        .filter_map(|content| match *content {
+            tree::Content::Blob { blob, len } if len <= LARGEST_LATE => Some((blob, len)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Those of them that some record holds.
+fn late_blobs(mut small: BTreeMap<u32, u64>, map: &ExtentMap) -> Vec<u32> {
+    for extent in map.extents() {
+        if let Content::Blob { blob, .. } = extent.content
+            && small.get(&blob).is_some_and(|&len| len > LARGEST_RESIDENT)
+        {
+            small.remove(&blob);
+        }
+    }
+    small.into_keys().collect()
 }
 
 fn serial(seed: &Seed, role: Role) -> u64 {

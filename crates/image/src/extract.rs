@@ -15,7 +15,7 @@ use serde::Serialize;
 use sha1::{Digest, Sha1};
 
 use crate::pipeline::{BlobRead, BlobStore};
-use crate::tree::{ATTRIBUTE_ENCRYPTED, Content, Node, NodeId};
+use crate::tree::{ATTRIBUTE_ENCRYPTED, Content, Node, NodeId, Reparse};
 use crate::tree_index::{NameId, TreeIndex};
 use crate::{Error, Result};
 
@@ -106,8 +106,14 @@ pub fn extract(
         Some(Content::Blob { blob, .. }) => (1, blob),
         _ => (0, 0),
     });
+    let late = work.reparse.iter().filter_map(|point| match tree.nodes[point.node.0 as usize].reparse {
+        Some(Reparse { data: Content::Blob { blob, .. }, .. }) => Some(blob),
+        _ => None,
+    });
+    blobs.keep(&late.collect::<Vec<_>>());
     options.pool.install(|| {
-        work.files.par_iter().try_for_each_init(
+        // Not in halves: all threads stay near one place of the source, in the same chunk if it is a solid one.
+        work.files.iter().par_bridge().try_for_each_init(
             || (blobs.reader(), Vec::new()),
             |(reader, buffer), file| {
                 if options.cancel.load(Ordering::Relaxed) {

@@ -242,6 +242,11 @@ impl BlobStore for WimBlobs<'_> {
         Box::new(WimBlobReader { source: self.source, index: self.index, reader: self.source.wim.reader() })
     }
 
+    fn keep(&self, blobs: &[u32]) {
+        let blobs: Vec<BlobId> = blobs.iter().copied().map(BlobId).collect();
+        self.source.wim.keep(&blobs);
+    }
+
     fn sha1(&self, blob: u32) -> [u8; 20] {
         self.source.wim.blob(BlobId(blob)).sha1
     }

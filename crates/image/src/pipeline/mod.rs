@@ -41,6 +41,11 @@ pub trait BlobStore: Sync {
     fn chunk_size(&self, blob: u32) -> Option<u64>;
     /// A reader for one worker.
     fn reader(&self) -> Box<dyn BlobRead + Send + '_>;
+    /// Announces which small blobs will be read late and out of order, so that a source that keeps many blobs in one
+    /// compressed piece can put them aside when it comes by. Takes the place of what was announced before.
+    fn keep(&self, blobs: &[u32]) {
+        let _ = blobs;
+    }
     /// What the blob's SHA-1 must be.
     fn sha1(&self, blob: u32) -> [u8; 20];
     /// The error for a blob whose content has another SHA-1.
