@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Verify, common: &Common) -> anyhow::Result<ExitCode> {
             let of_images = report.images.iter().flat_map(|image| &image.warnings);
             report.warnings.iter().chain(of_images).for_each(|warning| say(&format!("warning: {warning}")));
         }
-        as_text(&report, seconds, &mut out)?;
+        as_text(&source, &report, seconds, &mut out)?;
     }
     out.flush()?;
     Ok(if report.is_intact() { ExitCode::SUCCESS } else { report::VERIFICATION.into() })
@@ -74,7 +74,7 @@ fn problems(report: &Report) -> Vec<(Vec<String>, String)> {
     found
 }
 
-fn as_text(report: &Report, seconds: f64, out: &mut dyn Write) -> io::Result<()> {
+fn as_text(source: &WimSource, report: &Report, seconds: f64, out: &mut dyn Write) -> io::Result<()> {
     for (paths, problem) in problems(report) {
         if paths.is_empty() {
             writeln!(out, "damaged: (used by no file): {problem}")?;
@@ -87,8 +87,10 @@ fn as_text(report: &Report, seconds: f64, out: &mut dyn Write) -> io::Result<()>
         for range in damaged {
             writeln!(
                 out,
-                "damaged: bytes {:#x}..{:#x} of the file do not match the integrity table",
-                range.bytes.start, range.bytes.end
+                "damaged: bytes {:#x}..{:#x} of {} do not match the integrity table",
+                range.bytes.start,
+                range.bytes.end,
+                source.parts()[usize::from(range.part) - 1].display()
             )?;
         }
     }

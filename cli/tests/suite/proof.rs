@@ -6,7 +6,7 @@ use testkit::disk::{self, Format};
 use testkit::tree::Tree;
 use testkit::{args, fixture, reader, testdata, tool};
 
-use crate::support::{build, compressed, scratch};
+use crate::support::{build, compressed, scratch, wimforge};
 
 /// Cuts the Windows partition out of a raw disk and holds what wimlib captures of it against image `index` of `wim`.
 /// Returns the volume.
@@ -166,6 +166,66 @@ fn three_partitions() {
     }
 }
 
+/// The container of the contents makes no difference to the disk: not that it is solid, not that it is split, if only the
+/// contents lie in one order.
+#[test]
+fn solid_and_split_sources_make_the_same_disk() {
+    let scratch = scratch();
+    let Some(wimlib) = tool("wimlib-imagex") else { return };
+    let path = |name: &str| scratch.path().join(name);
+    let (solid, wim) = (path("solid.esd"), path("plain.wim"));
+    let compress = ["--solid", "--solid-chunk-size=32768"];
+    wimlib.run(args![
+        "export",
+        "--quiet",
+        &testdata("nano-small.wim"),
+        "all",
+        &solid,
+        compress[0],
+        compress[1]
+    ]);
+    // From a solid file wimlib writes the contents in the order in which they come.
+    wimlib.run(args!["export", "--quiet", &solid, "all", &wim, "--compress=LZX"]);
+    wimlib.run(args!["split", "--quiet", &wim, &path("x.swm"), "0.1"]);
+    std::fs::rename(path("x2.swm"), path("the second.SWM")).expect("there are several parts");
+    let disk = |source: &Path, options: &[&str]| {
+        let out = path("disk.vmdk");
+        build(source, &out, &[&["--seed", "1", "--layout", "mbr1"], options].concat()).well();
+        let bytes = std::fs::read(&out).expect("the disk");
+        std::fs::remove_file(&out).expect("was just made");
+        bytes
+    };
+    let expected = disk(&wim, &[]);
+    for memory in ["1KiB", "256MiB"] {
+        assert!(disk(&solid, &["--memory", memory]) == expected);
+    }
+    // Any part stands for all.
+    for part in ["x.swm", "the second.SWM"] {
+        assert!(disk(&path(part), &[]) == expected);
+    }
+
+    wimforge(args!["verify", &path("x3.swm")]).well();
+    std::fs::rename(path("the second.SWM"), path("gone")).expect("it is there");
+    std::fs::copy(testdata("nano-small.wim"), path("other.wim")).expect("a copy");
+    wimlib.run(args!["split", "--quiet", &path("other.wim"), &path("y.swm"), "0.1"]);
+    let out = path("disk.vmdk");
+    build(&path("x.swm"), &out, &[]).badly(&[1]).says(&[
+        "x.swm: is part 1 of a split set of",
+        "not in its directory: part 2; y2.swm is part 2 of another set",
+    ]);
+    // The other set is complete.
+    wimforge(args!["verify", &path("y2.swm")]).well();
+    // A damaged part is called by its own name.
+    let mut bytes = std::fs::read(path("y2.swm")).expect("a part");
+    bytes[5000..5100].fill(0);
+    std::fs::write(path("y2.swm"), bytes).expect("a part");
+    build(&path("y.swm"), &out, &[]).badly(&[3]).says(&["y2.swm"]);
+    // And no part is written over.
+    build(&path("y.swm"), &path("y3.swm"), &["--force", "--format", "raw"])
+        .badly(&[2])
+        .says(&["is the source"]);
+}
+
 #[test]
 fn every_codec_at_its_smallest_and_largest_chunks() {
     let scratch = scratch();
@@ -177,6 +237,12 @@ fn every_codec_at_its_smallest_and_largest_chunks() {
         &["--compress=XPRESS", "--chunk-size=65536"],
         &["--compress=LZX", "--chunk-size=2097152"],
         &["--compress=LZX", "--chunk-size=65536"],
+        &["--compress=LZMS", "--chunk-size=32768"],
+        &["--compress=LZX", "--pipable"],
+        &["--solid"],
+        &["--solid", "--solid-chunk-size=32768"],
+        &["--solid", "--solid-compress=LZX", "--solid-chunk-size=65536"],
+        &["--solid", "--solid-compress=XPRESS", "--solid-chunk-size=4096"],
     ] {
         let (wim, raw) = (scratch.path().join("source.wim"), scratch.path().join("disk.raw"));
         let mut arguments = args!["export", "--quiet", &source, "all", &wim].to_vec();

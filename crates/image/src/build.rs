@@ -101,8 +101,10 @@ impl Plan {
     pub fn new(recipe: Recipe) -> Result<Self> {
         let format = recipe.format()?;
         disk_layout::check(&recipe)?;
-        output::refuse_source(&recipe.source, &recipe.output)?;
         let source = WimSource::open(&recipe.source)?;
+        for part in source.parts() {
+            output::refuse_source(part, &recipe.output)?;
+        }
         let index = source.choose(recipe.image.as_ref())?;
         let seed = match &recipe.seed {
             Some(text) => Seed::new(text.as_bytes()),

@@ -12,6 +12,7 @@ pub mod pipeline;
 pub mod recipe;
 mod sddl;
 mod source;
+mod split_set;
 pub mod tree;
 mod tree_index;
 mod volume;

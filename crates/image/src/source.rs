@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wim::{BlobId, Wim};
+use wim::{BlobId, Header, Wim};
 
 use crate::error::hex;
 use crate::pipeline::{BlobRead, BlobStore};
@@ -13,17 +13,19 @@ use crate::recipe::ImageChoice;
 use crate::tree::{
     Content, DescriptorId, ExtendedAttribute, Name, NamedStream, Node, NodeId, ObjectId, Reparse, Times, Tree,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, split_set};
 
-/// A WIM and the name it was opened by.
+/// A WIM, or a split set of them, and the name it was opened by.
 #[derive(Debug)]
 pub struct WimSource {
     path: PathBuf,
+    /// The files of a split set, by part number; otherwise `path` alone.
+    parts: Vec<PathBuf>,
     wim: Wim,
 }
 
 impl WimSource {
-    /// Opens a WIM file.
+    /// Opens a WIM file. A part of a split set stands for all of them: the others are looked for beside it.
     pub fn open(path: &Path) -> Result<Self> {
         let read = |source| Error::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(read)?;
@@ -35,13 +37,35 @@ impl WimSource {
                         .to_owned(),
             });
         }
-        Self::open_reader(path, Arc::new(file))
+        let file: wim::Source = Arc::new(file);
+        let header = Header::read(&*file).map_err(|source| Error::Wim { path: path.to_owned(), source })?;
+        if header.parts == 1 {
+            return Self::open_reader(path, file);
+        }
+        let (parts, files) = split_set::find(path, file, &header)?.into_iter().unzip();
+        let parts: Vec<PathBuf> = parts;
+        let wim = Wim::open_set(files).map_err(|error| match error {
+            // They are in order, so this is the part's number, too.
+            wim::Error::Part { part, source } => Error::Wim { path: parts[part].clone(), source: *source },
+            source => Error::Wim { path: path.to_owned(), source },
+        })?;
+        Ok(Self { path: path.to_owned(), parts, wim })
     }
 
     /// Opens a WIM from anything readable; `path` is what errors call it.
     pub fn open_reader(path: &Path, source: Arc<dyn disk::ReadAt>) -> Result<Self> {
         let wim = Wim::open(source).map_err(|source| Error::Wim { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), wim })
+        Ok(Self { path: path.to_owned(), parts: vec![path.to_owned()], wim })
+    }
+
+    /// The files that were opened: those of a split set by part number, otherwise one.
+    pub fn parts(&self) -> &[PathBuf] {
+        &self.parts
+    }
+
+    /// The file that holds a blob.
+    fn file_of(&self, blob: BlobId) -> PathBuf {
+        self.parts[usize::from(self.wim.blob(blob).part) - 1].clone()
     }
 
     /// The name it was opened by.
@@ -55,7 +79,8 @@ impl WimSource {
     }
 
     fn wrap(&self, source: wim::Error) -> Error {
-        Error::Wim { path: self.path.clone(), source }
+        // All metadata is in the first part.
+        Error::Wim { path: self.parts[0].clone(), source }
     }
 
     /// The index of the chosen image, or of the only one.
@@ -253,7 +278,7 @@ impl BlobStore for WimBlobs<'_> {
 
     fn mismatch(&self, blob: u32, found: [u8; 20]) -> Error {
         Error::HashMismatch {
-            path: self.source.path.clone(),
+            path: self.source.file_of(BlobId(blob)),
             name: self.source.path_of(self.index, BlobId(blob)).unwrap_or_else(|| format!("blob {blob}")),
             expected: hex(&self.sha1(blob)),
             found: hex(&found),
@@ -270,7 +295,7 @@ struct WimBlobReader<'a> {
 impl BlobRead for WimBlobReader<'_> {
     fn read_at(&mut self, blob: u32, offset: u64, buf: &mut [u8]) -> Result<()> {
         self.reader.read_at(BlobId(blob), offset, buf).map_err(|source| Error::Blob {
-            path: self.source.path.clone(),
+            path: self.source.file_of(BlobId(blob)),
             name: self.source.path_of(self.index, BlobId(blob)).unwrap_or_else(|| format!("blob {blob}")),
             source,
         })

@@ -95,7 +95,9 @@ impl Tree {
     pub fn of_wim(wim: &Path, index: u32) -> Option<Self> {
         let wimlib = tool("wimlib-imagex")?;
         let layout = Layout::of(wim);
-        if layout.resources.iter().all(|resource| !(resource.metadata && resource.compressed)) {
+        // None at all in a pipable file, whose first header says nothing.
+        let mut metadata = layout.resources.iter().filter(|resource| resource.metadata).peekable();
+        if metadata.peek().is_some() && metadata.all(|resource| !resource.compressed) {
             return Some(Self::of_plain_wim(wim, index));
         }
         let scratch = tempfile::tempdir().expect("a temporary directory");

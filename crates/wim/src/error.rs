@@ -82,13 +82,21 @@ pub enum Error {
         size: u64,
     },
     /// A part of a split set cannot be used.
-    #[error("part {part}")]
+    #[error("source {part} of the split set")]
     Part {
         /// Which of the sources that [`Wim::open_set`](crate::Wim::open_set) was given, from 0.
         part: usize,
         /// Why.
         #[source]
         source: Box<Error>,
+    },
+    /// A split set is not complete.
+    #[error("part {part} of {parts} of the split set is missing")]
+    MissingPart {
+        /// The first one that is missing, from 1.
+        part: u16,
+        /// How many there should be.
+        parts: u16,
     },
     /// The caller's [`Progress`](crate::verify::Progress) asked to stop.
     #[error("cancelled")]
@@ -117,6 +125,7 @@ impl Error {
             &Self::NoSuchImage { index, count } => Self::NoSuchImage { index, count },
             &Self::OutOfRange { at, start, end, size } => Self::OutOfRange { at, start, end, size },
             Self::Part { part, source } => Self::Part { part: *part, source: Box::new(source.again()) },
+            &Self::MissingPart { part, parts } => Self::MissingPart { part, parts },
             Self::Cancelled => Self::Cancelled,
         }
     }

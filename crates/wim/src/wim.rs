@@ -83,23 +83,95 @@ impl Wim {
             let feature = format!("part {} of a split set of {}, on its own", header.part, header.parts);
             return Err(Error::Unsupported { at: header.at("WIM header", 0x28), feature });
         }
-        Self::open_parts(vec![source], vec![header], limits)
+        Self::open_parts(vec![source], vec![header], limits, |_, error| error)
     }
 
-    fn open_parts(sources: Vec<Source>, headers: Vec<Header>, limits: Limits) -> Result<Self> {
+    /// Opens a split set, all of its parts, in any order, with the default [`Limits`].
+    ///
+    /// # Errors
+    /// [`Error::Part`] says which of the sources is at fault; it may contain what [`open`](Self::open) returns, or
+    /// [`Error::Malformed`] for a part of another set. [`Error::MissingPart`] for a set that is not complete.
+    ///
+    /// # Panics
+    /// When there is no source.
+    pub fn open_set(sources: Vec<Source>) -> Result<Self> {
+        Self::open_set_with(sources, Limits::default())
+    }
+
+    /// Opens a split set.
+    ///
+    /// # Errors
+    /// As [`open_set`](Self::open_set).
+    ///
+    /// # Panics
+    /// When there is no source.
+    pub fn open_set_with(sources: Vec<Source>, limits: Limits) -> Result<Self> {
+        assert!(!sources.is_empty(), "a set has at least one part");
+        let wrap = |part, error| Error::Part { part, source: Box::new(error) };
+        let mut members: Vec<(usize, Header, Source)> = Vec::with_capacity(sources.len());
+        for (index, source) in sources.into_iter().enumerate() {
+            let header = Header::read(&*source).map_err(|error| wrap(index, error))?;
+            if let Some((_, first, _)) = members.first()
+                && (first.guid, first.parts) != (header.guid, header.parts)
+            {
+                let reason = format!(
+                    "it is of set {} with {} parts, expected set {} with {} parts",
+                    header.guid, header.parts, first.guid, first.parts
+                );
+                let at = header.at("WIM header", 0x18);
+                return Err(wrap(index, Error::Malformed { at, reason }));
+            }
+            members.push((index, header, source));
+        }
+        members.sort_by_key(|(_, header, _)| header.part);
+        let total = members[0].1.parts;
+        for number in 1..=total {
+            match members.get(usize::from(number) - 1) {
+                Some((_, header, _)) if header.part == number => {}
+                // Sorted, so a number that is too small was there before.
+                Some((index, header, _)) if header.part < number => {
+                    let reason = format!("it is part {} once more", header.part);
+                    let at = header.at("WIM header", 0x28);
+                    return Err(wrap(*index, Error::Malformed { at, reason }));
+                }
+                _ => return Err(Error::MissingPart { part: number, parts: total }),
+            }
+        }
+        if let Some((index, header, _)) = members.get(usize::from(total)) {
+            let reason = format!("it is part {} once more", header.part);
+            let at = header.at("WIM header", 0x28);
+            return Err(wrap(*index, Error::Malformed { at, reason }));
+        }
+        let order: Vec<usize> = members.iter().map(|(index, ..)| *index).collect();
+        let (headers, sources) = members.into_iter().map(|(_, header, source)| (header, source)).unzip();
+        Self::open_parts(sources, headers, limits, |part, error| wrap(order[part], error))
+    }
+
+    /// Opens the parts of a set, in order; `wrap` says of which an error is.
+    fn open_parts(
+        sources: Vec<Source>,
+        headers: Vec<Header>,
+        limits: Limits,
+        wrap: impl Fn(usize, Error) -> Error,
+    ) -> Result<Self> {
         let mut warnings = Warnings::default();
         let mut table = BlobTable::default();
         let mut parts = Vec::with_capacity(headers.len());
-        for header in &headers {
-            parts.push(Self::open_part(&sources, header, &limits, &mut table, &mut warnings)?);
+        for (index, header) in headers.iter().enumerate() {
+            let part = Self::open_part(&sources, header, &limits, &mut table, &mut warnings)
+                .map_err(|error| wrap(index, error))?;
+            parts.push(part);
         }
         table.finish(parts[0].table.offset, &mut warnings);
 
         let header = headers.into_iter().next().expect("at least one part");
         let xml_at = header.at("XML data", Header::XML_AT);
-        let xml_resource = header.resource(header.xml, xml_at, parts[0].size)?;
-        Limits::check(At::new("XML data", xml_resource.offset), "size", xml_resource.size, limits.xml_bytes)?;
-        let xml_raw = ResourceReader::new(&sources).read_all(&xml_resource)?;
+        let read_xml = || {
+            let resource = header.resource(header.xml, xml_at, parts[0].size)?;
+            Limits::check(At::new("XML data", resource.offset), "size", resource.size, limits.xml_bytes)?;
+            Ok((resource, ResourceReader::new(&sources).read_all(&resource)?))
+        };
+        let (xml_resource, xml_raw) = read_xml().map_err(|error| wrap(0, error))?;
         let claimed = header.image_count;
         let found = table.metadata.len();
         if found != claimed as usize {
@@ -121,7 +193,7 @@ impl Wim {
         }
         let xml = xml::parse(&xml_raw, xml_resource.offset, image_count, &mut warnings);
         if xml.encrypted {
-            return Err(Error::unsupported("XML data", xml_resource.offset, "encrypted file (ESD)"));
+            return Err(wrap(0, Error::unsupported("XML data", xml_resource.offset, "encrypted file (ESD)")));
         }
         Ok(Self {
             sources,

@@ -5,5 +5,6 @@
 mod common;
 mod damage;
 mod solid;
+mod split;
 mod structures;
 mod wimlib;
