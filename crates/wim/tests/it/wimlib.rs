@@ -13,7 +13,7 @@ use testkit::tree::{Listing, Node, Tree};
 use testkit::wimfile::{Hash, ITEM_EXTENDED_ATTRIBUTES, ITEM_OBJECT_ID, extended_attributes};
 use testkit::{args, fixture, tool};
 use wimforge_wim::verify::{self, Integrity, Progress, Report};
-use wimforge_wim::{BlobId, Codec, DentryId, Image, StreamRef, Wim};
+use wimforge_wim::{BlobId, Codec, DentryId, Image, Source, Storage, StreamRef, Wim};
 
 fn open(path: &Path) -> Wim {
     Wim::open(Arc::new(File::open(path).unwrap())).unwrap()
@@ -313,4 +313,178 @@ fn any_range(wim: &Wim, id: BlobId) {
     }
     reader.read_at(id, whole.len() as u64, &mut []).unwrap();
     assert!(reader.read_at(id, whole.len() as u64, &mut [0]).is_err());
+}
+
+/// What wimlib can make of one file with two images: codecs, chunk sizes, solid or not, pipable, split.
+fn matrix() -> Vec<Vec<&'static str>> {
+    let codecs: [&[&str]; 9] = [
+        &["--compress=none"],
+        &["--compress=XPRESS", "--chunk-size=4096"],
+        &["--compress=XPRESS", "--chunk-size=65536"],
+        &["--compress=LZX", "--chunk-size=32768"],
+        &["--compress=LZX", "--chunk-size=2097152"],
+        &["--compress=LZMS", "--chunk-size=32768"],
+        &["--compress=LZMS", "--chunk-size=131072"],
+        &["--compress=LZMS", "--chunk-size=1048576"],
+        &["--compress=LZX", "--check"],
+    ];
+    let solid: [&[&str]; 7] = [
+        &[],
+        &["--check"],
+        &["--solid-chunk-size=32768"],
+        &["--solid-compress=LZX", "--solid-chunk-size=32768"],
+        &["--solid-compress=LZX", "--solid-chunk-size=2097152"],
+        &["--solid-compress=XPRESS", "--solid-chunk-size=4096"],
+        &["--compress=XPRESS", "--solid-compress=LZMS", "--solid-chunk-size=262144"],
+    ];
+    let mut all = Vec::new();
+    for codec in codecs {
+        all.push(codec.to_vec());
+        all.push([codec, &["--pipable"]].concat());
+        all.push([codec, &["split"]].concat());
+    }
+    all.extend(solid.iter().map(|solid| [&["--solid"], *solid].concat()));
+    all
+}
+
+/// Everything that wimlib can write, with streams, links, reparse points and two images: wimlib, 7-Zip and this crate
+/// find the same names with the same properties and hashes, and this crate finds the contents that the hashes name.
+#[test]
+fn the_matrix() {
+    let Some(wimlib) = tool("wimlib-imagex") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("plain.wim");
+    fixture::two_images().save(&plain);
+    let expected: Vec<Tree> = (1..=2).filter_map(|index| Tree::of_wim(&plain, index)).collect();
+    for options in matrix() {
+        let path = dir.path().join("x.wim");
+        let (split, options): (Vec<&str>, Vec<&str>) = options.iter().partition(|option| **option == "split");
+        let what = format!("{options:?} {split:?}");
+        wimlib.run(
+            [
+                &args!["export", "--quiet", &plain, "all", &path][..],
+                &options.iter().map(std::ffi::OsStr::new).collect::<Vec<_>>(),
+            ]
+            .concat(),
+        );
+        let wim = if split.is_empty() {
+            open(&path)
+        } else {
+            let parts = dir.path().join("parts");
+            std::fs::create_dir(&parts).unwrap();
+            wimlib.run(args!["split", "--quiet", &path, &parts.join("x.swm"), "0.1"]);
+            let files = std::fs::read_dir(&parts).unwrap().map(|entry| entry.unwrap().path());
+            let sources: Vec<Source> =
+                files.map(|path| Arc::new(File::open(path).unwrap()) as Source).collect();
+            assert!(sources.len() > 2, "{what}");
+            std::fs::remove_dir_all(&parts).unwrap();
+            Wim::open_set(sources).unwrap()
+        };
+        assert_eq!(wim.image_count(), 2, "{what}");
+        assert_eq!(wim.warnings(), [], "{what}");
+        let solid = wim.blobs().iter().all(|blob| matches!(blob.storage, Storage::Solid { .. }));
+        assert_eq!(solid, options.contains(&"--solid"), "{what}");
+        let mut images = Vec::new();
+        for (expected, index) in expected.iter().zip(1..) {
+            let image = wim.image(index).unwrap();
+            let found = tree(&wim, &image);
+            expected.compare(&found).assert_none();
+            same_as_listed(&wim, &image, &Listing::of_wim(&wimlib, &path, index));
+            images.push(found);
+        }
+        let report = check(&wim);
+        assert!(report.is_intact() && report.warnings.is_empty(), "{what}: {report:?}");
+        // All contents once more, as a pass reads them: shared chunks, with little memory and with much.
+        for memory in [0, 1 << 30] {
+            wim.set_memory(memory);
+            let mut reader = wim.reader();
+            for (blob, id) in wim.blobs().iter().zip((0..).map(BlobId)) {
+                let found = reader.read_all(id, u64::MAX).unwrap();
+                assert_eq!(Sha1::digest(found)[..], blob.sha1, "{what}");
+            }
+        }
+        if split.is_empty() && !options.contains(&"--pipable") {
+            same_as_seven_zip(&images, &path);
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+/// What 7-Zip lists, and that it can decode all of it.
+fn same_as_seven_zip(images: &[Tree], path: &Path) {
+    let Some(seven_zip) = tool("7zz") else { return };
+    seven_zip.run(args!["t", "-bd", path]);
+    let text = seven_zip.text(args!["l", "-slt", "-ba", "-sns-", path]);
+    let mut listed = BTreeMap::new();
+    let mut name = None;
+    for line in text.lines() {
+        if let Some(path) = line.strip_prefix("Path = ") {
+            name = Some(path.to_owned());
+        } else if let Some(sha1) = line.strip_prefix("SHA-1 = ") {
+            listed.insert(name.take().expect("its path comes before"), sha1.to_lowercase());
+        }
+    }
+    let mut compared = 0;
+    for (image, index) in images.iter().zip(1..) {
+        for (path, node) in &image.nodes {
+            let path = format!("{index}{}", testkit::tree::show(path));
+            let sha1 = listed.get(path.trim_end_matches('/'));
+            let sha1 = sha1.unwrap_or_else(|| panic!("7-Zip does not list {path}"));
+            if node.reparse.is_none() && node.data != Hash::default() {
+                assert_eq!(*sha1, hex(&node.data), "{path}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 100);
+    assert!(listed.remove("[1].xml").is_some(), "7-Zip shows the XML data as a file");
+    assert_eq!(listed.len(), images.iter().map(|image| image.nodes.len()).sum::<usize>());
+}
+
+/// Bytes of small solid and pipable files at random, and files cut anywhere: errors or the right content, no panic.
+#[test]
+fn damaged_solid_and_pipable_files() {
+    let Some(wimlib) = tool("wimlib-imagex") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let source = testkit::testdata("nano-small.wim");
+    for options in [
+        ["--solid", "--solid-compress=LZMS", "--solid-chunk-size=32768"],
+        ["--solid", "--solid-compress=LZX", "--solid-chunk-size=32768"],
+        ["--solid", "--solid-compress=XPRESS", "--solid-chunk-size=4096"],
+        ["--pipable", "--compress=LZX", "--chunk-size=32768"],
+    ] {
+        let path = dir.path().join("x.wim");
+        let [a, b, c] = options;
+        wimlib.run(args!["export", "--quiet", &source, "all", &path, a, b, c]);
+        let good = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let open = |bytes: &[u8]| Wim::open(Arc::new(bytes.to_vec()));
+        let contents = open(&good).unwrap().blobs().iter().map(|blob| blob.offset).min().unwrap() as usize;
+        let mut random = Random::new(9);
+        let mut found = 0;
+        for round in 0..150 {
+            let mut bytes = good.clone();
+            // A third in the first kilobytes, where the header and the chunk table of a solid resource are.
+            let limit = if round % 3 == 0 { 1500 } else { bytes.len() - contents };
+            let at = contents + random.below(limit.min(bytes.len() - contents));
+            bytes[at] ^= 1 << random.below(8);
+            let Ok(wim) = open(&bytes) else {
+                found += 1;
+                continue;
+            };
+            let report = check(&wim);
+            found += u32::from(!report.is_intact());
+            let mut reader = wim.reader();
+            for (blob, id) in wim.blobs().iter().zip((0..).map(BlobId)) {
+                let damaged = report.damaged.iter().any(|damage| damage.blob == id);
+                let right =
+                    reader.read_all(id, u64::MAX).is_ok_and(|found| Sha1::digest(found)[..] == blob.sha1);
+                assert_eq!(damaged, !right, "{options:?} {at:#x}");
+            }
+        }
+        assert!(found > 120, "{options:?}: {found}");
+        for len in (0..good.len()).step_by(1009).chain(good.len() - 300..good.len()) {
+            assert!(open(&good[..len]).is_err(), "{options:?}: {len} of {}", good.len());
+        }
+    }
 }
