@@ -1,7 +1,7 @@
 //! LZMS, fast.
 
 use crate::failure::Failure;
-use crate::lzms_code::{AdaptiveCode, entry};
+use crate::lzms_code::{AdaptiveCode, Workspace, entry};
 use crate::lzms_format::{
     LENGTH_SLOTS, LENGTHS, LITERALS, MAX_CHUNK, MAX_OFFSET_SLOTS, MIN_RANGE, OFFSETS, POWERS, RANGE_START,
     Slots, context, offset_slots, period, probability,
@@ -27,6 +27,7 @@ struct Scratch {
     length: AdaptiveCode<64, 512>,
     delta_offset: AdaptiveCode<1024, 1024>,
     power: AdaptiveCode<POWERS, 128>,
+    workspace: Workspace,
 }
 
 impl Default for Lzms {
@@ -46,6 +47,7 @@ impl Lzms {
                 length: AdaptiveCode::new(period::LENGTH, &template::LENGTHS),
                 delta_offset: AdaptiveCode::new(period::OFFSET, &template::OFFSETS),
                 power: AdaptiveCode::new(period::POWER, &template::POWERS),
+                workspace: Workspace::new(),
             }),
             filter: Filter::new(),
         }
@@ -72,11 +74,9 @@ impl Lzms {
         }
         let scratch = &mut *self.scratch;
         scratch.decisions = Decisions::INITIAL;
-        scratch.literal.reset(LITERALS);
-        scratch.offset.reset(offset_slots(dst.len()));
-        scratch.length.reset(LENGTH_SLOTS);
-        scratch.delta_offset.reset(offset_slots(dst.len()));
-        scratch.power.reset(POWERS);
+        scratch.literal.reset(LITERALS, &mut scratch.workspace);
+        scratch.offset.reset(offset_slots(dst.len()), &mut scratch.workspace);
+        scratch.length.reset(LENGTH_SLOTS, &mut scratch.workspace);
         items(scratch, src, dst)?;
         self.filter.undo(dst);
         Ok(())
@@ -129,38 +129,54 @@ mod template {
 static LENGTH_BASES: [u32; 64] = template::bases(&LENGTHS);
 static OFFSET_BASES: [u32; 1024] = template::bases(&OFFSETS);
 
-/// A class of binary decisions with 2^`N` probabilities.
+/// A class of binary decisions.
 #[derive(Clone, Copy, Debug)]
 struct Decision<const STATES: usize> {
-    probabilities: [Probability; STATES],
-    /// The decisions so far, the latest in the lowest bit.
+    /// For each state: the last 64 decisions in it.
+    histories: [u64; STATES],
+    /// For each state: how many of those were zero, but never 0 or 64.
+    zeros: [u8; STATES],
+    /// The decisions so far, the latest in the lowest bit. As many of these as there are states are the state.
     past: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Probability {
-    /// The last 64 decisions.
-    history: u64,
-    /// How many of them are zero, but never 0 or 64.
-    zeros: u32,
-}
-
-impl Probability {
-    #[inline(always)]
-    fn push(&mut self, decision: u64) {
-        self.history = self.history << 1 | decision;
-        self.zeros = self.history.count_zeros().clamp(probability::MIN, probability::MAX);
+/// The probability for each number of ones.
+static ZEROS: [u8; 128] = {
+    let mut zeros = [0; 128];
+    let mut ones = 0;
+    while ones <= 64 {
+        let count = 64 - ones as u8;
+        zeros[ones] = if count < probability::MIN as u8 {
+            probability::MIN as u8
+        } else if count > probability::MAX as u8 {
+            probability::MAX as u8
+        } else {
+            count
+        };
+        ones += 1;
     }
-}
+    zeros
+};
 
 impl<const STATES: usize> Decision<STATES> {
     const INITIAL: Self = Self {
-        probabilities: [Probability {
-            history: probability::INITIAL_HISTORY,
-            zeros: probability::INITIAL_HISTORY.count_zeros(),
-        }; STATES],
+        histories: [probability::INITIAL_HISTORY; STATES],
+        zeros: [probability::INITIAL_HISTORY.count_zeros() as u8; STATES],
         past: 0,
     };
+
+    #[inline(always)]
+    fn bound(&self, past: usize, range: u32) -> u32 {
+        (range >> probability::BITS) * u32::from(self.zeros[past & (STATES - 1)])
+    }
+
+    #[inline(always)]
+    fn learn(&mut self, past: usize, decision: bool) {
+        let state = past & (STATES - 1);
+        let history = self.histories[state] << 1 | u64::from(decision);
+        self.histories[state] = history;
+        self.zeros[state] = ZEROS[history.count_ones() as usize & 127];
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -207,8 +223,15 @@ const DELTA: usize = 2;
 
 #[inline(always)]
 fn items_here(scratch: &mut Scratch, src: &[u8], dst: &mut [u8]) -> Result<(), Failure> {
-    let Scratch { decisions, literal, offset: offset_code, length: length_code, delta_offset, power } =
-        scratch;
+    let Scratch {
+        decisions,
+        literal,
+        offset: offset_code,
+        length: length_code,
+        delta_offset,
+        power,
+        workspace,
+    } = scratch;
 
     let (mut front, mut range) = (RANGE_START, u32::MAX);
     let mut code = u32::from(u16::from_le_bytes([src[0], src[1]])) << 16
@@ -225,51 +248,51 @@ fn items_here(scratch: &mut Scratch, src: &[u8], dst: &mut [u8]) -> Result<(), F
     }
     macro_rules! decide {
         ($class:expr) => {{
-            let class = &mut $class;
             normalise!();
-            let states = class.probabilities.len();
-            let probability = &mut class.probabilities[class.past & (states - 1)];
-            let bound = (range >> probability::BITS) * probability.zeros;
-            if code < bound {
-                range = bound;
-                probability.push(0);
-                class.past <<= 1;
-                false
-            } else {
+            let past = $class.past;
+            let bound = $class.bound(past, range);
+            let decision = code >= bound;
+            if decision {
                 range -= bound;
                 code -= bound;
-                probability.push(1);
-                class.past = class.past << 1 | 1;
-                true
+            } else {
+                range = bound;
             }
+            $class.learn(past, decision);
+            $class.past = past << 1 | usize::from(decision);
+            decision
         }};
     }
 
-    let mut back = Back { bits: 0, left: 0, next: src.len(), missing: 0 };
-    back.refill(src)?;
+    let mut back = Back { src, bits: 0, left: 0, next: src.len(), missing: 0 };
+    back.refill()?;
     let mut latest = [1_u32, 2, 3, 4];
     let mut latest_delta = [1_u64, 2, 3, 4];
+    // Many chunks have no delta matches.
+    let mut delta_codes_are_ready = false;
     let mut last = LITERAL;
     let mut at = 0;
-    // Each round begins with at least 56 bits of the back.
-    while at < dst.len() {
-        if !decide!(decisions.is_match) {
+    'items: while at < dst.len() {
+        while !decide!(decisions.is_match) {
             let entry = literal.entry(back.bits);
+            back.refill()?;
             back.skip(entry);
             dst[at] = entry::symbol(entry) as u8;
             at += 1;
-            literal.count(entry::symbol(entry));
-            back.refill(src)?;
+            literal.count(usize::from(entry::symbol(entry) as u8), workspace);
             last = LITERAL;
-            continue;
+            if at == dst.len() {
+                break 'items;
+            }
         }
         if !decide!(decisions.is_delta) {
             let offset;
             if !decide!(decisions.lz_source[0]) {
                 let entry = offset_code.entry(back.bits);
-                offset = OFFSET_BASES[entry::symbol(entry) & 1023] + back.take_extra(entry);
-                offset_code.count(entry::symbol(entry));
-                back.refill(src)?;
+                back.refill()?;
+                offset = OFFSET_BASES[entry::symbol(entry) & 1023] + entry::extra(entry, back.bits);
+                back.skip(entry);
+                offset_code.count(entry::symbol(entry), workspace);
                 latest = [offset, latest[0], latest[1], latest[2]];
             } else {
                 let again = usize::from(last == LZ);
@@ -287,9 +310,10 @@ fn items_here(scratch: &mut Scratch, src: &[u8], dst: &mut [u8]) -> Result<(), F
                 ];
             }
             let entry = length_code.entry(back.bits);
-            let length = (LENGTH_BASES[entry::symbol(entry) & 63] + back.take_extra(entry)) as usize;
-            length_code.count(entry::symbol(entry));
-            back.refill(src)?;
+            back.refill()?;
+            let length = (LENGTH_BASES[entry::symbol(entry) & 63] + entry::extra(entry, back.bits)) as usize;
+            back.skip(entry);
+            length_code.count(entry::symbol(entry), workspace);
             let (room, offset) = (dst.len() - at, offset as usize);
             if offset > at || length > room {
                 return Err(Failure);
@@ -304,16 +328,23 @@ fn items_here(scratch: &mut Scratch, src: &[u8], dst: &mut [u8]) -> Result<(), F
             last = LZ;
             continue;
         }
+        if !delta_codes_are_ready {
+            delta_offset.reset(offset_slots(dst.len()), workspace);
+            power.reset(POWERS, workspace);
+            delta_codes_are_ready = true;
+        }
         let source;
         if !decide!(decisions.delta_source[0]) {
             let entry = power.entry(back.bits);
+            back.refill()?;
             back.skip(entry);
             let shift = entry::symbol(entry) as u64;
-            power.count(entry::symbol(entry));
+            power.count(entry::symbol(entry), workspace);
             let entry = delta_offset.entry(back.bits);
-            let offset = OFFSET_BASES[entry::symbol(entry) & 1023] + back.take_extra(entry);
-            delta_offset.count(entry::symbol(entry));
-            back.refill(src)?;
+            back.refill()?;
+            let offset = OFFSET_BASES[entry::symbol(entry) & 1023] + entry::extra(entry, back.bits);
+            back.skip(entry);
+            delta_offset.count(entry::symbol(entry), workspace);
             source = shift << 32 | u64::from(offset);
             latest_delta = [source, latest_delta[0], latest_delta[1], latest_delta[2]];
         } else {
@@ -325,72 +356,60 @@ fn items_here(scratch: &mut Scratch, src: &[u8], dst: &mut [u8]) -> Result<(), F
             source = latest_delta[0];
         }
         let entry = length_code.entry(back.bits);
-        let length = (LENGTH_BASES[entry::symbol(entry) & 63] + back.take_extra(entry)) as usize;
-        length_code.count(entry::symbol(entry));
-        back.refill(src)?;
+        back.refill()?;
+        let length = (LENGTH_BASES[entry::symbol(entry) & 63] + entry::extra(entry, back.bits)) as usize;
+        back.skip(entry);
+        length_code.count(entry::symbol(entry), workspace);
         copy_delta(dst, at, length, (source >> 32) as u32, source as u32)?;
         at += length;
         last = DELTA;
     }
 
-    normalise!();
-    let taken = (src.len() - back.next + back.missing) * 8 - (back.left & 63) as usize;
-    if code != 0 || front + taken.div_ceil(16) * 2 > src.len() {
+    if range < MIN_RANGE {
+        let unit: &[u8; 2] = src.get(front..).and_then(|rest| rest.first_chunk()).ok_or(Failure)?;
+        code = code << 16 | u32::from(u16::from_le_bytes(*unit));
+        front += 2;
+    }
+    if code != 0 || front + back.taken() > src.len() {
         return Err(Failure);
     }
     Ok(())
 }
 
 /// The stream that is read from the back: simply the bytes in reverse order, the most significant bit of each first.
-struct Back {
+///
+/// Whoever wants a symbol looks it up in the bits that are there (at least 19), refills, and then consumes it. So
+/// the refill, which depends on what was consumed before, does not delay the lookup, nor the lookup the refill.
+struct Back<'a> {
+    src: &'a [u8],
     /// The bits ahead, left-aligned. Below the first `left` there may be more bits of the stream, never other ones.
     bits: u64,
-    /// How many of the bits count; meaningful modulo 64.
+    /// How many of the bits lie in front of `next`; meaningful modulo 64.
     left: u32,
-    /// The end of the bytes that are not in the buffer.
+    /// The end of the bytes that were not counted into the buffer.
     next: usize,
     /// How many bytes before the data were read as zeros.
     missing: usize,
 }
 
-impl Back {
-    /// Makes at least 56 bits available.
+impl Back<'_> {
+    /// Makes all 64 bits those of the stream. At most 45 may be consumed until the next time: the longest codeword, and
+    /// 30 extra bits.
     #[inline(always)]
-    fn refill(&mut self, src: &[u8]) -> Result<(), Failure> {
+    fn refill(&mut self) -> Result<(), Failure> {
         if let Some(start) = self.next.checked_sub(8) {
-            debug_assert!(self.next <= src.len());
+            debug_assert!(self.next <= self.src.len());
             // SAFETY: `next` only ever decreases from the length of `src`.
-            let word = unsafe { src.as_ptr().add(start).cast::<u64>().read_unaligned() };
-            self.left &= 63;
-            self.bits |= u64::from_le(word) >> self.left;
-            self.next -= ((63 - self.left) / 8) as usize;
+            let word = unsafe { self.src.as_ptr().add(start).cast::<u64>().read_unaligned() };
+            self.bits |= u64::from_le(word) >> (self.left & 63);
+            self.next -= ((self.left ^ 63) >> 3 & 7) as usize;
             self.left |= 56;
             Ok(())
         } else {
-            self.refill_at_the_beginning(src)
+            let refilled = refill_at_the_beginning(self.src, self.bits, self.left, self.next, self.missing);
+            (self.bits, self.left, self.next, self.missing) = refilled.ok_or(Failure)?;
+            Ok(())
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn refill_at_the_beginning(&mut self, src: &[u8]) -> Result<(), Failure> {
-        self.left &= 63;
-        while self.left < 56 {
-            let byte = match self.next.checked_sub(1) {
-                Some(before) => {
-                    self.next = before;
-                    src[before]
-                }
-                None => {
-                    self.missing += 1;
-                    0
-                }
-            };
-            self.bits |= u64::from(byte) << (56 - self.left);
-            self.left += 8;
-        }
-        // Then some of them were consumed.
-        if self.missing > 8 { Err(Failure) } else { Ok(()) }
     }
 
     /// Consumes what an entry counts.
@@ -400,13 +419,42 @@ impl Back {
         self.left = self.left.wrapping_sub(entry);
     }
 
-    /// Consumes what an entry counts, and returns the extra bits.
-    #[inline(always)]
-    fn take_extra(&mut self, entry: u32) -> u32 {
-        let extra = (self.bits >> (entry.wrapping_neg() & 63)) as u32 & entry::mask(entry);
-        self.skip(entry);
-        extra
+    /// How many bytes the units take that bits were consumed of.
+    fn taken(&self) -> usize {
+        ((self.src.len() - self.next + self.missing) * 8 - (self.left & 63) as usize).div_ceil(16) * 2
     }
+}
+
+/// With zeros for what is before the data, of which nothing may be consumed.
+#[cold]
+#[inline(never)]
+fn refill_at_the_beginning(
+    src: &[u8],
+    mut bits: u64,
+    left: u32,
+    mut next: usize,
+    mut missing: usize,
+) -> Option<(u64, u32, usize, usize)> {
+    let mut left = left & 63;
+    while left < 56 {
+        let byte = match next.checked_sub(1) {
+            Some(before) => {
+                next = before;
+                src[before]
+            }
+            None => {
+                missing += 1;
+                0
+            }
+        };
+        bits |= u64::from(byte) << (56 - left);
+        left += 8;
+    }
+    if let Some(before) = next.checked_sub(1) {
+        bits |= (u64::from(src[before]) << 56) >> left;
+    }
+    // With more, some of them must have been consumed.
+    (missing <= 8).then_some((bits, left, next, missing))
 }
 
 /// Copies a delta match.
@@ -416,8 +464,38 @@ fn copy_delta(dst: &mut [u8], at: usize, length: usize, power: u32, offset: u32)
         return Err(Failure);
     }
     let offset = offset as usize;
-    for i in at..at + length {
+    let end = at + length;
+    // The offset is a multiple of the span, so as many bytes as a span has do not depend on each other.
+    let at = match span {
+        1 | 2 => at,
+        4 => delta_vectors::<4>(dst, at, end, span, offset),
+        8 => delta_vectors::<8>(dst, at, end, span, offset),
+        _ => delta_vectors::<16>(dst, at, end, span, offset),
+    };
+    for i in at..end {
         dst[i] = dst[i - offset].wrapping_add(dst[i - span]).wrapping_sub(dst[i - offset - span]);
     }
     Ok(())
+}
+
+/// Copies as many bytes as vectors of `N` hold, where `N` is at most the span, and returns where the rest begins.
+#[inline(always)]
+fn delta_vectors<const N: usize>(
+    dst: &mut [u8],
+    mut at: usize,
+    end: usize,
+    span: usize,
+    offset: usize,
+) -> usize {
+    let dst = &mut dst[..end];
+    while end - at >= N {
+        let load =
+            |from: usize| -> [u8; N] { *dst[from..].first_chunk().expect("it lies before the match's end") };
+        let (like, before, like_before) = (load(at - offset), load(at - span), load(at - offset - span));
+        let sum: [u8; N] =
+            core::array::from_fn(|i| like[i].wrapping_add(before[i]).wrapping_sub(like_before[i]));
+        dst[at..at + N].copy_from_slice(&sum);
+        at += N;
+    }
+    at
 }

@@ -4,6 +4,8 @@
 //! Nearly all of the work is finding the next byte that could begin an instruction. Opcodes have two bytes, calls and
 //! jumps aside, so a vector of bytes and the vector one further on leave few places to look at.
 
+use core::hint::select_unpredictable;
+
 use crate::lzms_format::x86::{CALL_REACH, MARGIN, REACH, SAME_TARGET};
 
 /// Where each target was used last.
@@ -95,9 +97,9 @@ impl Pass<'_> {
         let operand_end = at + opcode + 3;
         let position = self.start + operand_end as u32;
         let last_use = &mut self.last_use[usize::from((at as u16).wrapping_add(operand as u16))];
-        if position - *last_use <= SAME_TARGET as u32 {
-            self.last_sign = operand_end as i32;
-        }
+        // Not a branch, which would be as good as random where it matters.
+        let same_target = position - *last_use <= SAME_TARGET as u32;
+        self.last_sign = select_unpredictable(same_target, operand_end as i32, self.last_sign);
         *last_use = position;
         self.at = at + opcode + 4;
     }
