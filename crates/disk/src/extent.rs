@@ -333,7 +333,8 @@ mod tests {
     fn allocated_rounds_to_blocks_and_cuts_at_the_end() {
         let map = sample();
         assert_eq!(map.allocated(1).collect::<Vec<_>>(), [0..10, 100..200]);
-        assert_eq!(map.allocated(64).collect::<Vec<_>>(), [0..240]);
+        let mut coarse = map.allocated(64);
+        assert_eq!((coarse.next(), coarse.next()), (Some(0..240), None));
         assert_eq!(map.allocated(32).collect::<Vec<_>>(), [0..32, 96..224]);
         assert_eq!(ExtentMap::new().allocated(64).count(), 0);
     }
