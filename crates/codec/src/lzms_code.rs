@@ -5,6 +5,8 @@
 //!
 //! * Most symbols of a large alphabet are equally rare. Huffman's algorithm is run on *groups* of nodes of equal weight:
 //!   all nodes of a group are paired in one step. There are a few dozen steps instead of hundreds.
+//! * Where neither branches nor loads can be predicted, there are none: the algorithm's two queues have their fronts in
+//!   registers, and selects decide which is next.
 //! * What a canonical code needs is how many codewords have each length, and an order of the symbols. So no tree is
 //!   built; levels are counted, from the root down, as ranges of nodes.
 
@@ -137,10 +139,9 @@ impl<const SYMBOLS: usize, const ROOT_SIZE: usize> AdaptiveCode<SYMBOLS, ROOT_SI
     #[inline(never)]
     fn long(&self, bits: u64) -> u32 {
         let prefix = (bits >> (64 - MAX_CODEWORD)) as u32;
-        let mut length = ROOT_SIZE.ilog2() as usize + 1;
-        for longer in length..MAX_CODEWORD {
-            length += usize::from(prefix >= self.ends[longer]);
-        }
+        let shortest = ROOT_SIZE.ilog2() as usize + 1;
+        let too_short = self.ends[shortest..MAX_CODEWORD].iter().filter(|end| prefix >= **end).count();
+        let length = shortest + too_short;
         // Counted from the end of the length's codewords, which spares a table of their beginnings.
         let behind = (self.ends[length] - 1 - prefix) >> (MAX_CODEWORD - length);
         let rank = usize::from(self.ranks[length]) - 1 - behind as usize;

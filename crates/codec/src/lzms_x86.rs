@@ -69,7 +69,7 @@ impl Pass<'_> {
     #[inline(always)]
     fn step(&mut self, chunk: &mut [u8]) {
         let at = self.at;
-        let Some(bytes) = chunk[at..].first_chunk_mut::<MARGIN>() else { return };
+        let bytes = chunk[at..].first_chunk_mut::<MARGIN>().expect("the margin has as many bytes");
         let call = bytes[0] == 0xE8;
         let opcode = match (bytes[0], bytes[1]) {
             (0xE8, _) => 1,

@@ -208,7 +208,7 @@ fn every_length_slot() {
         let last = first + ((1 << bits.min(17)) - 1);
         for length in [first, (first + last) / 2, last] {
             for (offset, power) in [(1, 0), (2, 1), (7, 2), (8, 3), (15, 4), (16, 5), (40, 6), (1000, 7)] {
-                if length > 3000 && (offset + i as u32) % 3 != 0 {
+                if length > 3000 && !(offset + i as u32).is_multiple_of(3) {
                     continue;
                 }
                 let items: Vec<_> = (0..1300).map(|i| Item::Literal((i * i / 7) as u8)).collect();
@@ -232,7 +232,7 @@ fn every_offset_slot() {
     let size = 1 << 21;
     let mut encoder = Encoder::new(size);
     for i in 0..5000_u32 {
-        encoder.item(Item::Literal((i * i >> 5) as u8));
+        encoder.item(Item::Literal(((i * i) >> 5) as u8));
     }
     encoder.item(lz(4999, 1_000_000));
     encoder.item(delta(0, 4998, 800_000));
@@ -274,7 +274,7 @@ fn every_power_and_repeat() {
     for power in 0..8 {
         for length in [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 127, 128, 129, 1000] {
             for offset in [1, 2, 3, 5, 17] {
-                let mut items: Vec<_> = (0..5000_u32).map(|i| Item::Literal((i * i >> 7) as u8)).collect();
+                let mut items: Vec<_> = (0..5000_u32).map(|i| Item::Literal(((i * i) >> 7) as u8)).collect();
                 items.push(delta(power, offset, length));
                 for index in 0..3 {
                     let source = Source::Repeat(index);

@@ -356,7 +356,7 @@ struct BitWriter {
 impl BitWriter {
     fn put(&mut self, value: u32, count: u32) {
         for bit in (0..count).rev() {
-            if self.bits % 16 == 0 {
+            if self.bits.is_multiple_of(16) {
                 self.units.push(0);
             }
             *self.units.last_mut().expect("a unit") |= ((value >> bit & 1) as u16) << (15 - self.bits % 16);
@@ -397,7 +397,7 @@ impl Code {
     fn count(&mut self, symbol: usize) {
         self.frequencies[symbol] += 1;
         self.counted += 1;
-        if self.counted % self.period == 0 {
+        if self.counted.is_multiple_of(self.period) {
             self.codewords = codewords(&self.frequencies);
             self.frequencies.iter_mut().for_each(|frequency| *frequency = (*frequency >> 1) + 1);
         }
