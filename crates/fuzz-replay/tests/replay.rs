@@ -36,6 +36,7 @@ macro_rules! targets {
 
 targets! {
     lzx = "../../../fuzz/fuzz_targets/lzx.rs",
+    lzms = "../../../fuzz/fuzz_targets/lzms.rs",
     mbr = "../../../fuzz/fuzz_targets/mbr.rs",
     ntfs_plan = "../../../fuzz/fuzz_targets/ntfs_plan.rs",
     vhd_open = "../../../fuzz/fuzz_targets/vhd_open.rs",
