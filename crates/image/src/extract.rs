@@ -1,12 +1,16 @@
 //! Files of an image into a directory of the host.
 //!
-//! The image is not trusted. Every path is made of names that were checked one by one, directories on the way are real
-//! directories and not links, files are created anew and never through a link, and links of the image's own are made
-//! last, when nothing is written any more. Only targets inside the destination are linked to.
+//! The image is not trusted. Every path is made of names that `host_name` made legal, no two names become one,
+//! directories on the way are real directories and not links, files are created anew and never through a link, and
+//! links of the image's own are made last, when nothing is written any more. Only targets inside the destination are
+//! linked to, whatever other links lie on the way.
+
+mod host_name;
 
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +18,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use sha1::{Digest, Sha1};
 
+use self::host_name::HostNames;
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::tree::{ATTRIBUTE_ENCRYPTED, Content, Node, NodeId, Reparse};
 use crate::tree_index::{NameId, TreeIndex};
@@ -28,6 +33,8 @@ pub struct Extracted {
     pub directories: u64,
     /// Further names of files, as hard links.
     pub hard_links: u64,
+    /// Further names of files, as copies where the file system has no hard links, or no more of them.
+    pub copied_links: u64,
     /// Symbolic links made.
     pub symbolic_links: u64,
     /// Bytes written.
@@ -55,7 +62,7 @@ pub struct Extracted {
 pub struct ExtractOptions<'a> {
     /// The directory to extract to; made if missing.
     pub destination: &'a Path,
-    /// Replace files that exist.
+    /// Replace files and links that exist; directories stay, with what else is in them.
     pub force: bool,
     /// The threads to read and write on.
     pub pool: &'a rayon::ThreadPool,
@@ -67,6 +74,8 @@ pub struct ExtractOptions<'a> {
 
 /// Attributes that say nothing a host file would lack: directory, archive, normal.
 const PLAIN_ATTRIBUTES: u32 = 0x10 | 0x20 | 0x80;
+/// `FILE_ATTRIBUTE_REPARSE_POINT`: what becomes of these is counted apart.
+const ATTRIBUTE_REPARSE_POINT: u32 = 0x400;
 /// Bytes read and written at a time.
 const PART: usize = 1 << 20;
 
@@ -80,21 +89,28 @@ struct Planned {
 struct Work {
     directories: Vec<Planned>,
     files: Vec<Planned>,
-    links: Vec<(PathBuf, PathBuf)>,
+    links: Vec<(PathBuf, Planned)>,
     reparse: Vec<Planned>,
     report: Extracted,
 }
 
 /// Extracts `roots` (every directory with all it holds) below the destination, at their own paths.
+///
+/// # Errors
+/// [`Error::Exists`] for what is there already, [`Error::Write`] for what the host refuses, [`Error::Cancelled`], and
+/// what reading the source brings. What was written before stays; no file is left with half of its content, or with
+/// content that is not what the source's hash says.
 pub fn extract(
     index: &TreeIndex<'_>,
     blobs: &dyn BlobStore,
     roots: &[(Option<NameId>, NodeId)],
     options: &ExtractOptions<'_>,
 ) -> Result<Extracted> {
-    let mut work = collect(index, roots, options.destination);
     fs::create_dir_all(options.destination).map_err(|e| at(options.destination, e))?;
+    let ignores_case = ignores_case(options.destination).map_err(|e| at(options.destination, e))?;
+    let mut work = Collector::new(index, HostNames::new(index, ignores_case), options).collect(roots)?;
     for directory in &work.directories {
+        go_on(options)?;
         make_directory(&directory.path)?;
     }
     work.report.directories = work.directories.len() as u64;
@@ -116,34 +132,33 @@ pub fn extract(
         work.files.iter().par_bridge().try_for_each_init(
             || (blobs.reader(), Vec::new()),
             |(reader, buffer), file| {
-                if options.cancel.load(Ordering::Relaxed) {
-                    return Err(Error::Cancelled);
-                }
-                write_file(
-                    &tree.nodes[file.node.0 as usize],
-                    &file.path,
-                    blobs,
-                    reader.as_mut(),
-                    buffer,
-                    options,
-                )
+                go_on(options)?;
+                let node = &tree.nodes[file.node.0 as usize];
+                write_file(node, &file.path, blobs, reader.as_mut(), buffer, options)
             },
         )
     })?;
     for (original, link) in &work.links {
-        remove_if(options.force, link)?;
-        fs::hard_link(original, link).map_err(|e| at(link, e))?;
+        go_on(options)?;
+        remove_if(options.force, &link.path)?;
+        if hard_link(original, &link.path, &tree.nodes[link.node.0 as usize])? {
+            work.report.hard_links += 1;
+        } else {
+            work.report.copied_links += 1;
+        }
     }
-    work.report.hard_links = work.links.len() as u64;
 
     let mut reader = blobs.reader();
     for point in &work.reparse {
+        go_on(options)?;
         let node = &tree.nodes[point.node.0 as usize];
-        let depth = index.path(point.name).matches('/').count() - 1;
-        match link_target(node, depth, reader.as_mut())? {
+        // Counted on the host: how often `..` leads up from here before it leaves the destination.
+        let inside = point.path.strip_prefix(options.destination).expect("all paths begin so");
+        let depth = inside.components().count() - 1;
+        match link_target(node, depth, blobs, reader.as_mut())? {
             Some(target) => {
                 remove_if(options.force, &point.path)?;
-                symlink(&target, &point.path).map_err(|e| at(&point.path, e))?;
+                symlink(&target, &point.path).map_err(|e| creating(&point.path, e))?;
                 work.report.symbolic_links += 1;
             }
             None => work.report.reparse_points.push(index.path(point.name)),
@@ -151,79 +166,148 @@ pub fn extract(
     }
     // Last, since writing into a directory changes its time; the deepest first.
     for directory in work.directories.iter().rev() {
-        let opened = File::open(&directory.path).map_err(|e| at(&directory.path, e))?;
+        let opened = open_directory(&directory.path).map_err(|e| at(&directory.path, e))?;
         set_times(&opened, &tree.nodes[directory.node.0 as usize]).map_err(|e| at(&directory.path, e))?;
     }
     work.report.bytes = options.written.load(Ordering::Relaxed);
     Ok(work.report)
 }
 
+fn go_on(options: &ExtractOptions<'_>) -> Result<()> {
+    if options.cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+}
+
 fn at(path: &Path, source: io::Error) -> Error {
     Error::Write { path: path.to_owned(), source }
 }
 
+/// The error of something that must not have been there.
+fn creating(path: &Path, source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::AlreadyExists => Error::Exists { path: path.to_owned() },
+        _ => at(path, source),
+    }
+}
+
+/// Whether names that differ only in case are one name in `directory`. No system call says so; a file does.
+fn ignores_case(directory: &Path) -> io::Result<bool> {
+    let probe = directory.join(".wimforge-probe");
+    let created = match OpenOptions::new().write(true).create_new(true).open(&probe) {
+        Ok(_) => true,
+        // Somebody else's; it serves, too.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(error),
+    };
+    let same = fs::symlink_metadata(directory.join(".WIMFORGE-PROBE")).is_ok();
+    if created {
+        fs::remove_file(probe)?;
+    }
+    Ok(same)
+}
+
 /// Walks what was asked for and decides what becomes of every name.
-fn collect(index: &TreeIndex<'_>, roots: &[(Option<NameId>, NodeId)], destination: &Path) -> Work {
-    let tree = index.tree();
-    let mut work = Work::default();
-    let mut first_path: Vec<Option<PathBuf>> = vec![None; tree.nodes.len()];
-    let mut walked = vec![false; tree.nodes.len()];
-    // Names and the host directories they go to; directories are made before what they hold.
-    let mut stack: Vec<(NameId, PathBuf)> = Vec::new();
-    for &(name, node) in roots.iter().rev() {
-        match name {
-            None => {
-                stack.extend(index.children(node).iter().rev().map(|&child| (child, destination.to_owned())))
-            }
-            Some(name) => {
-                let parents = ancestors(index, name);
-                let mut directory = destination.to_owned();
-                for parent in parents {
-                    let node = tree.names[parent.0 as usize].node;
-                    directory.push(host_name(index, parent, &mut work.report));
-                    if first_path[node.0 as usize].is_none() {
-                        first_path[node.0 as usize] = Some(directory.clone());
-                        work.directories.push(Planned { node, path: directory.clone(), name: parent });
-                    }
+struct Collector<'a> {
+    index: &'a TreeIndex<'a>,
+    names: HostNames<'a>,
+    options: &'a ExtractOptions<'a>,
+    /// Where the content of a node goes first; its other names become links to that.
+    first_path: Vec<Option<PathBuf>>,
+    /// Names whose directories are to be made.
+    made: Vec<bool>,
+    /// Names that are dealt with.
+    seen: Vec<bool>,
+    work: Work,
+}
+
+impl<'a> Collector<'a> {
+    fn new(index: &'a TreeIndex<'a>, names: HostNames<'a>, options: &'a ExtractOptions<'a>) -> Self {
+        let tree = index.tree();
+        Self {
+            index,
+            names,
+            options,
+            first_path: vec![None; tree.nodes.len()],
+            made: vec![false; tree.names.len()],
+            seen: vec![false; tree.names.len()],
+            work: Work::default(),
+        }
+    }
+
+    fn collect(mut self, roots: &[(Option<NameId>, NodeId)]) -> Result<Work> {
+        let index = self.index;
+        let tree = index.tree();
+        // Names and the host directories they go to; directories are made before what they hold.
+        let mut stack: Vec<(NameId, Rc<Path>)> = Vec::new();
+        for &(name, node) in roots.iter().rev() {
+            let mut directory = self.options.destination.to_owned();
+            match name {
+                None => {
+                    let directory: Rc<Path> = directory.into();
+                    stack.extend(index.children(node).iter().rev().map(|&child| (child, directory.clone())));
                 }
-                stack.push((name, directory));
+                Some(name) => {
+                    for parent in ancestors(index, name) {
+                        directory = self.names.path(parent, &directory);
+                        self.directory(parent, &directory);
+                    }
+                    stack.push((name, directory.into()));
+                }
             }
         }
-    }
-    while let Some((name, directory)) = stack.pop() {
-        let id = tree.names[name.0 as usize].node;
-        let node = &tree.nodes[id.0 as usize];
-        let path = directory.join(host_name(index, name, &mut work.report));
-        work.report.short_names += u64::from(tree.names[name.0 as usize].short.is_some());
-        let first = &mut first_path[id.0 as usize];
-        let holds_names = node.is_directory() && node.reparse.is_none();
-        if holds_names && !std::mem::replace(&mut walked[id.0 as usize], true) {
-            stack.extend(index.children(id).iter().rev().map(|&child| (child, path.clone())));
-        }
-        if let Some(original) = first {
-            // Reached before, by another root or by another name.
-            if !holds_names && *original != path {
-                work.links.push((original.clone(), path));
+        while let Some((name, directory)) = stack.pop() {
+            go_on(self.options)?;
+            if std::mem::replace(&mut self.seen[name.0 as usize], true) {
+                continue;
             }
-            continue;
+            let id = tree.names[name.0 as usize].node;
+            let node = &tree.nodes[id.0 as usize];
+            let path = self.names.path(name, &directory);
+            if node.is_directory() && node.reparse.is_none() {
+                self.directory(name, &path);
+                let path: Rc<Path> = path.into();
+                stack.extend(index.children(id).iter().rev().map(|&child| (child, path.clone())));
+                continue;
+            }
+            self.work.report.short_names += u64::from(tree.names[name.0 as usize].short.is_some());
+            let planned = Planned { node: id, path, name };
+            if let Some(original) = &self.first_path[id.0 as usize] {
+                self.work.links.push((original.clone(), planned));
+            } else if node.attributes & ATTRIBUTE_ENCRYPTED != 0 && !node.is_directory() {
+                self.work.report.encrypted.push(index.path(name));
+            } else {
+                self.count(node);
+                if node.reparse.is_some() {
+                    self.work.reparse.push(planned);
+                } else {
+                    self.first_path[id.0 as usize] = Some(planned.path.clone());
+                    self.work.files.push(planned);
+                }
+            }
         }
-        *first = Some(path.clone());
-        work.report.named_streams += node.named.len() as u64;
-        work.report.security_descriptors += u64::from(node.security.is_some());
-        work.report.attributes += u64::from(node.attributes & !PLAIN_ATTRIBUTES & !0x400 != 0);
-        work.report.object_ids_and_eas += u64::from(node.object_id.is_some()) + node.extended.len() as u64;
-        let planned = Planned { node: id, path: path.clone(), name };
-        if node.attributes & ATTRIBUTE_ENCRYPTED != 0 && !node.is_directory() {
-            work.report.encrypted.push(index.path(name));
-        } else if node.reparse.is_some() {
-            work.reparse.push(planned);
-        } else if node.is_directory() {
-            work.directories.push(planned);
-        } else {
-            work.files.push(planned);
-        }
+        self.work.report.renamed = self.names.into_renamed(&self.seen, &self.made);
+        Ok(self.work)
     }
-    work
+
+    /// A directory is to be made, itself or for what is in it.
+    fn directory(&mut self, name: NameId, path: &Path) {
+        if std::mem::replace(&mut self.made[name.0 as usize], true) {
+            return;
+        }
+        let tree = self.index.tree();
+        let node = tree.names[name.0 as usize].node;
+        self.work.report.short_names += u64::from(tree.names[name.0 as usize].short.is_some());
+        self.count(&tree.nodes[node.0 as usize]);
+        self.work.directories.push(Planned { node, path: path.to_owned(), name });
+    }
+
+    /// Counts what a host file cannot have.
+    fn count(&mut self, node: &Node) {
+        let report = &mut self.work.report;
+        report.named_streams += node.named.len() as u64;
+        report.security_descriptors += u64::from(node.security.is_some());
+        report.attributes += u64::from(node.attributes & !PLAIN_ATTRIBUTES & !ATTRIBUTE_REPARSE_POINT != 0);
+        report.object_ids_and_eas += u64::from(node.object_id.is_some()) + node.extended.len() as u64;
+    }
 }
 
 /// The names of the directories above a name, the topmost first.
@@ -239,31 +323,63 @@ fn ancestors(index: &TreeIndex<'_>, name: NameId) -> Vec<NameId> {
     found
 }
 
-/// A name that is one legal path component here.
-fn host_name(index: &TreeIndex<'_>, name: NameId, report: &mut Extracted) -> String {
-    let units = &index.tree().names[name.0 as usize].long;
-    let text = String::from_utf16_lossy(units);
-    let legal = |c: char| !(c == '\0' || c == '/' || std::path::is_separator(c));
-    let mut changed: String = text.chars().map(|c| if legal(c) { c } else { '_' }).collect();
-    if matches!(changed.as_str(), "" | "." | "..") {
-        changed = format!("_{changed}");
-    }
-    if char::decode_utf16(units.iter().copied()).any(|unit| unit.is_err()) || changed != text {
-        report.renamed.push((index.path(name), changed.clone()));
-    }
-    changed
-}
-
 /// Makes a directory where there is none; what is there must be a directory and not a link to one.
 fn make_directory(path: &Path) -> Result<()> {
     match fs::create_dir(path) {
-        Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let metadata = fs::symlink_metadata(path).map_err(|e| at(path, e))?;
-            if metadata.is_dir() { Ok(()) } else { Err(at(path, error)) }
+            if metadata.is_dir() {
+                return Ok(());
+            }
+            let found = if metadata.is_symlink() { "a link" } else { "a file" };
+            let reason =
+                format!("{found} is where a directory has to be; remove it, or extract to another place");
+            Err(at(path, io::Error::new(io::ErrorKind::NotADirectory, reason)))
         }
-        Err(error) => Err(at(path, error)),
+        result => result.map_err(|e| at(path, e)),
     }
+}
+
+/// Opens a directory so that its times can be set.
+#[cfg(not(windows))]
+fn open_directory(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+#[cfg(windows)]
+fn open_directory(path: &Path) -> io::Result<File> {
+    use std::os::windows::fs::OpenOptionsExt;
+    /// The right to change times and attributes.
+    const FILE_WRITE_ATTRIBUTES: u32 = 0x100;
+    /// Without it a directory cannot be opened.
+    const FILE_FLAG_BACKUP_SEMANTICS: u32 = 0x0200_0000;
+    OpenOptions::new().access_mode(FILE_WRITE_ATTRIBUTES).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(path)
+}
+
+/// Gives a file one more name; `false` when that had to be a copy.
+fn hard_link(original: &Path, link: &Path, node: &Node) -> Result<bool> {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+    match fs::hard_link(original, link) {
+        Ok(()) => Ok(true),
+        // What Linux says of FAT, what others say, and what any says of the last link that fits.
+        Err(error)
+            if matches!(error.kind(), PermissionDenied | Unsupported | TooManyLinks | CrossesDevices) =>
+        {
+            let mut from = File::open(original).map_err(|e| at(original, e))?;
+            let mut to = create(link)?;
+            let copied = io::copy(&mut from, &mut to).and_then(|_| set_times(&to, node));
+            if copied.is_err() {
+                let _ = fs::remove_file(link);
+            }
+            copied.map_err(|e| at(link, e)).map(|()| false)
+        }
+        Err(error) => Err(creating(link, error)),
+    }
+}
+
+/// Creates a file. Also refuses to follow a link that somebody put there.
+fn create(path: &Path) -> Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| creating(path, e))
 }
 
 fn remove_if(force: bool, path: &Path) -> Result<()> {
@@ -285,12 +401,7 @@ fn write_file(
     options: &ExtractOptions<'_>,
 ) -> Result<()> {
     remove_if(options.force, path)?;
-    // `create_new` also refuses to follow a link that somebody put there.
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => Error::Exists { path: path.to_owned() },
-            _ => at(path, e),
-        })?;
+    let mut file = create(path)?;
     let result = write_content(node.data.as_ref(), &mut file, path, blobs, reader, buffer, options)
         .and_then(|()| set_times(&file, node).map_err(|e| at(path, e)));
     if result.is_err() {
@@ -310,9 +421,7 @@ fn write_content(
     options: &ExtractOptions<'_>,
 ) -> Result<()> {
     let mut write = |bytes: &[u8]| {
-        if options.cancel.load(Ordering::Relaxed) {
-            return Err(Error::Cancelled);
-        }
+        go_on(options)?;
         file.write_all(bytes).map_err(|e| at(path, e))?;
         options.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(())
@@ -371,7 +480,10 @@ fn set_times(file: &File, node: &Node) -> io::Result<()> {
     match file.set_times(times) {
         // A time that the host's file system cannot express is not worth losing the file for.
         Err(error)
-            if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) =>
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
+            ) =>
         {
             Ok(())
         }
@@ -386,20 +498,26 @@ const MAX_REPARSE: u64 = 16 * 1024;
 
 /// Where a symbolic link or junction of the image leads, as a relative host path, when that lies inside the image.
 /// `depth` is how many directories lie between the root and the link.
-fn link_target(node: &Node, depth: usize, reader: &mut dyn BlobRead) -> Result<Option<PathBuf>> {
+fn link_target(
+    node: &Node,
+    depth: usize,
+    blobs: &dyn BlobStore,
+    reader: &mut dyn BlobRead,
+) -> Result<Option<PathBuf>> {
     let Some(reparse) = &node.reparse else { return Ok(None) };
-    if !matches!(reparse.tag, TAG_SYMLINK | TAG_MOUNT_POINT) || reparse.data.len() > MAX_REPARSE {
+    let is_link = matches!(reparse.tag, TAG_SYMLINK | TAG_MOUNT_POINT);
+    if !cfg!(unix) || !is_link || reparse.data.len() > MAX_REPARSE {
         return Ok(None);
     }
-    let data = match &reparse.data {
-        Content::Empty => return Ok(None),
-        Content::Bytes(bytes) => bytes.to_vec(),
-        &Content::Blob { blob, len } => {
-            let mut data = vec![0; len as usize];
-            reader.read_at(blob, 0, &mut data)?;
-            data
-        }
-    };
+    let mut data = Vec::new();
+    match &reparse.data {
+        Content::Empty => {}
+        Content::Bytes(bytes) => data.extend_from_slice(bytes),
+        &Content::Blob { blob, .. } => copy_blob(blobs, reader, blob, &mut Vec::new(), &mut |part| {
+            data.extend_from_slice(part);
+            Ok(())
+        })?,
+    }
     Ok(parse_target(reparse.tag, &data, depth))
 }
 
@@ -421,7 +539,7 @@ pub fn reparse_target(tag: u32, data: &[u8]) -> Option<(String, bool)> {
 
 /// Where the target lies on the host, seen from the link.
 fn parse_target(tag: u32, data: &[u8], depth: usize) -> Option<PathBuf> {
-    let (text, relative) = reparse_target(tag, data)?;
+    let (text, relative) = reparse_target(tag, data).filter(|(text, _)| !text.is_empty())?;
     if relative {
         return inside(text.split('\\'), depth);
     }
@@ -436,17 +554,28 @@ fn parse_target(tag: u32, data: &[u8], depth: usize) -> Option<PathBuf> {
 }
 
 /// The path, unless it leaves the root on its way.
+///
+/// `..` takes away the name before it, as Windows understands it; only at the start it stays. After a name it would
+/// lead to wherever that name, another link, leads: two links that stay inside could lead outside together.
 fn inside<'a>(parts: impl Iterator<Item = &'a str>, depth: usize) -> Option<PathBuf> {
-    let mut at = depth;
+    let mut above = 0;
     let mut path = PathBuf::new();
     for part in parts.filter(|part| !part.is_empty() && *part != ".") {
         if part.contains(['/', '\0']) {
             return None;
         }
-        at = if part == ".." { at.checked_sub(1)? } else { at + 1 };
-        path.push(part);
+        if part != ".." {
+            path.push(part);
+        } else if matches!(path.components().next_back(), Some(Component::Normal(_))) {
+            path.pop();
+        } else if above < depth {
+            above += 1;
+            path.push(part);
+        } else {
+            return None;
+        }
     }
-    (!path.as_os_str().is_empty()).then_some(path)
+    Some(if path.as_os_str().is_empty() { PathBuf::from(".") } else { path })
 }
 
 #[cfg(unix)]
@@ -483,6 +612,10 @@ mod tests {
         assert_eq!(relative(r"..\b", 1).as_deref(), Some("../b"));
         assert_eq!(relative(r"..\b", 0), None);
         assert_eq!(relative(r"a\..\..\b", 0), None);
+        assert_eq!(relative(r"a\..\b", 0).as_deref(), Some("b"));
+        assert_eq!(relative(r"..\a\..\..\b", 2).as_deref(), Some("../../b"));
+        assert_eq!(relative(r"a\b\..\..\..\c", 1).as_deref(), Some("../c"));
+        assert_eq!(relative(r".\", 0).as_deref(), Some("."));
         assert_eq!(relative("/etc/passwd", 0), None);
         assert_eq!(relative("", 0), None);
         let absolute = |target, depth| {
@@ -490,6 +623,8 @@ mod tests {
                 .map(|path| path.to_str().unwrap().to_owned())
         };
         assert_eq!(absolute(r"\??\C:\Users", 2).as_deref(), Some("../../Users"));
+        assert_eq!(absolute(r"\??\C:\", 1).as_deref(), Some(".."));
+        assert_eq!(absolute(r"\??\C:\a\..\..\b", 1), None);
         assert_eq!(absolute(r"\??\Volume{x}\", 0), None);
         assert_eq!(absolute(r"\\server\share", 0), None);
     }
