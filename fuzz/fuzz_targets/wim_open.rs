@@ -6,13 +6,15 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use wim::{DentryId, Image, Limits, StreamRef, Wim};
+use wim::{BlobId, DentryId, Image, Limits, StreamRef, Wim};
 
 const LIMITS: fn() -> Limits = || Limits {
     metadata_bytes: 1 << 20,
     blob_table_bytes: 1 << 20,
     xml_bytes: 1 << 18,
     integrity_bytes: 1 << 20,
+    solid_chunk_bytes: 1 << 20,
+    chunk_table_bytes: 1 << 16,
     ..Limits::default()
 };
 
@@ -49,6 +51,10 @@ fn walk(wim: &Wim, image: &Image) {
 
 fuzz_target!(|data: &[u8]| {
     let Ok(wim) = Wim::open_with(Arc::new(data.to_vec()), LIMITS()) else { return };
+    // Solid chunks: room for some, and some small blobs put aside.
+    wim.set_memory(1 << 20);
+    let some = (0..wim.blobs().len() as u32).step_by(2).map(BlobId);
+    wim.keep(&some.collect::<Vec<_>>());
     for index in 1..=wim.image_count().min(4) {
         for image in [wim.image(index), wim.image_ignoring_hash(index)].into_iter().flatten() {
             assert!(image.dentries().len() <= 1 + (1 << 20) / 102);

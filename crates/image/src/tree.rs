@@ -196,4 +196,13 @@ impl Tree {
         };
         self.nodes.iter().fold(0, |sum, node| sum.saturating_add(of(node)))
     }
+
+    /// The blobs that hold the data of reparse points.
+    pub fn reparse_blobs(&self) -> Vec<u32> {
+        let blob = |node: &Node| match node.reparse.as_ref()?.data {
+            Content::Blob { blob, .. } => Some(blob),
+            Content::Empty | Content::Bytes(_) => None,
+        };
+        self.nodes.iter().filter_map(blob).collect()
+    }
 }
