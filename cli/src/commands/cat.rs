@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use image::pipeline::BlobStore;
-use image::tree::Content;
+use image::tree::{ATTRIBUTE_ENCRYPTED, Content, NamedStream};
 use image::{Error, TreeIndex, WimSource, copy_blob};
 
 use crate::args::Cat;
+use crate::report::say;
 
 pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
     let source = WimSource::open(&args.file)?;
@@ -17,25 +18,31 @@ pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
     let index = TreeIndex::new(&tree);
     let missing = |what: String| Error::NotFound { path: args.file.clone(), what };
 
-    // A colon cannot be part of a file name, so what follows one is a stream.
-    let (path, stream) = match args.path.rsplit_once(':') {
-        Some((path, stream)) => (path, Some(stream)),
-        None => (args.path.as_str(), None),
+    let (path, stream) = match index.find(&args.path) {
+        // No file system of Windows has a name with a colon, but a WIM can say anything.
+        Some(_) => (args.path.as_str(), None),
+        None => split(&args.path),
     };
     let (_, node) = super::find(&index, &source, path)?;
     let node = &tree.nodes[node.0 as usize];
     let content = match stream {
-        Some(wanted) if !wanted.is_empty() => {
+        Some(wanted) => {
             let name = |units: &[u16]| String::from_utf16_lossy(units);
             let named = &node.named;
             let exact = named.iter().find(|stream| name(&stream.name) == wanted);
             let found = exact.or_else(|| named.iter().find(|s| name(&s.name).eq_ignore_ascii_case(wanted)));
-            &found.ok_or_else(|| missing(format!("{path} has no stream {wanted:?}")))?.content
+            let what = || missing(format!("{path:?} has no stream {wanted:?}; {}", streams(named)));
+            &found.ok_or_else(what)?.content
         }
         _ => node.data.as_ref().ok_or_else(|| {
-            missing(format!("{path} is a directory; `wimforge ls` lists it, `wimforge extract` extracts it"))
+            missing(format!(
+                "{path:?} is a directory; `wimforge ls` lists it, `wimforge extract` extracts it"
+            ))
         })?,
     };
+    if stream.is_none() && node.attributes & ATTRIBUTE_ENCRYPTED != 0 {
+        say(&format!("note: {path:?} is encrypted; this is its form for backups, which needs the keys"));
+    }
     let mut out = io::stdout().lock();
     match content {
         Content::Empty => {}
@@ -50,4 +57,32 @@ pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
     }
     out.flush().context("writing standard output")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The file and the stream of `file`, `file:stream`, `file::$DATA` or `file:stream:$DATA`.
+fn split(path: &str) -> (&str, Option<&str>) {
+    let end = path.len().saturating_sub(DATA.len());
+    let path = match path.split_at_checked(end) {
+        Some((path, kind)) if kind.eq_ignore_ascii_case(DATA) => path,
+        _ => path,
+    };
+    match path.rsplit_once(':') {
+        Some((path, "")) => (path, None),
+        Some((path, stream)) => (path, Some(stream)),
+        None => (path, None),
+    }
+}
+
+/// What kind of attribute all these streams are, as Windows spells it.
+const DATA: &str = ":$DATA";
+
+/// What there is instead.
+fn streams(named: &[NamedStream]) -> String {
+    match named {
+        [] => "it has no named streams".to_owned(),
+        _ => {
+            let names = named.iter().map(|stream| format!("{:?}", String::from_utf16_lossy(&stream.name)));
+            format!("it has {}", names.collect::<Vec<_>>().join(", "))
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::{ExtractOptions, Extracted, NameId, TreeIndex, WimSource, tree::NodeId};
 
+use super::printable;
 use crate::args::{Common, Extract};
 use crate::report::say;
 use crate::size::human;
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
             "extracted {} files, {} directories, {} hard links, {} symbolic links: {}",
             extracted.files,
             extracted.directories,
-            extracted.hard_links,
+            extracted.hard_links + extracted.copied_links,
             extracted.symbolic_links,
             human(extracted.bytes)
         )?;
@@ -74,13 +75,20 @@ fn left_out(extracted: &Extracted) {
             say(&format!("note: {count} {what} left out, this file system has no place for them"));
         }
     }
+    if extracted.copied_links > 0 {
+        let count = extracted.copied_links;
+        say(&format!("note: {count} hard links became copies, this file system has no links, or no more"));
+    }
     for path in &extracted.encrypted {
-        say(&format!("note: {path}: encrypted, left out"));
+        say(&format!("note: {}: encrypted, left out", printable(path)));
     }
     for path in &extracted.reparse_points {
-        say(&format!("note: {path}: reparse point left out, it leads nowhere inside the image"));
+        let path = printable(path);
+        say(&format!(
+            "note: {path}: reparse point left out, it is no link that leads to a place in the image"
+        ));
     }
     for (path, written) in &extracted.renamed {
-        say(&format!("note: {path}: written as {written:?}, the name is not legal here"));
+        say(&format!("note: {}: written as {written:?}, the name cannot be had here", printable(path)));
     }
 }

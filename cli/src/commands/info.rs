@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use image::{DiskFile, DiskInfo, Error, FileKind, WimSource};
 use serde_json::{Value, json};
 
+use super::printable;
 use crate::args::{Common, Info};
 use crate::report::say;
 use crate::size::human;
@@ -81,7 +82,7 @@ fn wim_text(source: &WimSource, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "image {index}: not described in the XML")?;
             continue;
         };
-        writeln!(out, "image {index}: {}", image.name.as_deref().unwrap_or("(no name)"))?;
+        writeln!(out, "image {index}: {}", printable(image.name.as_deref().unwrap_or("(no name)")))?;
         let number = |value: Option<u64>| value.map(|value| value.to_string());
         for (name, value) in [
             ("description", image.description.clone()),
@@ -97,7 +98,7 @@ fn wim_text(source: &WimSource, out: &mut dyn Write) -> io::Result<()> {
             ("modified", image.modification_time.map(|time| time.to_string())),
         ] {
             if let Some(value) = value {
-                writeln!(out, "  {name:<14} {value}")?;
+                writeln!(out, "  {name:<14} {}", printable(&value))?;
             }
         }
     }
@@ -163,7 +164,7 @@ fn disk_text(info: &DiskInfo, out: &mut dyn Write) -> io::Result<()> {
         human(info.stored)
     )?;
     for (name, value) in &info.container.details {
-        writeln!(out, "  {name:<16} {value}")?;
+        writeln!(out, "  {name:<16} {}", printable(value))?;
     }
     let Some(table) = &info.partition_table else {
         let problem = info.partition_problem.as_deref().unwrap_or("none");

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use image::pipeline::{BlobRead, BlobStore};
 use image::tree::{Content, Node, NodeId, Reparse};
-use image::{NameId, TreeIndex, WimBlobs, WimSource, reparse_target, sddl};
+use image::{NameId, TreeIndex, WimBlobs, WimSource, copy_blob, reparse_target, sddl};
 use serde_json::{Value, json};
 
+use super::printable;
 use crate::args::{Common, Ls};
 
 pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
     let single = found.len() == 1;
     for (name, node) in found {
         match name {
-            Some(name) if !single || !tree.nodes[node.0 as usize].is_directory() => {
+            Some(name) if !single || !holds_names(&tree.nodes[node.0 as usize]) => {
                 listed.push(name);
                 if args.recursive {
                     list(&index, node, true, &mut listed);
@@ -38,10 +39,13 @@ pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
     let view = View { index: &index, blobs: &blobs };
     if common.json {
         let mut reader = blobs.reader();
-        let entries =
-            listed.iter().map(|&name| view.entry(name, reader.as_mut())).collect::<Result<Vec<_>, _>>()?;
-        serde_json::to_writer_pretty(&mut out, &json!({ "schema": "wimforge.ls/1", "entries": entries }))?;
-        writeln!(out)?;
+        // One by one: a list with all its details is many times as large as the tree.
+        write!(out, "{{\n  \"schema\": \"wimforge.ls/1\",\n  \"entries\": [")?;
+        for (position, &name) in listed.iter().enumerate() {
+            let entry = view.entry(name, reader.as_mut())?;
+            write!(out, "{}\n    {entry}", if position == 0 { "" } else { "," })?;
+        }
+        writeln!(out, "\n  ]\n}}")?;
     } else if args.detailed {
         let mut reader = blobs.reader();
         for &name in &listed {
@@ -50,6 +54,7 @@ pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
     } else {
         for &name in &listed {
             let shown = if args.recursive || !single { index.path(name) } else { index.text(name) };
+            let shown = printable(&shown);
             if args.long {
                 let node = view.node(name);
                 let size = node.data.as_ref().map_or(0, Content::len);
@@ -61,6 +66,11 @@ pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A directory that leads elsewhere is shown itself, as a link is.
+fn holds_names(node: &Node) -> bool {
+    node.is_directory() && node.reparse.is_none()
 }
 
 fn list(index: &TreeIndex<'_>, directory: NodeId, recursive: bool, listed: &mut Vec<NameId>) {
@@ -94,6 +104,9 @@ fn attributes(bits: u32) -> String {
 /// The largest reparse buffer there is ([MS-FSCC] 2.1.2).
 const MAX_REPARSE: u64 = 16 * 1024;
 
+/// The most names that a file can have on NTFS.
+const MAX_LINKS: usize = 1024;
+
 /// A tree, and the source of its contents.
 struct View<'a> {
     index: &'a TreeIndex<'a>,
@@ -124,23 +137,25 @@ impl View<'_> {
     }
 
     fn target(&self, reparse: &Reparse, reader: &mut dyn BlobRead) -> Result<Option<String>, image::Error> {
-        let data = match &reparse.data {
+        let mut data = Vec::new();
+        match &reparse.data {
             &Content::Blob { blob, len } if len <= MAX_REPARSE => {
-                let mut data = vec![0; len as usize];
-                reader.read_at(blob, 0, &mut data)?;
-                data
+                copy_blob(self.blobs, reader, blob, &mut Vec::new(), &mut |part| {
+                    data.extend_from_slice(part);
+                    Ok(())
+                })?;
             }
-            Content::Bytes(bytes) => bytes.to_vec(),
+            Content::Bytes(bytes) => data.extend_from_slice(bytes),
             _ => return Ok(None),
-        };
+        }
         Ok(reparse_target(reparse.tag, &data).map(|(target, _)| target))
     }
 
-    /// The other names of a file.
+    /// The other names of a file: no more than NTFS allows, so that a list of links stays in proportion to their number.
     fn links(&self, name: NameId) -> Vec<String> {
         let node = self.index.tree().names[name.0 as usize].node;
         let others = self.index.names_of(node).iter().filter(|&&other| other != name);
-        others.map(|&other| self.index.path(other)).collect()
+        others.take(MAX_LINKS - 1).map(|&other| self.index.path(other)).collect()
     }
 
     fn entry(&self, name: NameId, reader: &mut dyn BlobRead) -> Result<Value, image::Error> {
@@ -164,6 +179,7 @@ impl View<'_> {
             "written": node.times.written.to_string(),
             "accessed": node.times.accessed.to_string(),
             "security": self.security(node),
+            "links": self.index.names_of(self.index.tree().names[name.0 as usize].node).len(),
             "other_links": self.links(name),
             "reparse": reparse,
             "object_id": node.object_id.map(|object| disk::Guid(object.id).to_string()),
@@ -184,9 +200,9 @@ impl View<'_> {
 
     fn detailed(&self, name: NameId, reader: &mut dyn BlobRead, out: &mut dyn Write) -> anyhow::Result<()> {
         let node = self.node(name);
-        writeln!(out, "{}", self.index.path(name))?;
+        writeln!(out, "{}", printable(&self.index.path(name)))?;
         if let Some(short) = self.short_name(name) {
-            writeln!(out, "  short name   {short}")?;
+            writeln!(out, "  short name   {}", printable(&short))?;
         }
         writeln!(out, "  attributes   {} {:#x}", attributes(node.attributes), node.attributes)?;
         writeln!(out, "  created      {}", node.times.created)?;
@@ -200,21 +216,22 @@ impl View<'_> {
             node.named.iter().map(|s| (format!(":{}", String::from_utf16_lossy(&s.name)), &s.content));
         for (stream, content) in unnamed.chain(named) {
             let sha1 = self.sha1(content).unwrap_or_else(|| "-".to_owned());
-            writeln!(out, "  stream       {:>12} {sha1:40} {stream}", content.len())?;
+            writeln!(out, "  stream       {:>12} {sha1:40} {}", content.len(), printable(&stream))?;
         }
         if let Some(reparse) = &node.reparse {
             let target =
                 self.target(reparse, reader)?.unwrap_or_else(|| format!("{} bytes", reparse.data.len()));
-            writeln!(out, "  reparse      tag {:#010x} {target}", reparse.tag)?;
+            writeln!(out, "  reparse      tag {:#010x} {}", reparse.tag, printable(&target))?;
         }
         if let Some(object) = node.object_id {
             writeln!(out, "  object id    {}", disk::Guid(object.id))?;
         }
         for ea in &node.extended {
-            writeln!(out, "  attribute    {} ({} bytes)", String::from_utf8_lossy(&ea.name), ea.value.len())?;
+            let name = String::from_utf8_lossy(&ea.name);
+            writeln!(out, "  attribute    {} ({} bytes)", printable(&name), ea.value.len())?;
         }
         for link in self.links(name) {
-            writeln!(out, "  also         {link}")?;
+            writeln!(out, "  also         {}", printable(&link))?;
         }
         Ok(())
     }

@@ -7,6 +7,8 @@ pub(crate) mod info;
 pub(crate) mod ls;
 pub(crate) mod verify;
 
+use std::borrow::Cow;
+
 use anyhow::Context;
 
 use image::tree::NodeId;
@@ -34,6 +36,16 @@ fn find_all(
 ) -> Result<Vec<(Option<NameId>, NodeId)>, image::Error> {
     let found = index.find_all(path);
     if found.is_empty() { find(index, source, path).map(|found| vec![found]) } else { Ok(found) }
+}
+
+/// A name as it can be shown: control characters, which could move a terminal's cursor or end the line, as escapes.
+fn printable(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        text.chars().map(escaped).collect::<String>().into()
+    } else {
+        text.into()
+    }
 }
 
 /// What a worker thread needs at the least: a unit of up to 3 MiB, its encoded form, a decoder, and compressed bytes.

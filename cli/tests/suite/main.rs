@@ -1,9 +1,11 @@
 //! The program as its users meet it, judged by other people's tools.
 //!
-//! `proof` builds disks and has everybody else read them; `bad_input` gives it what it must refuse; `manners` holds it
-//! to what it promises about outputs, exit codes and determinism.
+//! `proof` builds disks and has everybody else read them; `commands` compares what `info`, `ls`, `cat` and `extract` say;
+//! `bad_input` gives the program what it must refuse; `manners` holds it to what it promises about outputs, exit codes
+//! and determinism.
 
 mod bad_input;
+mod commands;
 mod ids;
 mod manners;
 mod proof;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bootsector::Mbr;
 use disk::{BlockMap, FileTime, MappedRange, RangeKind, ReadAt, SectorSize};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{Error, Result};
 
@@ -30,6 +30,7 @@ pub struct Container {
     /// The format, as `--format` calls it where it can be written.
     pub format: String,
     /// What the format says of itself beyond the disk's size, as name and value.
+    #[serde(serialize_with = "as_map")]
     pub details: Vec<(&'static str, String)>,
 }
 
@@ -150,6 +151,11 @@ impl DiskFile {
                 Ok(Self { path, container: vmdk_details(&vmdk), disk: Arc::new(vmdk) })
             }
             FileKind::Raw => {
+                if let Some(what) =
+                    unsupported(file.as_ref()).map_err(|source| Error::Read { path: path.clone(), source })?
+                {
+                    return Err(Error::Unsupported { path, what: what.to_owned() });
+                }
                 let container = Container { format: "raw".to_owned(), details: Vec::new() };
                 Ok(Self { path, container, disk: Arc::new(RawDisk(file)) })
             }
@@ -201,8 +207,11 @@ impl DiskFile {
         for (position, partition) in mbr.partitions.iter().enumerate() {
             let Some(partition) = partition else { continue };
             let Some(bytes) = partition.bytes(SectorSize::B512) else { continue };
+            // What protects a GPT may begin anywhere.
             let mut first = [0; 512];
-            self.disk.read_exact_at(&mut first, bytes.start)?;
+            if bytes.start.checked_add(512).is_some_and(|end| end <= disk_size) {
+                self.disk.read_exact_at(&mut first, bytes.start)?;
+            }
             partitions.push(PartitionInfo {
                 number: position + 1,
                 start: bytes.start,
@@ -219,6 +228,58 @@ impl DiskFile {
             partitions,
         }))
     }
+}
+
+/// A list of names and values as one object, in its order.
+fn as_map<S: Serializer>(details: &[(&'static str, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(details.iter().map(|(name, value)| (name, value)))
+}
+
+/// What a file is that is no raw disk either, and what to do with it. A raw disk has code, zeros or a file system at its
+/// start, none of which looks like these.
+fn unsupported(file: &dyn ReadAt) -> io::Result<Option<&'static str>> {
+    const KNOWN: [(u64, &[u8], &str); 8] = [
+        (
+            0,
+            b"vhdxfile",
+            "is a VHDX, which this version does not read; `qemu-img convert -O vpc` makes a VHD of it",
+        ),
+        (
+            0,
+            b"QFI\xFB",
+            "is a qcow2 disk, which this version does not read; `qemu-img convert -O raw` makes a raw one of it",
+        ),
+        (
+            0x40,
+            b"\x7F\x10\xDA\xBE",
+            "is a VDI, which this version does not read; `qemu-img convert -O raw` makes a raw disk of it",
+        ),
+        (
+            0x8001,
+            b"CD001",
+            "is an ISO image, which this version does not read; extract its sources/install.wim first",
+        ),
+        (
+            0x8001,
+            b"BEA01",
+            "is a UDF image, which this version does not read; extract its sources/install.wim first",
+        ),
+        (0, b"MSCF", "is a cabinet, which this version does not read"),
+        (0, b"\x1F\x8B\x08", "is compressed by gzip; decompress it first"),
+        (0, b"PK\x03\x04", "is a ZIP archive; extract it first"),
+    ];
+    let size = file.size()?;
+    for (offset, magic, what) in KNOWN {
+        let mut found = [0; 8];
+        let found = &mut found[..magic.len()];
+        if size >= offset + magic.len() as u64 {
+            file.read_exact_at(found, offset)?;
+            if found == magic {
+                return Ok(Some(what));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// What a volume's first sector says. Only what tells file systems apart and what `info` shows is looked at; whether a
@@ -267,7 +328,10 @@ fn vhd_details(vhd: &vhd::Vhd) -> Container {
     };
     let created = FileTime::from_unix_seconds(i64::from(footer.timestamp) + 946_684_800);
     let mut details = vec![
-        ("creator", String::from_utf8_lossy(&footer.creator_application).trim_end().to_owned()),
+        (
+            "creator",
+            String::from_utf8_lossy(&footer.creator_application).trim_end_matches(['\0', ' ']).to_owned(),
+        ),
         ("created", created.to_string()),
         ("geometry", footer.geometry.to_string()),
         ("id", footer.unique_id.to_string()),

@@ -540,15 +540,22 @@ pub fn reparse_target(tag: u32, data: &[u8]) -> Option<(String, bool)> {
 /// Where the target lies on the host, seen from the link.
 fn parse_target(tag: u32, data: &[u8], depth: usize) -> Option<PathBuf> {
     let (text, relative) = reparse_target(tag, data).filter(|(text, _)| !text.is_empty())?;
-    if relative {
-        return inside(text.split('\\'), depth);
-    }
-    // `\??\C:\Windows\x`: whatever the drive, the image's own root is meant.
-    let text = text.strip_prefix(r"\??\").unwrap_or(&text);
-    let (drive, rest) = text.split_at_checked(2)?;
-    if !drive.ends_with(':') || !drive.starts_with(|c: char| c.is_ascii_alphabetic()) {
+    let rest = if !relative {
+        // `\??\C:\Windows\x`: whatever the drive, the image's own root is meant.
+        let text = text.strip_prefix(r"\??\").unwrap_or(&text);
+        let (drive, rest) = text.split_at_checked(2)?;
+        if !drive.ends_with(':') || !drive.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return None;
+        }
+        rest
+    } else if text.starts_with(r"\\") {
         return None;
-    }
+    } else if text.starts_with('\\') {
+        // Relative to the drive.
+        &text
+    } else {
+        return inside(text.split('\\'), depth);
+    };
     let up = std::iter::repeat_n("..", depth);
     inside(up.chain(rest.split('\\')), depth)
 }
@@ -616,6 +623,9 @@ mod tests {
         assert_eq!(relative(r"..\a\..\..\b", 2).as_deref(), Some("../../b"));
         assert_eq!(relative(r"a\b\..\..\..\c", 1).as_deref(), Some("../c"));
         assert_eq!(relative(r".\", 0).as_deref(), Some("."));
+        assert_eq!(relative(r"\a\b", 2).as_deref(), Some("../../a/b"));
+        assert_eq!(relative(r"\a\..\..\b", 2), None);
+        assert_eq!(relative(r"\\server\share", 2), None);
         assert_eq!(relative("/etc/passwd", 0), None);
         assert_eq!(relative("", 0), None);
         let absolute = |target, depth| {

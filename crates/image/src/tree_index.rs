@@ -115,13 +115,19 @@ impl<'a> TreeIndex<'a> {
         }
         let mut found = vec![(None, NodeId::ROOT)];
         for part in path.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".") {
-            let pattern = Pattern::new(part);
-            let of_directory = |&(_, directory): &(Option<NameId>, NodeId)| {
-                let children = self.children(directory).iter().copied();
-                let fits = children.filter(|&child| pattern.matches(&self.text(child)));
-                fits.map(|child| (Some(child), self.tree.names[child.0 as usize].node)).collect::<Vec<_>>()
+            let units: Vec<u16> = part.encode_utf16().collect();
+            let pattern = Pattern::is_pattern(part).then(|| Pattern::new(part));
+            let of_directory = |&(_, directory): &(Option<NameId>, NodeId)| -> Vec<NameId> {
+                match &pattern {
+                    Some(pattern) => {
+                        let children = self.children(directory).iter().copied();
+                        children.filter(|&child| pattern.matches(&self.text(child))).collect()
+                    }
+                    None => self.child(directory, &units).into_iter().collect(),
+                }
             };
-            found = found.iter().flat_map(of_directory).collect();
+            let names = found.iter().flat_map(of_directory);
+            found = names.map(|name| (Some(name), self.tree.names[name.0 as usize].node)).collect();
         }
         found
     }
@@ -191,5 +197,7 @@ mod tests {
         assert_eq!(all("pro*/s?m[e]"), [3, 4]);
         assert_eq!(all("*/*/*"), []);
         assert_eq!(all("Program Files/SAME"), [4]);
+        assert_eq!(all("progra~1/*/"), [2, 3, 4]);
+        assert_eq!(all("p*/SAME"), [4]);
     }
 }
