@@ -15,6 +15,8 @@
 //!
 //! As in the other decoders, faults are only noticed here; the reference decoder says what is wrong.
 
+use core::hint::select_unpredictable;
+
 use crate::failure::Failure;
 use crate::lzms_code::{AdaptiveCode, Workspace, entry};
 use crate::lzms_format::{
@@ -321,7 +323,11 @@ fn items_here(scratch: &mut Scratch, src: &[u8], dst: &mut [u8]) -> Result<(), F
                     index = 1 + usize::from(decide!(decisions.lz_source[2]));
                 }
                 let index = index + again;
-                offset = latest[index & 3];
+                // In registers, where an index would send them to memory.
+                let [first, second, third, fourth] = latest;
+                let early = select_unpredictable(index == 0, first, second);
+                let late = select_unpredictable(index == 2, third, fourth);
+                offset = select_unpredictable(index < 2, early, late);
                 latest = [
                     offset,
                     if index >= 1 { latest[0] } else { latest[1] },
