@@ -4,7 +4,7 @@
  *
  *     codec-peer FILE
  *
- * FILE: three little-endian u32 {codec (1 XPRESS, 2 LZX), chunk size, number of chunks}, then for each chunk
+ * FILE: three little-endian u32 {codec (1 XPRESS, 2 LZX, 3 LZMS), chunk size, number of chunks}, then for each chunk
  * {u32 compressed size, u32 decompressed size, the compressed bytes}.
  *
  * The first line of output is libwim's version. Then, for each line read from standard input, every chunk is decoded
