@@ -362,8 +362,8 @@ fn vmdk_details(vmdk: &vmdk::Vmdk) -> Container {
     Container { format: format.to_owned(), details }
 }
 
-/// A raw disk. What its file system keeps as holes is known to be zero on Linux, where holes can be asked for without
-/// `unsafe`: nowhere in the standard library, so all of it counts as stored.
+/// A raw disk. All of it counts as stored: the standard library cannot ask a file system where its holes are, and
+/// asking the system directly would need `unsafe`.
 struct RawDisk(Arc<File>);
 
 impl ReadAt for RawDisk {
