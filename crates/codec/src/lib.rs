@@ -10,6 +10,7 @@ mod lzms;
 mod lzms_code;
 mod lzms_format;
 mod lzms_x86;
+mod lznt1;
 mod lzx;
 mod lzx_format;
 pub mod reference;
@@ -19,6 +20,7 @@ mod xpress_format;
 
 pub use error::{Code, Error};
 pub use lzms::Lzms;
+pub use lznt1::lznt1;
 pub use lzx::Lzx;
 pub use token::Token;
 pub use xpress::Xpress;
