@@ -10,6 +10,7 @@ mod names;
 mod node;
 mod options;
 mod pack;
+pub mod parse;
 mod place;
 mod plan;
 mod runs;

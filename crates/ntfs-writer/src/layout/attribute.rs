@@ -94,32 +94,32 @@ pub(crate) const NON_RESIDENT_UNIT_LEN: usize = 72;
 /// The value of `$STANDARD_INFORMATION`, 72 bytes (48 in the version before NTFS 3.0, which a few system files keep).
 #[binrw]
 #[brw(little)]
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StandardInformation {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StandardInformation {
     /// 0x00: FILETIME.
-    pub(crate) created: u64,
+    pub created: u64,
     /// 0x08: FILETIME.
-    pub(crate) modified: u64,
+    pub modified: u64,
     /// 0x10: FILETIME of the last change of the record.
-    pub(crate) changed: u64,
+    pub changed: u64,
     /// 0x18: FILETIME.
-    pub(crate) accessed: u64,
+    pub accessed: u64,
     /// 0x20: `FILE_ATTRIBUTE_*`, without the directory bit.
-    pub(crate) attributes: u32,
+    pub attributes: u32,
     /// 0x24: maximum number of versions, 0.
-    pub(crate) max_versions: u32,
+    pub max_versions: u32,
     /// 0x28: version number, 0.
-    pub(crate) version: u32,
+    pub version: u32,
     /// 0x2C: class id, 0.
-    pub(crate) class: u32,
+    pub class: u32,
     /// 0x30: owner id for quotas, 0: quotas are not tracked.
-    pub(crate) owner: u32,
+    pub owner: u32,
     /// 0x34: key of the descriptor in `$Secure`.
-    pub(crate) security: u32,
+    pub security: u32,
     /// 0x38: bytes charged to the owner, 0.
-    pub(crate) quota: u64,
+    pub quota: u64,
     /// 0x40: last update sequence number of the change journal, 0.
-    pub(crate) usn: u64,
+    pub usn: u64,
 }
 
 /// Length of [`StandardInformation`], and of its version before NTFS 3.0.
@@ -130,29 +130,29 @@ pub(crate) const STANDARD_INFORMATION_OLD_LEN: usize = 48;
 #[binrw]
 #[brw(little)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FileNameHead {
+pub struct FileNameHead {
     /// 0x00: the directory.
-    pub(crate) parent: u64,
+    pub parent: u64,
     /// 0x08: FILETIME.
-    pub(crate) created: u64,
+    pub created: u64,
     /// 0x10: FILETIME.
-    pub(crate) modified: u64,
+    pub modified: u64,
     /// 0x18: FILETIME.
-    pub(crate) changed: u64,
+    pub changed: u64,
     /// 0x20: FILETIME.
-    pub(crate) accessed: u64,
+    pub accessed: u64,
     /// 0x28: allocated bytes of the unnamed stream.
-    pub(crate) allocated: u64,
+    pub allocated: u64,
     /// 0x30: length of the unnamed stream.
-    pub(crate) size: u64,
+    pub size: u64,
     /// 0x38: `FILE_ATTRIBUTE_*`, and the bits for indexes.
-    pub(crate) attributes: u32,
+    pub attributes: u32,
     /// 0x3C: reparse tag, or packed size of the extended attributes.
-    pub(crate) tag: u32,
+    pub tag: u32,
     /// 0x40: length of the name in UTF-16 units.
-    pub(crate) name_len: u8,
+    pub name_len: u8,
     /// 0x41: namespace: 0 POSIX, 1 Win32, 2 DOS, 3 Win32 and DOS.
-    pub(crate) namespace: u8,
+    pub namespace: u8,
 }
 
 /// Length of [`FileNameHead`].
@@ -185,42 +185,42 @@ pub(crate) const LIST_ENTRY_LEN: usize = 26;
 /// The head of `$REPARSE_POINT`, 8 bytes.
 #[binrw]
 #[brw(little)]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ReparseHead {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReparseHead {
     /// 0x00: the tag.
-    pub(crate) tag: u32,
+    pub tag: u32,
     /// 0x04: bytes that follow this head (less the GUID for tags that are not Microsoft's).
-    pub(crate) len: u16,
+    pub len: u16,
     /// 0x06: reserved.
-    pub(crate) reserved: u16,
+    pub reserved: u16,
 }
 
 /// The value of `$EA_INFORMATION`, 8 bytes.
 #[binrw]
 #[brw(little)]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EaInformation {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EaInformation {
     /// 0x00: size of all attributes in the form of OS/2: each 5 bytes, name and value.
-    pub(crate) packed: u16,
+    pub packed: u16,
     /// 0x02: how many have the need flag.
-    pub(crate) need: u16,
+    pub need: u16,
     /// 0x04: size of `$EA`.
-    pub(crate) unpacked: u32,
+    pub unpacked: u32,
 }
 
 /// The value of `$VOLUME_INFORMATION`, 12 bytes.
 #[binrw]
 #[brw(little)]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct VolumeInformation {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VolumeInformation {
     /// 0x00: zero.
-    pub(crate) zero_00: u64,
+    pub zero_00: u64,
     /// 0x08: 3.
-    pub(crate) major: u8,
+    pub major: u8,
     /// 0x09: 1.
-    pub(crate) minor: u8,
+    pub minor: u8,
     /// 0x0A: 0: clean, short names on.
-    pub(crate) flags: u16,
+    pub flags: u16,
 }
 
 #[cfg(test)]

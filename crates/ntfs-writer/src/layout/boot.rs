@@ -4,57 +4,62 @@ use binrw::binrw;
 #[binrw]
 #[brw(little)]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BootSector {
+pub struct BootSector {
     /// 0x00: x86 jump to the code at 0x54.
-    pub(crate) jump: [u8; 3],
+    pub jump: [u8; 3],
     /// 0x03: `"NTFS    "`.
-    pub(crate) oem_id: [u8; 8],
+    pub oem_id: [u8; 8],
     /// 0x0B: bytes per sector.
-    pub(crate) sector_size: u16,
-    /// 0x0D: sectors per cluster (above 128, as 256 - log2; not needed up to 64 KiB).
-    pub(crate) sectors_per_cluster: u8,
+    pub sector_size: u16,
+    /// 0x0D: sectors per cluster, see [`sectors_code`].
+    pub sectors_per_cluster: u8,
     /// 0x0E: fields of the FAT boot sector, zero.
-    pub(crate) zero_0e: [u8; 7],
+    pub zero_0e: [u8; 7],
     /// 0x15: media descriptor, 0xF8 for a hard disk.
-    pub(crate) media: u8,
+    pub media: u8,
     /// 0x16: zero.
-    pub(crate) zero_16: u16,
+    pub zero_16: u16,
     /// 0x18: sectors per track.
-    pub(crate) sectors_per_track: u16,
+    pub sectors_per_track: u16,
     /// 0x1A: heads.
-    pub(crate) heads: u16,
+    pub heads: u16,
     /// 0x1C: sectors before the partition.
-    pub(crate) hidden_sectors: u32,
+    pub hidden_sectors: u32,
     /// 0x20: zero.
-    pub(crate) zero_20: u32,
+    pub zero_20: u32,
     /// 0x24: 80 00 80 00 (observed: Windows 10; the first byte is the BIOS drive).
-    pub(crate) drive: [u8; 4],
+    pub drive: [u8; 4],
     /// 0x28: sectors of the volume: one less than the partition has, the last holds the copy of this sector.
-    pub(crate) total_sectors: u64,
+    pub total_sectors: u64,
     /// 0x30: first cluster of `$MFT`.
-    pub(crate) mft_lcn: u64,
+    pub mft_lcn: u64,
     /// 0x38: first cluster of `$MFTMirr`.
-    pub(crate) mirror_lcn: u64,
+    pub mirror_lcn: u64,
     /// 0x40: file record size: clusters if positive, else 2^-n bytes.
-    pub(crate) record_size: i8,
+    pub record_size: i8,
     /// 0x41: zero.
-    pub(crate) zero_41: [u8; 3],
+    pub zero_41: [u8; 3],
     /// 0x44: index block size, coded alike.
-    pub(crate) index_block_size: i8,
+    pub index_block_size: i8,
     /// 0x45: zero.
-    pub(crate) zero_45: [u8; 3],
+    pub zero_45: [u8; 3],
     /// 0x48: volume serial number.
-    pub(crate) serial: u64,
+    pub serial: u64,
     /// 0x50: checksum, 0 and never verified.
-    pub(crate) checksum: u32,
+    pub checksum: u32,
     /// 0x54: code. Ours asks the BIOS for the next boot device.
-    pub(crate) code: [u8; 426],
+    pub code: [u8; 426],
     /// 0x1FE: 55 AA.
-    pub(crate) signature: [u8; 2],
+    pub signature: [u8; 2],
 }
 
 /// `int 18h` (no boot device here: try the next), and where a BIOS returns from it, `hlt` for ever.
 pub(crate) const NO_BOOT_CODE: [u8; 5] = [0xCD, 0x18, 0xF4, 0xEB, 0xFD];
+
+/// Sectors per cluster: the number up to 128, above it 256 less its logarithm (observed: Windows 10, F4 for 4096).
+pub(crate) fn sectors_code(sectors: u32) -> u8 {
+    if sectors <= 128 { sectors as u8 } else { (256 - sectors.trailing_zeros()) as u8 }
+}
 
 /// A size that is at least a cluster as a count of clusters, a smaller one as its negated logarithm.
 pub(crate) fn size_code(size: u32, cluster: u32) -> i8 {
@@ -69,6 +74,8 @@ mod tests {
 
     #[test]
     fn codes_of_sizes() {
+        assert_eq!([1, 8, 128].map(sectors_code), [1, 8, 128]);
+        assert_eq!([256, 4096].map(sectors_code), [0xF8, 0xF4]);
         // Observed: 1024-byte records at 4 KiB clusters F6, 4096-byte index blocks 01; F4 above; 08 at 512 bytes.
         assert_eq!(size_code(1024, 4096) as u8, 0xF6);
         assert_eq!(size_code(4096, 4096), 1);

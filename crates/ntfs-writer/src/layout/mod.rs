@@ -52,7 +52,7 @@ pub(crate) const fn align8(len: usize) -> usize {
 }
 
 /// How many bytes one update sequence number protects, whatever the sector size (observed: Windows 10, 4Kn).
-const STRIDE: usize = 512;
+pub(crate) const STRIDE: usize = 512;
 
 /// The update sequence number of everything we write: any value but 0 does, and readers only compare.
 const SEQUENCE_NUMBER: u16 = 1;

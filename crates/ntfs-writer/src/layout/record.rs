@@ -4,33 +4,33 @@ use binrw::binrw;
 #[binrw]
 #[brw(little, magic = b"FILE")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct RecordHeader {
+pub struct RecordHeader {
     /// 0x04: where the update sequence array begins: 48.
-    pub(crate) usa_offset: u16,
+    pub usa_offset: u16,
     /// 0x06: its length in units of two bytes, the sequence number included.
-    pub(crate) usa_count: u16,
+    pub usa_count: u16,
     /// 0x08: log sequence number; 0, the log being empty.
-    pub(crate) lsn: u64,
+    pub lsn: u64,
     /// 0x10: how often the record was taken into use.
-    pub(crate) sequence: u16,
+    pub sequence: u16,
     /// 0x12: number of `$FILE_NAME` attributes, 0 in extension records.
-    pub(crate) links: u16,
+    pub links: u16,
     /// 0x14: where the first attribute begins.
-    pub(crate) attributes_offset: u16,
+    pub attributes_offset: u16,
     /// 0x16: see [`flags`].
-    pub(crate) flags: u16,
+    pub flags: u16,
     /// 0x18: bytes used: the offset of the end marker, and 8.
-    pub(crate) used: u32,
+    pub used: u32,
     /// 0x1C: bytes allocated: the record size.
-    pub(crate) allocated: u32,
+    pub allocated: u32,
     /// 0x20: the base record, in extension records.
-    pub(crate) base: u64,
+    pub base: u64,
     /// 0x28: the next attribute instance number.
-    pub(crate) next_instance: u16,
+    pub next_instance: u16,
     /// 0x2A: zero.
-    pub(crate) zero_2a: u16,
+    pub zero_2a: u16,
     /// 0x2C: the record's own number.
-    pub(crate) number: u32,
+    pub number: u32,
 }
 
 /// Where the update sequence array begins.

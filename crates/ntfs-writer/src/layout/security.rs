@@ -4,15 +4,15 @@ use binrw::binrw;
 #[binrw]
 #[brw(little)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SdsHeader {
+pub struct SdsHeader {
     /// 0x00: hash of the descriptor.
-    pub(crate) hash: u32,
+    pub hash: u32,
     /// 0x04: its key.
-    pub(crate) id: u32,
+    pub id: u32,
     /// 0x08: offset of this header in `$SDS`, the same in the mirror.
-    pub(crate) offset: u64,
+    pub offset: u64,
     /// 0x10: length of header and descriptor.
-    pub(crate) len: u32,
+    pub len: u32,
 }
 
 /// Length of [`SdsHeader`].
