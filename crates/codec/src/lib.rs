@@ -3,6 +3,7 @@
 mod bits;
 mod copy;
 mod e8;
+mod encode;
 mod error;
 mod failure;
 mod huffman;
@@ -16,6 +17,7 @@ mod lzx_format;
 pub mod reference;
 mod token;
 mod xpress;
+mod xpress_encode;
 mod xpress_format;
 
 pub use error::{Code, Error};
@@ -24,3 +26,4 @@ pub use lznt1::lznt1;
 pub use lzx::Lzx;
 pub use token::Token;
 pub use xpress::Xpress;
+pub use xpress_encode::{Level, XpressEncoder};
