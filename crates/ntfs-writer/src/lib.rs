@@ -13,6 +13,7 @@ mod pack;
 pub mod parse;
 mod place;
 mod plan;
+pub mod read;
 mod runs;
 mod secure;
 mod system;
