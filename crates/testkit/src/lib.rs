@@ -15,6 +15,7 @@ pub mod disk;
 pub mod fixture;
 pub mod hostile;
 pub mod kernel;
+pub mod patch;
 mod places;
 pub mod reader;
 mod tool;

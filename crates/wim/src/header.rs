@@ -82,6 +82,7 @@ pub struct Header {
     pub(crate) blob_table: RawResource,
     pub(crate) xml: RawResource,
     pub(crate) integrity: RawResource,
+    pub(crate) boot_metadata: RawResource,
 }
 
 impl Header {
@@ -89,6 +90,8 @@ impl Header {
     pub(crate) const BLOB_TABLE_AT: u64 = 0x30;
     /// The same for the XML data.
     pub(crate) const XML_AT: u64 = 0x48;
+    /// The same for the copy of the bootable image's metadata entry.
+    pub(crate) const BOOT_METADATA_AT: u64 = 0x60;
     /// The same for the integrity table.
     pub(crate) const INTEGRITY_AT: u64 = 0x7C;
 
@@ -197,6 +200,7 @@ impl Header {
             blob_table: raw.blob_table,
             xml: raw.xml,
             integrity: raw.integrity,
+            boot_metadata: raw.boot_metadata,
         })
     }
 

@@ -211,11 +211,11 @@ fn wrong_refcounts(wim: &Wim, references: &[u64]) -> Option<Warning> {
     let mut wrong =
         wim.blobs().iter().zip(references).filter(|(blob, count)| u64::from(blob.refcount) != **count);
     let (blob, count) = wrong.next()?;
-    let text = format!(
-        "{} blobs have a wrong reference count; the first has {} and is used {count} times",
-        1 + wrong.count(),
-        blob.refcount
-    );
+    let wrong = match wrong.count() {
+        0 => "1 blob has a wrong reference count: it".to_owned(),
+        more => format!("{} blobs have wrong reference counts: the first", 1 + more),
+    };
+    let text = format!("{wrong} says {}, and images use it {count} times", blob.refcount);
     Some(Warning { at: At::new("blob", blob.offset), text })
 }
 

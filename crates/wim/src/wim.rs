@@ -186,6 +186,7 @@ impl Wim {
                 format!("bootable image {} of {image_count}, taken for none", header.boot_index)
             });
         }
+        Self::compare_boot_metadata(&header, &table, &mut warnings);
         if header.flags & header_flags::WRITE_IN_PROGRESS != 0 {
             warnings.push("WIM header", header.at("", 0x10).offset, || {
                 "a change of the file began and was not finished".to_owned()
@@ -207,6 +208,34 @@ impl Wim {
             xml_raw,
             warnings: warnings.into_list(),
         })
+    }
+
+    /// The header repeats where the bootable image's metadata is, for boot loaders that do not read the blob table. We
+    /// always use the table; who uses the copy sees something else if they differ.
+    fn compare_boot_metadata(header: &Header, table: &BlobTable, warnings: &mut Warnings) {
+        let copy = header.boot_metadata;
+        let place =
+            |offset: u64, stored: u64, size: u64| format!("{offset:#x}, {stored:#x} bytes for {size:#x}");
+        let index = header.boot_index.checked_sub(1).map(|index| index as usize);
+        let text = match index.and_then(|index| table.metadata.get(index)) {
+            // No tool that writes a bootable image leaves the copy out, and no loader could use it.
+            Some(_) if copy.is_absent() => {
+                "the place of the bootable image's metadata is missing; some boot loaders need it".to_owned()
+            }
+            Some(Metadata { resource, .. }) => {
+                let entry = (resource.offset, resource.stored_size, resource.size);
+                if (copy.offset, copy.stored_size(), copy.size) == entry {
+                    return;
+                }
+                format!(
+                    "the bootable image's metadata is at {}, by its entry in the blob table at {}; ignored the former",
+                    place(copy.offset, copy.stored_size(), copy.size),
+                    place(entry.0, entry.1, entry.2)
+                )
+            }
+            None => return,
+        };
+        warnings.push("WIM header", header.at("", Header::BOOT_METADATA_AT).offset, || text);
     }
 
     /// Reads what a part has of its own, and adds its blobs to `table`.

@@ -13,6 +13,7 @@ usage: oracle make KIND OUT.wim        write a fixture as an uncompressed WIM;
                                        or one of the hostile: cyclic, exploding, deep, names, long-name,
                                        duplicate-names, missing-blob, false-links
        oracle readers VOLUME WIM [N]   let every NTFS reader read VOLUME, which was made from image N
+       oracle hostile DIR              write the files of testdata/hostile
        oracle compare A.wim B.wim [N]  compare image N (default 1) of A with image 1 of B, path by path";
 
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command")]
@@ -27,6 +28,12 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         },
+        ["hostile", directory] => {
+            if let Err(error) = write_hostile(Path::new(directory)) {
+                eprintln!("oracle: {directory}: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
         ["readers", volume, wim, rest @ ..] => {
             let index = rest.first().map_or(Ok(1), |index| index.parse());
             let Some(tree) = index.ok().and_then(|index| Tree::of_wim(Path::new(wim), index)) else {
@@ -61,6 +68,17 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+fn write_hostile(directory: &Path) -> std::io::Result<()> {
+    for fixture in hostile::fixtures() {
+        for (path, (_, bytes)) in fixture.paths().iter().zip(&fixture.files) {
+            let path = directory.join(path);
+            std::fs::create_dir_all(path.parent().expect("a class's directory"))?;
+            std::fs::write(path, bytes)?;
+        }
+    }
+    std::fs::write(directory.join("README.md"), hostile::readme())
 }
 
 fn make(kind: &str) -> Option<testkit::wimfile::WimFile> {

@@ -2,15 +2,9 @@
 
 use std::sync::Arc;
 
-use sha1::{Digest, Sha1};
+pub(crate) use testkit::patch::*;
 use testkit::wimfile::{Entry, WimFile};
 use wimforge_wim::{Result, StreamRef, Wim};
-
-/// Offset of the resource headers of blob table, XML data and integrity table in the header.
-pub(crate) const TABLE: usize = 0x30;
-pub(crate) const XML: usize = 0x48;
-pub(crate) const INTEGRITY: usize = 0x7C;
-pub(crate) const ENTRY_LEN: usize = 50;
 
 /// A small uncompressed WIM with a bit of everything.
 pub(crate) fn sample() -> WimFile {
@@ -28,71 +22,6 @@ pub(crate) fn sample() -> WimFile {
 
 pub(crate) fn open(bytes: &[u8]) -> Result<Wim> {
     Wim::open(Arc::new(bytes.to_vec()))
-}
-
-pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
-}
-
-pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
-    bytes[at..at + value.len()].copy_from_slice(value);
-}
-
-/// Offset and length of the resource that the resource header at `at` describes.
-pub(crate) fn range(bytes: &[u8], at: usize) -> std::ops::Range<usize> {
-    let start = u64_at(bytes, at + 8) as usize;
-    start..start + (u64_at(bytes, at) & 0xFF_FFFF_FFFF_FFFF) as usize
-}
-
-/// Where the entries of the blob table begin.
-pub(crate) fn entries(bytes: &[u8]) -> Vec<usize> {
-    range(bytes, TABLE).step_by(ENTRY_LEN).collect()
-}
-
-/// Where the entry of the first image's metadata begins.
-pub(crate) fn metadata_entry(bytes: &[u8]) -> usize {
-    entries(bytes).into_iter().find(|&at| bytes[at + 7] & 2 != 0).expect("there is an image")
-}
-
-pub(crate) fn resource(offset: u64, stored: u64, size: u64, flags: u8) -> [u8; 24] {
-    let mut header = [0; 24];
-    put(&mut header, 0, &(stored | u64::from(flags) << 56).to_le_bytes());
-    put(&mut header, 8, &offset.to_le_bytes());
-    put(&mut header, 16, &size.to_le_bytes());
-    header
-}
-
-pub(crate) fn entry(resource: [u8; 24], part: u16, refcount: u32, sha1: [u8; 20]) -> [u8; ENTRY_LEN] {
-    let mut entry = [0; ENTRY_LEN];
-    put(&mut entry, 0, &resource);
-    put(&mut entry, 0x18, &part.to_le_bytes());
-    put(&mut entry, 0x1A, &refcount.to_le_bytes());
-    put(&mut entry, 0x1E, &sha1);
-    entry
-}
-
-/// Puts a resource at the end of the file and its place into the header.
-pub(crate) fn replace(bytes: &mut Vec<u8>, field: usize, content: &[u8]) {
-    let header = resource(bytes.len() as u64, content.len() as u64, content.len() as u64, 0);
-    put(bytes, field, &header);
-    bytes.extend_from_slice(content);
-}
-
-/// The blob table with some more entries.
-pub(crate) fn add_entries(bytes: &mut Vec<u8>, more: &[[u8; ENTRY_LEN]]) {
-    let table = [&bytes[range(bytes, TABLE)], more.as_flattened()].concat();
-    replace(bytes, TABLE, &table);
-}
-
-/// An integrity table with pieces of `chunk_size` bytes.
-pub(crate) fn integrity(bytes: &[u8], chunk_size: u32) -> Vec<u8> {
-    let pieces: Vec<_> = bytes[208..range(bytes, TABLE).end].chunks(chunk_size as usize).collect();
-    let mut table = Vec::new();
-    table.extend((12 + 20 * pieces.len() as u32).to_le_bytes());
-    table.extend((pieces.len() as u32).to_le_bytes());
-    table.extend(chunk_size.to_le_bytes());
-    pieces.iter().for_each(|piece| table.extend(Sha1::digest(piece)));
-    table
 }
 
 /// Opens, walks and reads everything, as far as it goes: nothing may panic.

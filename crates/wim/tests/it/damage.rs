@@ -194,7 +194,7 @@ fn wrong_reference_counts_are_a_warning() {
     assert!(
         report.warnings[0]
             .text
-            .contains("1 blobs have a wrong reference count; the first has 3 and is used 2")
+            .contains("1 blob has a wrong reference count: it says 3, and images use it 2 times")
     );
 }
 

@@ -4,6 +4,7 @@
 
 mod common;
 mod damage;
+mod hostile;
 mod solid;
 mod split;
 mod structures;

@@ -9,7 +9,6 @@ use testkit::wimfile::{Entry, WimFile};
 use wimforge_wim::verify::{self, Progress, Report};
 use wimforge_wim::{BlobId, Error, Limits, Storage, Wim};
 
-const SOLID: u8 = 0x10;
 const SOLID_SIZE: u64 = 1 << 32;
 
 fn check(wim: &Wim) -> Report {
@@ -17,25 +16,6 @@ fn check(wim: &Wim) -> Report {
     let report = verify::verify(wim, &Progress { checked: &checked, cancel: &cancel }).unwrap();
     assert_eq!(checked.into_inner(), verify::total_bytes(wim));
     report
-}
-
-/// A solid resource whose chunks are stored as they are.
-fn resource_of(content: &[u8], chunk_size: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    bytes.extend((content.len() as u64).to_le_bytes());
-    bytes.extend((chunk_size as u32).to_le_bytes());
-    bytes.extend(0_u32.to_le_bytes());
-    content.chunks(chunk_size).for_each(|chunk| bytes.extend((chunk.len() as u32).to_le_bytes()));
-    bytes.extend(content);
-    bytes
-}
-
-fn resource_entry(offset: usize, stored: usize) -> [u8; ENTRY_LEN] {
-    entry(resource(offset as u64, stored as u64, SOLID_SIZE, SOLID), 1, 1, [0; 20])
-}
-
-fn blob_entry(start: u64, content: &[u8]) -> [u8; ENTRY_LEN] {
-    entry(resource(start, content.len() as u64, 0, SOLID), 1, 1, Sha1::digest(content).into())
 }
 
 /// The same WIM with all file contents in solid resources, each of `resource_size` bytes at most and with chunks of
@@ -53,15 +33,15 @@ fn solid(
     let mut reader = old.reader();
     for (blob, id) in old.blobs().iter().zip((0..).map(BlobId)) {
         let content = reader.read_all(id, u64::MAX).unwrap();
-        let mut entry = blob_entry(run.len() as u64, &content);
+        let mut entry = solid_blob(run.len() as u64, &content);
         put(&mut entry, 0x1A, &blob.refcount.to_le_bytes());
         entries.push(entry);
         run.extend(content);
     }
     let metadata: [u8; ENTRY_LEN] = bytes[metadata_entry(&bytes)..][..ENTRY_LEN].try_into().unwrap();
     for part in run.chunks(resource_size) {
-        let stored = resource_of(part, chunk_size);
-        entries.push(resource_entry(bytes.len(), stored.len()));
+        let stored = solid_resource(part, chunk_size);
+        entries.push(solid_entry(bytes.len(), stored.len()));
         bytes.extend(stored);
     }
     shuffle(&mut entries);
@@ -117,8 +97,8 @@ fn several_runs() {
     let table = bytes[range(&bytes, TABLE)].to_vec();
     let mut entries = Vec::new();
     for content in [first, second] {
-        let stored = resource_of(content, 8);
-        entries.extend([resource_entry(bytes.len(), stored.len()), blob_entry(0, content)].concat());
+        let stored = solid_resource(content, 8);
+        entries.extend([solid_entry(bytes.len(), stored.len()), solid_blob(0, content)].concat());
         bytes.extend(stored);
         entries.extend(&table[..ENTRY_LEN]);
     }
@@ -142,14 +122,14 @@ fn several_runs() {
 fn tables_that_are_refused() {
     let content = [7; 100];
     let sha1 = Sha1::digest(content).into();
-    let whole = || resource_of(&content, 64);
+    let whole = || solid_resource(&content, 64);
     let header = |at: usize, value: &[u8]| {
         let mut stored = whole();
         put(&mut stored, at, value);
         stored
     };
     let blob = |start, len, size, flags, part| entry(resource(start, len, size, flags), part, 1, sha1);
-    let fine = || vec![blob_entry(0, &content)];
+    let fine = || vec![solid_blob(0, &content)];
     for (stored, entries, expected) in [
         (
             whole(),
@@ -179,7 +159,7 @@ fn tables_that_are_refused() {
     ] {
         let mut bytes = sample().to_bytes();
         put(&mut bytes, 0x0C, &0xE00_u32.to_le_bytes());
-        let more = [&[resource_entry(bytes.len(), stored.len())], &entries[..]].concat();
+        let more = [&[solid_entry(bytes.len(), stored.len())], &entries[..]].concat();
         bytes.extend(stored);
         add_entries(&mut bytes, &more);
         let error = open(&bytes).expect_err(expected).to_string();
@@ -188,7 +168,7 @@ fn tables_that_are_refused() {
     // A blob, and nothing that it could lie in; a resource outside the file.
     for (entry, expected) in [
         (blob(0, 1, 0, SOLID, 1), "ends past the end of its solid resources 0x0"),
-        (resource_entry(1 << 40, 100), "ends past the end of the file"),
+        (solid_entry(1 << 40, 100), "ends past the end of the file"),
         (entry(resource(u64::MAX, 100, SOLID_SIZE, SOLID), 1, 1, sha1), "ends past the end of the file"),
     ] {
         let mut bytes = sample().to_bytes();
@@ -268,10 +248,10 @@ fn many_resources() {
     let (mut resources, mut blobs) = (Vec::new(), Vec::new());
     for n in 0..100_000_u64 {
         let content = n.to_le_bytes();
-        let stored = resource_of(&content, 8);
-        resources.push(resource_entry(bytes.len(), stored.len()));
+        let stored = solid_resource(&content, 8);
+        resources.push(solid_entry(bytes.len(), stored.len()));
         bytes.extend(stored);
-        blobs.push(blob_entry(8 * n, &content));
+        blobs.push(solid_blob(8 * n, &content));
     }
     // Blobs first, resources last, then the images' entries.
     blobs.extend(resources);

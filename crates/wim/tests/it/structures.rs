@@ -9,10 +9,6 @@ use testkit::wimfile::{Entry, WimFile};
 use wimforge_wim::verify::{self, Integrity, Progress, Report};
 use wimforge_wim::{Codec, Error, Header, Limits, StreamRef, Wim};
 
-fn words(values: &[u32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
 fn check(wim: &Wim) -> Report {
     let (checked, cancel) = (AtomicU64::new(0), AtomicBool::new(false));
     verify::verify(wim, &Progress { checked: &checked, cancel: &cancel }).unwrap()
