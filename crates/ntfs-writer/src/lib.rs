@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod attribute;
+pub mod check;
 mod error;
 mod index;
 mod inode;
