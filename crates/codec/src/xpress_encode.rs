@@ -168,9 +168,12 @@ fn loose_bytes(coded: usize) -> usize {
 /// The smallest length, less [`MIN_MATCH`], that takes more than one loose byte.
 const LONGER_LENGTH: usize = LONG_LENGTH + 255;
 
-const FAST: Effort = Effort { depth: 24, nice: 64 };
-/// A match of three bytes from farther away is not cheaper than its bytes.
-const FAR: usize = 1 << 12;
+/// The search at a place, and that at the next place, for something better. Four times as deep it finds 0.5 % more, and
+/// takes a quarter longer.
+const FAST: Effort = Effort { depth: 12, nice: 64 };
+const NEXT: Effort = Effort { depth: FAST.depth / 2, ..FAST };
+/// A match of three bytes from farther away is hardly cheaper than its bytes.
+const FAR: usize = 1 << 10;
 
 /// Takes the longest match at each place, unless that at the next is better.
 fn lazy(window: &Window, chains: &mut Chains, items: &mut Items) {
@@ -186,8 +189,7 @@ fn lazy(window: &Window, chains: &mut Chains, items: &mut Items) {
         }
         let mut known = at + 1;
         while found.length < FAST.nice && at + 1 < end {
-            let effort = Effort { depth: FAST.depth / 2, ..FAST };
-            let next = chains.longest(window, at + 1, found.length - 1, effort);
+            let next = chains.longest(window, at + 1, found.length - 1, NEXT);
             known = at + 2;
             if next.offset == 0 || !better(next, found) {
                 break;
@@ -227,17 +229,19 @@ fn write(items: &[u32], code: &[Codeword; SYMBOLS], out: &mut [u8]) {
         }
         let coded = (item & 0xFFFF) as usize;
         let codeword = code[symbol(offset, coded) % SYMBOLS];
-        units.put(huffman::value(codeword), huffman::bits(codeword));
-        if coded >= LONG_LENGTH {
-            units.settle();
-            if coded < LONGER_LENGTH {
-                units.loose(&[(coded - LONG_LENGTH) as u8]);
-            } else {
-                let [low, high] = (coded as u16).to_le_bytes();
-                units.loose(&[255, low, high]);
-            }
-        }
         let extra = offset.ilog2();
+        let (value, bits) = (huffman::value(codeword), huffman::bits(codeword));
+        if coded < LONG_LENGTH {
+            units.put(value << extra | offset ^ 1 << extra, bits + extra);
+            continue;
+        }
+        units.put(value, bits);
+        if coded < LONGER_LENGTH {
+            units.loose(&[(coded - LONG_LENGTH) as u8]);
+        } else {
+            let [low, high] = (coded as u16).to_le_bytes();
+            units.loose(&[255, low, high]);
+        }
         units.put(offset ^ 1 << extra, extra);
     }
     let codeword = code[END_OF_DATA];
@@ -254,7 +258,7 @@ struct Units<'a> {
     out: &'a mut [u8],
     places: [usize; 2],
     end: usize,
-    /// The last `pending` bits are not written yet.
+    /// The last `pending` bits, at most 32, are not written yet.
     bits: u64,
     pending: u32,
 }
@@ -265,46 +269,50 @@ impl<'a> Units<'a> {
         Self { out, places: [start, start + 2], end: start + 4, bits: 0, pending: 0 }
     }
 
-    /// Adds so many bits, at most 15.
+    /// Adds so many bits, at most 30.
     #[inline(always)]
     fn put(&mut self, value: u32, count: u32) {
         self.bits = self.bits << count | u64::from(value);
         self.pending += count;
-        if self.pending > 48 {
-            self.settle();
-        }
-    }
-
-    /// Writes what the decoder has consumed, as far as it has read further because of it.
-    #[inline(always)]
-    fn settle(&mut self) {
-        while self.pending > 16 {
-            self.pending -= 16;
-            self.unit((self.bits >> self.pending) as u16);
+        if self.pending > 32 {
+            self.pending -= 32;
+            let two = (self.bits >> self.pending) as u32;
+            self.place(self.places[0], (two >> 16) as u16);
+            self.place(self.places[1], two as u16);
+            self.places = [self.end, self.end + 2];
+            self.end += 4;
         }
     }
 
     #[inline(always)]
-    fn unit(&mut self, unit: u16) {
-        let place = self.places[0];
+    fn place(&mut self, place: usize, unit: u16) {
         self.out[place..place + 2].copy_from_slice(&unit.to_le_bytes());
-        self.places = [self.places[1], self.end];
-        self.end += 2;
     }
 
-    /// Adds loose bytes; everything has to be settled.
+    /// Adds loose bytes.
     #[inline(always)]
     fn loose(&mut self, bytes: &[u8]) {
+        self.settle();
         self.out[self.end..self.end + bytes.len()].copy_from_slice(bytes);
         self.end += bytes.len();
+    }
+
+    /// Writes the unit that the decoder has consumed, if it has read another because of that.
+    #[inline(always)]
+    fn settle(&mut self) {
+        if self.pending > 16 {
+            self.pending -= 16;
+            self.place(self.places[0], (self.bits >> self.pending) as u16);
+            self.places = [self.places[1], self.end];
+            self.end += 2;
+        }
     }
 
     /// Fills both places.
     fn finish(mut self) {
         self.settle();
-        let last = (self.bits << (16 - self.pending)) as u16;
-        self.out[self.places[1]..self.places[1] + 2].fill(0);
-        self.unit(last);
-        debug_assert_eq!(self.end - 2, self.out.len(), "the size was known");
+        self.place(self.places[0], (self.bits << (16 - self.pending)) as u16);
+        self.place(self.places[1], 0);
+        debug_assert_eq!(self.end, self.out.len(), "the size was known");
     }
 }

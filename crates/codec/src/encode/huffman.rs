@@ -73,32 +73,31 @@ impl<const N: usize> Builder<N> {
                 code[(*entry & 0xFFFF) as usize % N] = bits as u32;
             }
         }
-        for codeword in code {
-            let bits = *codeword & 15;
-            // Symbols without a codeword count in `next[0]`, which is of no use to anyone.
-            *codeword = (next[bits as usize] << 4 | bits) * u32::from(bits != 0);
-            next[bits as usize] += 1;
+        for codeword in code.iter_mut().filter(|codeword| **codeword != 0) {
+            let next = &mut next[*codeword as usize & 15];
+            *codeword |= *next << 4;
+            *next += 1;
         }
     }
 
-    /// Sorts the symbols that occur, the rarest first, and returns how many they are.
+    /// Sorts the symbols that occur, the rarest first, and returns how many they are. The others are behind them.
     fn sort(&mut self, frequencies: &[u32; N]) -> usize {
         self.counts.fill(0);
         for frequency in frequencies {
             self.counts[(*frequency as usize).min(COUNTED - 1)] += 1;
         }
-        let unused = usize::from(self.counts[0]);
+        let used = N - usize::from(self.counts[0]);
         let mut next = 0;
         for count in &mut self.counts[1..] {
             next += std::mem::replace(count, next);
         }
+        self.counts[0] = next;
         let frequent = usize::from(self.counts[COUNTED - 1]);
-        for (symbol, frequency) in frequencies.iter().enumerate().filter(|(_, frequency)| **frequency != 0) {
+        for (symbol, frequency) in frequencies.iter().enumerate() {
             let place = &mut self.counts[(*frequency as usize).min(COUNTED - 1)];
             self.sorted[usize::from(*place)] = u64::from(*frequency) << 16 | symbol as u64;
             *place += 1;
         }
-        let used = N - unused;
         self.sorted[frequent..used].sort_unstable();
         used
     }

@@ -40,8 +40,8 @@ pub(crate) struct Chains {
     latest_3: Box<[u16; SIZE_3]>,
     /// For each position, the one before it with the same hash of four bytes.
     previous: Box<[u16; 1 << 16]>,
-    shift_4: u32,
-    shift_3: u32,
+    mask_4: u32,
+    mask_3: u32,
 }
 
 fn table<const N: usize>() -> Box<[u16; N]> {
@@ -50,14 +50,14 @@ fn table<const N: usize>() -> Box<[u16; N]> {
 
 impl Chains {
     pub(crate) fn new() -> Self {
-        Self { latest_4: table(), latest_3: table(), previous: table(), shift_4: 0, shift_3: 0 }
+        Self { latest_4: table(), latest_3: table(), previous: table(), mask_4: 0, mask_3: 0 }
     }
 
     /// Forgets the last chunk, for one of `size` bytes.
     pub(crate) fn reset(&mut self, size: usize) {
         let bits = size.max(2).ilog2();
         let (bits_4, bits_3) = (bits.clamp(8, MAX_BITS_4), (bits - 1).clamp(8, MAX_BITS_3));
-        (self.shift_4, self.shift_3) = (32 - bits_4, 32 - bits_3);
+        (self.mask_4, self.mask_3) = ((1 << bits_4) - 1, (1 << bits_3) - 1);
         self.latest_4[..1 << bits_4].fill(NONE);
         self.latest_3[..1 << bits_3].fill(NONE);
     }
@@ -65,12 +65,13 @@ impl Chains {
     /// Remembers the position and returns the latest ones before it with the same hash of three and of four bytes.
     #[inline(always)]
     fn enter(&mut self, word: u32, at: usize) -> (u16, u16) {
-        let hash_4 = word.wrapping_mul(0x9E37_79B1) >> self.shift_4;
-        let hash_3 = (word << 8).wrapping_mul(0x9E37_79B1) >> self.shift_3;
+        let hash_4 = word.wrapping_mul(0x9E37_79B1) >> (32 - MAX_BITS_4) & self.mask_4;
+        let hash_3 = (word << 8).wrapping_mul(0x9E37_79B1) >> (32 - MAX_BITS_3) & self.mask_3;
         let slot_3 = &mut self.latest_3[hash_3 as usize & (SIZE_3 - 1)];
         let latest_3 = std::mem::replace(slot_3, at as u16);
         let slot_4 = &mut self.latest_4[hash_4 as usize & (SIZE_4 - 1)];
         let latest_4 = std::mem::replace(slot_4, at as u16);
+        debug_assert!(latest_4 == NONE || usize::from(latest_4) < at, "remembered twice");
         self.previous[at & 0xFFFF] = latest_4;
         (latest_3, latest_4)
     }
