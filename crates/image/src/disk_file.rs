@@ -162,6 +162,11 @@ impl DiskFile {
         }
     }
 
+    /// The file's name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The disk's bytes.
     pub fn disk(&self) -> &Arc<dyn BlockMap> {
         &self.disk
@@ -284,7 +289,7 @@ fn unsupported(file: &dyn ReadAt) -> io::Result<Option<&'static str>> {
 
 /// What a volume's first sector says. Only what tells file systems apart and what `info` shows is looked at; whether a
 /// volume is sound is for a checker.
-fn file_system(sector: &[u8; 512]) -> Option<FileSystemInfo> {
+pub(crate) fn file_system(sector: &[u8; 512]) -> Option<FileSystemInfo> {
     if sector[510..] != [0x55, 0xAA] {
         return None;
     }

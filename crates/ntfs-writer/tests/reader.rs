@@ -49,7 +49,8 @@ fn compare(tree: &Tree, volume: &Volume) {
     let mut found = BTreeMap::new();
     let mut stack = vec![(String::new(), volume.root().unwrap())];
     while let Some((path, directory)) = stack.pop() {
-        let entries = volume.entries_within(&directory, &mut budget).unwrap();
+        let mut entries = Vec::new();
+        volume.entries_within(&directory, &mut entries, &mut budget).unwrap();
         for pair in entries.windows(2) {
             assert!(volume.compare_names(&pair[0].name, &pair[1].name).is_lt(), "{path}: order");
         }

@@ -155,18 +155,23 @@ impl Volume {
     /// # Errors
     /// [`Error::NotFound`] for a file that is no directory; [`Error::Malformed`] when its index cannot be walked.
     pub fn entries(&self, directory: &File) -> Result<Vec<DirEntry>> {
-        self.entries_within(directory, &mut Budget::new(u64::MAX))
+        let mut entries = Vec::new();
+        self.entries_within(directory, &mut entries, &mut Budget::new(u64::MAX))?;
+        Ok(entries)
     }
 
-    /// As [`entries`](Self::entries), for whoever walks many.
-    pub fn entries_within(&self, directory: &File, budget: &mut Budget) -> Result<Vec<DirEntry>> {
-        let mut entries = Vec::new();
+    /// As [`entries`](Self::entries), for whoever walks many directories, and wants what there was before a fault.
+    pub fn entries_within(
+        &self,
+        directory: &File,
+        entries: &mut Vec<DirEntry>,
+        budget: &mut Budget,
+    ) -> Result<()> {
         Index::open(self, directory, &I30)?.walk(budget, &mut |entry, place| {
             let entry = entry.file_name().map_err(Error::fault(place.clone()))?;
             entries.push(DirEntry::new(&entry));
             Ok(())
-        })?;
-        Ok(entries)
+        })
     }
 
     /// Visits key and data of all entries of a view index, in its order.
@@ -227,6 +232,11 @@ impl Volume {
     fn fold_compare(&self, a: &[u16], b: &[u16]) -> Ordering {
         let upper = |unit: &u16| self.upcase(*unit);
         a.iter().map(upper).cmp(b.iter().map(upper))
+    }
+
+    /// Whether two names differ in nothing but case, as this volume's upper-case table has it.
+    pub fn same_name(&self, a: &[u16], b: &[u16]) -> bool {
+        self.fold_compare(a, b).is_eq()
     }
 
     /// The order of a directory: names that differ in case only are ordered by their units.

@@ -62,7 +62,12 @@ impl RecordBytes {
         if bytes.get(..4) == Some(b"FILE") {
             parse::unprotect(&mut bytes, "file record").map_err(Error::fault(place()))?;
         }
-        parse::record(&bytes).map_err(Error::fault(place()))?;
+        let header = parse::record(&bytes).map_err(Error::fault(place()))?.header;
+        // Windows 2000 had the update sequence array in place of the number.
+        if header.usa_offset >= 0x30 && u64::from(header.number) != number & 0xFFFF_FFFF {
+            let reason = format!("says that it is record {:#x}", header.number);
+            return Err(Error::malformed(place(), reason));
+        }
         Ok(Self { number, offset, bytes })
     }
 
