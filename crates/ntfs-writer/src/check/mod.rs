@@ -86,7 +86,8 @@ pub fn check(volume: &dyn ReadAt, options: &Options) -> Result<Report> {
         found,
         mft: Stream::default(),
         records: 0,
-        mft_bits: Vec::new(),
+        first: None,
+        mft_bits: None,
         states: Vec::new(),
         names: Vec::new(),
         claims: Vec::new(),
@@ -120,8 +121,10 @@ struct Checker<'a> {
     mft: Stream,
     /// How many records it has.
     records: u64,
+    /// The record of `$MFT` itself from the mirror, where the first one is of no use.
+    first: Option<Vec<u8>>,
     /// `$MFT`'s bitmap.
-    mft_bits: Vec<u8>,
+    mft_bits: Option<Vec<u8>>,
     states: Vec<State>,
     names: Vec<NameRef>,
     claims: Vec<Claim>,
@@ -223,6 +226,9 @@ impl Checker<'_> {
     fn read_record(&self, number: u64) -> Option<Vec<u8>> {
         if number >= self.records {
             return None;
+        }
+        if let Some(first) = self.first.as_ref().filter(|_| number == system::MFT) {
+            return Some(first.clone());
         }
         let mut bytes = vec![0; self.boot.record_size as usize];
         self.mft.read_raw(self.volume, number * u64::from(self.boot.record_size), &mut bytes).ok()?;

@@ -65,7 +65,10 @@ impl Checker<'_> {
     }
 
     pub(super) fn mft_bit(&self, record: u64) -> bool {
-        self.mft_bits.get((record / 8) as usize).is_some_and(|byte| byte >> (record % 8) & 1 == 1)
+        // Where there is no bitmap, all that looks used counts as used.
+        self.mft_bits.as_ref().is_none_or(|bits| {
+            bits.get((record / 8) as usize).is_some_and(|byte| byte >> (record % 8) & 1 == 1)
+        })
     }
 
     fn scan_record(&mut self, number: u64, bytes: &mut [u8]) {
@@ -75,7 +78,11 @@ impl Checker<'_> {
         let place = self.record_place(number);
         // What is wrong with a record that nobody uses harms nobody.
         let severity = if self.mft_bit(number) { Severity::Error } else { Severity::Note };
+        if let Some(first) = self.first.as_ref().filter(|_| number == system::MFT) {
+            bytes.copy_from_slice(first);
+        }
         let outcome = match bytes.first_chunk::<4>() {
+            Some(b"FILE") if number == system::MFT && self.first.is_some() => Ok(()),
             Some(b"FILE") => parse::unprotect(bytes, "file record").map_err(|fault| (Code::Fixup, fault)),
             _ => Ok(()),
         };
@@ -96,8 +103,8 @@ impl Checker<'_> {
         let state = &mut self.states[number as usize];
         state.sequence = record.header.sequence;
         if !record.in_use() {
-            if self.ours {
-                self.error(Code::Record, place, format_args!("a free record that is not zero"));
+            if self.ours && record.attributes().next().is_some() {
+                self.error(Code::Record, place, format_args!("a free record with attributes"));
             }
             return;
         }
@@ -461,6 +468,7 @@ impl Checker<'_> {
 
     /// The bits of `$MFT`'s bitmap against the records.
     pub(super) fn check_mft_bitmap(&mut self) {
+        let Some(len) = self.mft_bits.as_ref().map(|bits| bits.len() as u64) else { return };
         for number in 0..self.records {
             let used = self.states[number as usize].in_use();
             let bit = self.mft_bit(number);
@@ -473,13 +481,13 @@ impl Checker<'_> {
                 self.error(Code::MftBitmap, place, text);
             }
         }
-        let beyond = (self.records..self.mft_bits.len() as u64 * 8).filter(|&bit| self.mft_bit(bit)).count();
+        let beyond = (self.records..len * 8).filter(|&bit| self.mft_bit(bit)).count();
         if beyond > 0 {
             let text = format_args!("{beyond} bits set for records that do not exist");
             self.error(Code::MftBitmap, Place::record(0), text);
         }
-        if (self.mft_bits.len() as u64) < self.records.div_ceil(8) {
-            let (bytes, records) = (self.mft_bits.len(), self.records);
+        if len < self.records.div_ceil(8) {
+            let (bytes, records) = (len, self.records);
             let text = format_args!("{bytes} bytes of bitmap for {records} records");
             self.error(Code::MftBitmap, Place::record(0), text);
         }

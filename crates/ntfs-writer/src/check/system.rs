@@ -185,6 +185,24 @@ pub(super) fn boot(volume: &dyn ReadAt, size: u64, found: &mut Collector) -> Opt
     Some(boot)
 }
 
+/// Reads the record of `$MFT` at a byte of the volume.
+fn load(volume: &dyn ReadAt, at: u64, bytes: &mut [u8]) -> parse::Result<()> {
+    volume
+        .read_exact_at(bytes, at)
+        .map_err(|error| Fault::new("file record", "record", 0, error, "that it can be read"))?;
+    parse::unprotect(bytes, "file record")?;
+    parse::record(bytes).map(|_| ())
+}
+
+/// Whether a record has an unnamed attribute in clusters, from its first cluster on.
+fn has_clusters(bytes: &[u8], kind: u32) -> bool {
+    parse::record(bytes).is_ok_and(|record| {
+        record.attributes().map_while(parse::Result::ok).any(|a| {
+            a.kind == kind && a.name.is_empty() && a.non_resident().is_some_and(|body| body.lowest_vcn == 0)
+        })
+    })
+}
+
 impl Checker<'_> {
     /// Finds `$MFT`'s runs and bitmap.
     pub(super) fn find_mft(&mut self) -> bool {
@@ -192,17 +210,26 @@ impl Checker<'_> {
         let cluster = self.cluster();
         let at = self.boot.mft_lcn * cluster;
         let mut bytes = vec![0; size as usize];
-        let load = |at: u64, bytes: &mut Vec<u8>| -> Result<(), String> {
-            self.volume.read_exact_at(bytes, at).map_err(|error| error.to_string())?;
-            parse::unprotect(bytes, "file record").map_err(|fault| fault.to_string())?;
-            parse::record(bytes).map(|_| ()).map_err(|fault| fault.to_string())
-        };
-        if let Err(reason) = load(at, &mut bytes) {
-            let mirror = self.boot.mirror_lcn * cluster;
-            let second = load(mirror, &mut bytes);
-            let text = format_args!("the record of $MFT: {reason}");
-            self.found.add(Severity::Error, Code::Record, Place::at(MFT, Some(at)), text);
-            if second.is_err() {
+        let own = load(self.volume, at, &mut bytes);
+        let place = Place::at(MFT, Some(at));
+        if let Err(fault) = &own {
+            let code = if fault.field.contains("update sequence") { Code::Fixup } else { Code::Record };
+            self.error(code, place.plus(fault.offset), format_args!("the record of $MFT: {fault}"));
+        }
+        let missing = [(kind::DATA, "unnamed stream"), (kind::BITMAP, "bitmap")].map(|(kind, name)| {
+            let missing = own.is_ok() && !has_clusters(&bytes, kind);
+            if missing {
+                self.error(Code::SystemFile, place, format_args!("$MFT has no {name} in clusters"));
+            }
+            missing
+        });
+        if own.is_err() || missing.contains(&true) {
+            let mut copy = vec![0; size as usize];
+            let second = load(self.volume, self.boot.mirror_lcn * cluster, &mut copy);
+            if second.is_ok() && has_clusters(&copy, kind::DATA) {
+                bytes.clone_from(&copy);
+                self.first = Some(copy);
+            } else if own.is_err() || missing[0] {
                 return false;
             }
         }
@@ -213,11 +240,7 @@ impl Checker<'_> {
             .iter()
             .filter(|a| a.kind == kind::DATA && a.name.is_empty())
             .find_map(|a| a.non_resident().filter(|body| body.lowest_vcn == 0));
-        let Some(body) = body else {
-            let text = format_args!("$MFT has no unnamed stream in clusters");
-            self.error(Code::SystemFile, Place::at(MFT, Some(at)), text);
-            return false;
-        };
+        let Some(body) = body else { return false };
         self.mft.runs = parse::runs(body.pairs, 0, self.boot.clusters).map_while(parse::Result::ok).collect();
         (self.mft.size, self.mft.initialized) = (body.size, body.initialized);
         self.count_records();
@@ -238,26 +261,14 @@ impl Checker<'_> {
             let text = format_args!("$MFT does not begin at cluster {lcn:#x}, where the boot sector has it");
             self.error(Code::BootPointers, Place::at(MFT, Some(at)), text);
         }
-        match self.value_of(MFT, kind::BITMAP, "") {
-            Some(value) => {
-                let place = Place::at(MFT, value.place(0));
-                if matches!(value, Value::Resident(..)) {
-                    self.error(
-                        Code::AttributeResidence,
-                        place,
-                        format_args!("the bitmap of $MFT is resident, expected clusters"),
-                    );
-                }
-                // As much as there are records, and what the file has besides.
-                let len = value.size().min(self.records.div_ceil(8) + (64 << 10));
-                let mut bits = vec![0; len as usize];
-                match value.read(self.volume, 0, &mut bits) {
-                    Ok(()) => self.mft_bits = bits,
-                    Err(error) => self.unreadable(place, "bitmap of $MFT", &error),
-                }
-            }
-            None => {
-                self.error(Code::SystemFile, Place::at(MFT, Some(at)), format_args!("$MFT has no bitmap"))
+        if let Some(value) = self.value_of(MFT, kind::BITMAP, "") {
+            let place = Place::at(MFT, value.place(0));
+            // As much as there are records, and what the file has besides.
+            let len = value.size().min(self.records.div_ceil(8) + (64 << 10));
+            let mut bits = vec![0; len as usize];
+            match value.read(self.volume, 0, &mut bits) {
+                Ok(()) => self.mft_bits = Some(bits),
+                Err(error) => self.unreadable(place, "bitmap of $MFT", &error),
             }
         }
         true
@@ -533,7 +544,10 @@ impl Checker<'_> {
             let found = first(&value);
             let place = self.record_place(record);
             if found != Some(wanted) {
-                let text = format_args!("{name} begins at cluster {found:x?}, expected {wanted:#x}");
+                let text = format_args!(
+                    "{name} begins at cluster {}, expected {wanted:#x}",
+                    found.map_or("none".into(), |lcn| format!("{lcn:#x}"))
+                );
                 self.error(Code::BootPointers, place, text);
             }
             let least = if record == BOOT { 512 } else { MIRRORED * u64::from(self.boot.record_size) };
