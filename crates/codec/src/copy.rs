@@ -37,6 +37,16 @@ unsafe fn copy16(from: *const u8, to: *mut u8) {
     unsafe { to.cast::<u128>().write_unaligned(from.cast::<u128>().read_unaligned()) }
 }
 
+/// Copies 8 bytes.
+///
+/// # Safety
+/// As many are readable at `from`, and writable at `to`; they may overlap.
+#[inline(always)]
+pub(crate) unsafe fn word(from: *const u8, to: *mut u8) {
+    // SAFETY: as required of the caller.
+    unsafe { store(to, load(from)) };
+}
+
 /// How many bytes [`any`] may write past the end of a match.
 pub(crate) const OVERSHOOT: usize = 31;
 

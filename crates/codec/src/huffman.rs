@@ -18,7 +18,9 @@ const MAX_BITS: usize = 16;
 pub(crate) type Template = u32;
 
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Table<const ROOT_SIZE: usize, const SYMBOLS: usize> {
+    // First, and followed by something: see `place`.
     pub(crate) root: [u32; ROOT_SIZE],
     /// For each length: the end of its codewords, as the first 16 bits of a bit string that lies just behind them.
     ends: [u32; MAX_BITS + 1],
@@ -112,6 +114,22 @@ impl<const ROOT_SIZE: usize, const SYMBOLS: usize> Table<ROOT_SIZE, SYMBOLS> {
         }
         self.root[filled..].fill(long);
         Ok(true)
+    }
+
+    /// Where the root entry of the codeword is that `bits`, left-aligned, begins with.
+    ///
+    /// Eight bytes from any byte of the entry on may be read; what is behind the entry says nothing.
+    #[inline(always)]
+    pub(crate) fn place(&self, bits: u64) -> *const u32 {
+        const {
+            assert!(
+                core::mem::offset_of!(Self, ends) == 4 * ROOT_SIZE
+                    && size_of_val(&[0_u32; MAX_BITS + 1]) >= 8
+            )
+        };
+        // SAFETY: the index has as many bits as the table's size. The pointer may be used for all of the table, of which
+        // at least 8 bytes follow the root.
+        unsafe { (&raw const *self).cast::<u32>().add((bits >> (64 - Self::ROOT)) as usize) }
     }
 
     /// The symbol and length of the codeword that `bits`, left-aligned, begins with; the codeword is longer than `ROOT`.

@@ -3,24 +3,30 @@
 //! Nearly all of the time goes into the loop over the symbols of a block, and most of that into waiting: for the table
 //! entry that the next bits select, and for branches that went the other way. So
 //!
-//! * one refill serves a whole token, and the entry of the next token is loaded before the bytes of a match are copied;
-//! * a table entry says everything about its symbol, and the bits of a codeword and of the offset behind it are consumed
-//!   by one shift;
-//! * what is as good as random does not branch: which of the repeat offsets a match uses, if any, and in aligned blocks
-//!   whether the aligned code comes into it;
+//! * what is as good as random does not branch: whether a token is a literal or a match, and which of the repeat offsets
+//!   a match uses, if any. A literal is a match of one byte, copied out of its own table entry, that uses the first
+//!   repeat offset and so leaves the order of these as it is;
+//! * from one entry to the next there are two shifts and a load: the entry says how many bits the codeword and the
+//!   offset behind it take, and all else is computed while the next entry is on its way;
 //! * a match whose length needs no second symbol has at most 8 bytes and is one load and one store;
-//! * all that is rare shares one test: codewords longer than the table's index, and lengths with a second symbol.
+//! * all that is rare shares one test: codewords longer than the table's index, and lengths with a second symbol. The
+//!   code for these stands outside of the inner loop, so that the latter keeps the registers;
+//! * aligned symbols do branch: whoever looks one up always, or nothing in its place, waits twice as long for every token.
 //!
-//! The loop runs on raw pointers while a round cannot leave the buffers; the last few tokens of a block go through a
-//! safe one. Neither says what is wrong with a chunk: on any fault the reference decoder is asked.
+//! The loop runs on raw pointers while a round cannot leave the buffers; the first and last few tokens of a block go
+//! through a safe one. Neither says what is wrong with a chunk: on any fault the reference decoder is asked.
 
 use crate::bits::{Bits, PADDING, Units};
 use crate::failure::Failure;
 use crate::huffman::Table;
+use crate::lzx_entry as entry;
 use crate::lzx_format::{
-    ALIGNED_SYMBOLS, BlockType, DEFAULT_BLOCK_SIZE, LENGTH_SYMBOLS, LITERALS, MAX_MAIN_SYMBOLS, MIN_MATCH,
-    PRETREE_SYMBOLS, Window, slot,
+    ALIGNED_SYMBOLS, BlockType, DEFAULT_BLOCK_SIZE, LENGTH_SYMBOLS, LITERALS, MAX_MAIN_SYMBOLS,
+    PRETREE_SYMBOLS, Window,
 };
+#[cfg(target_arch = "x86_64")]
+use crate::lzx_repeats::Shuffled;
+use crate::lzx_repeats::{Packed, Repeats};
 use crate::token::{Observer, Recorder, Silent};
 use crate::{Error, Token, copy, e8, reference};
 
@@ -33,6 +39,9 @@ pub struct Lzx {
     window: Window,
     units: Units,
     scratch: Box<Scratch>,
+    /// Whether the processor has BMI1, BMI2 and AVX.
+    #[cfg(target_arch = "x86_64")]
+    modern: bool,
 }
 
 impl Lzx {
@@ -51,11 +60,25 @@ impl Lzx {
                 main: Table::new(),
                 length: Table::new(),
                 pretree: Table::new(),
-                aligned: [0; 2 * ALIGNED_SIZE],
+                aligned: [0; ALIGNED_SIZE],
                 main_lengths: [0; MAX_MAIN_SYMBOLS],
                 length_lengths: [0; LENGTH_SYMBOLS],
             }),
+            #[cfg(target_arch = "x86_64")]
+            modern: std::arch::is_x86_feature_detected!("bmi1")
+                && std::arch::is_x86_feature_detected!("bmi2")
+                && std::arch::is_x86_feature_detected!("avx"),
         })
+    }
+
+    /// Does without what not every processor of this kind has. It is slower, and there for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn portable(self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        return Self { modern: false, ..self };
+        #[cfg(not(target_arch = "x86_64"))]
+        self
     }
 
     /// Decodes the chunk `src` into `dst`, which has exactly the chunk's decompressed size.
@@ -134,7 +157,19 @@ impl Lzx {
                 )?;
                 opcodes |= scratch.main_lengths[0xE8] != 0;
                 let input = Input { units, whole: src.len() & !1 };
-                tokens(scratch, input, dst, end, &mut state, aligned, observer)?;
+                #[cfg(target_arch = "x86_64")]
+                let modern = self.modern;
+                #[cfg(not(target_arch = "x86_64"))]
+                let modern = false;
+                if modern {
+                    #[cfg(target_arch = "x86_64")]
+                    // SAFETY: the processor has these instructions.
+                    unsafe {
+                        tokens_modern(scratch, input, dst, end, &mut state, aligned, observer)?;
+                    }
+                } else {
+                    tokens::<Packed>(scratch, input, dst, end, &mut state, aligned, observer)?;
+                }
                 // All of it may have come out of the zeros behind the data.
                 if state.bits.consumed() > input.whole * 8 {
                     return Err(Failure);
@@ -146,72 +181,6 @@ impl Lzx {
         }
         Ok(())
     }
-}
-
-/// A table entry of the main code; the low six bits count what the codeword and the offset's extra bits take together.
-///
-/// The sign bit marks a literal, so that the commonest test is the cheapest; the literal is in bits 8 to 15.
-mod entry {
-    use super::{LITERALS, MAX_MAIN_SYMBOLS, slot};
-
-    pub(super) const LITERAL: u32 = 1 << 31;
-    /// No symbol: the codeword is longer than the table's index.
-    pub(super) const LONG: u32 = 1 << 30;
-    /// The length goes on with a symbol of the length code.
-    pub(super) const MORE_LENGTH: u32 = 1 << 29;
-
-    /// In aligned blocks: the low three bits of the offset are a symbol of the aligned code. Its value is the size of
-    /// a table of that code, of which there are two: this bit of the entry is the choice between them.
-    pub(super) const ALIGNED: u32 = 1 << 7;
-
-    /// The offset's extra bits that are just bits.
-    #[inline(always)]
-    pub(super) fn extra_bits(entry: u32) -> u32 {
-        entry >> 8 & 31
-    }
-
-    #[inline(always)]
-    pub(super) fn header(entry: u32) -> usize {
-        (entry >> 16 & 7) as usize
-    }
-
-    /// What stands above the extra bits in an offset plus two.
-    #[inline(always)]
-    pub(super) fn prefix(entry: u32) -> u32 {
-        entry >> 19 & 15
-    }
-
-    /// By how much [`Repeats`](super::Repeats) are shifted for the repeat offset to use, or [`NO_REPEAT`].
-    #[inline(always)]
-    pub(super) fn repeat(entry: u32) -> u32 {
-        entry >> 23 & 63
-    }
-    pub(super) const NO_REPEAT: u32 = 63;
-
-    const fn templates(aligned: bool) -> [u32; MAX_MAIN_SYMBOLS] {
-        let mut templates = [0; MAX_MAIN_SYMBOLS];
-        let mut symbol = 0;
-        while symbol < MAX_MAIN_SYMBOLS {
-            templates[symbol] = if symbol < LITERALS {
-                LITERAL | (symbol as u32) << 8
-            } else {
-                let (slot, header) = ((symbol - LITERALS) >> 3, (symbol - LITERALS) as u32 & 7);
-                let mut flags = if header == 7 { MORE_LENGTH } else { 0 };
-                let mut extra = slot::extra_bits(slot);
-                if aligned && extra >= 3 {
-                    extra -= 3;
-                    flags |= ALIGNED;
-                }
-                let repeat = if slot < 3 { slot as u32 * super::Repeats::BITS } else { NO_REPEAT };
-                flags | repeat << 23 | slot::prefix(slot) << 19 | header << 16 | extra << 8 | extra
-            };
-            symbol += 1;
-        }
-        templates
-    }
-
-    pub(super) static VERBATIM_TEMPLATES: [u32; MAX_MAIN_SYMBOLS] = templates(false);
-    pub(super) static ALIGNED_TEMPLATES: [u32; MAX_MAIN_SYMBOLS] = templates(true);
 }
 
 /// Entries of the length and pretree codes: the symbol from bit 8 on, the codeword's length below.
@@ -232,17 +201,18 @@ const LENGTH_SIZE: usize = 1 << 9;
 const PRETREE_SIZE: usize = 1 << 7;
 const ALIGNED_SIZE: usize = 1 << 7;
 
-/// The longest run of bytes that one round of the fast loop writes: three literals, and a word for a short match.
-const ROUND: usize = 3 + 8;
+/// How many bytes a token writes that shares no test with rare ones, at least as many as it stands for.
+const WORD: usize = 8;
+/// As far as one round of the inner loop writes: two tokens.
+const ROUND: usize = 2 * WORD;
 
 #[derive(Clone, Debug)]
 struct Scratch {
     main: Table<MAIN_SIZE, MAX_MAIN_SYMBOLS>,
     length: Table<LENGTH_SIZE, LENGTH_SYMBOLS>,
     pretree: Table<PRETREE_SIZE, PRETREE_SYMBOLS>,
-    /// Two tables: one for matches without aligned bits, which takes none and yields zero, and that of the code. Each
-    /// entry is the symbol from bit 4 on and the codeword's length below.
-    aligned: [u8; 2 * ALIGNED_SIZE],
+    /// Each entry is the symbol from bit 4 on and the codeword's length below.
+    aligned: [u8; ALIGNED_SIZE],
     main_lengths: [u8; MAX_MAIN_SYMBOLS],
     length_lengths: [u8; LENGTH_SYMBOLS],
 }
@@ -265,12 +235,12 @@ impl Scratch {
             // Eight codewords of three bits are the plain bits.
             aligned = lengths != [3; ALIGNED_SYMBOLS];
             if aligned {
-                build_aligned(&lengths, &mut self.aligned[ALIGNED_SIZE..])?;
+                build_aligned(&lengths, &mut self.aligned)?;
             }
         }
         self.pretree.read_lengths(bits, units, &mut self.main_lengths[..LITERALS])?;
         self.pretree.read_lengths(bits, units, &mut self.main_lengths[LITERALS..main_symbols])?;
-        let templates = if aligned { &entry::ALIGNED_TEMPLATES } else { &entry::VERBATIM_TEMPLATES };
+        let templates = if aligned { entry::templates::<true>() } else { entry::templates::<false>() };
         if !self.main.build(&self.main_lengths[..main_symbols], templates, entry::LONG)? {
             return Err(Failure);
         }
@@ -400,17 +370,18 @@ impl State {
         Ok(())
     }
 
-    /// Decodes the block up to `end`, one careful token at a time.
+    /// Decodes tokens of the block that goes up to `end`, one careful token at a time, until `until` is reached.
     #[inline(always)]
     fn careful<const ALIGNED: bool>(
         &mut self,
         scratch: &Scratch,
         units: &[u8],
         dst: &mut [u8],
+        until: usize,
         end: usize,
         observer: &mut impl Observer,
     ) -> Result<(), Failure> {
-        while self.at < end {
+        while self.at < until {
             self.bits.refill(units)?;
             let mut entry = scratch.main.root[(self.bits.buffer >> (64 - MAIN_SIZE.ilog2())) as usize];
             if entry == entry::LONG {
@@ -418,30 +389,30 @@ impl State {
             }
             if entry & entry::LITERAL != 0 {
                 self.bits.skip(entry & 63);
-                dst[self.at] = (entry >> 8) as u8;
+                dst[self.at] = entry::literal(entry);
                 self.at += 1;
                 continue;
             }
-            let extra_bits = entry::extra_bits(entry);
-            self.bits.skip((entry & 63) - extra_bits);
-            let mut length = entry::header(entry) + MIN_MATCH;
+            let slot = entry::slot::<ALIGNED>(entry);
+            self.bits.skip((entry & 63) - slot.extra_bits);
+            let mut length = entry::length(entry);
             if entry & entry::MORE_LENGTH != 0 {
                 length += scratch.length.symbol(&mut self.bits).ok_or(Failure)?;
             }
-            let mut prefixed = entry::prefix(entry) << extra_bits | self.bits.take(extra_bits);
+            let mut new = self.bits.take(slot.extra_bits);
             if ALIGNED && entry & entry::ALIGNED != 0 {
-                let symbol = scratch.aligned[ALIGNED_SIZE | (self.bits.buffer >> 57) as usize];
+                let symbol = scratch.aligned[(self.bits.buffer >> (64 - ALIGNED_SIZE.ilog2())) as usize];
                 self.bits.skip(u32::from(symbol & 15));
-                prefixed = prefixed << 3 | u32::from(symbol >> 4);
+                new = new << 3 | u32::from(symbol >> 4);
             }
-            let mut repeats = Repeats::pack(self.repeat);
-            let offset = repeats.resolve(entry::repeat(entry), prefixed.wrapping_sub(2));
-            self.repeat = repeats.unpack();
+            let mut repeats = Packed::new(self.repeat);
+            let offset = repeats.resolve(slot, slot.base + new);
+            self.repeat = repeats.offsets();
             if offset > self.at || length > end - self.at {
                 return Err(Failure);
             }
             copy::exactly(dst, self.at, offset, length);
-            observer.matched(self.at, length, offset);
+            observer.token(false, self.at, length, offset);
             self.at += length;
         }
         Ok(())
@@ -452,31 +423,13 @@ impl State {
 #[inline(never)]
 fn long_entry<const ALIGNED: bool>(scratch: &Scratch, bits: u64) -> u32 {
     let (symbol, length) = scratch.main.long(bits).expect("an empty main code was refused");
-    (if ALIGNED { entry::ALIGNED_TEMPLATES[symbol] } else { entry::VERBATIM_TEMPLATES[symbol] }) + length
+    entry::templates::<ALIGNED>()[symbol] + length
 }
 
-/// Decodes the block up to `end`, in the best way this processor has.
-fn tokens(
-    scratch: &Scratch,
-    input: Input<'_>,
-    dst: &mut [u8],
-    end: usize,
-    state: &mut State,
-    aligned: bool,
-    observer: &mut impl Observer,
-) -> Result<(), Failure> {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("bmi1") && std::arch::is_x86_feature_detected!("bmi2") {
-        // SAFETY: the processor has these instructions.
-        return unsafe { tokens_bmi2(scratch, input, dst, end, state, aligned, observer) };
-    }
-    tokens_here(scratch, input, dst, end, state, aligned, observer)
-}
-
-/// Shifts by a variable count are one instruction with BMI2, three without.
+/// Shifts by a variable count are one instruction with BMI2, three without; and AVX shuffles the repeat offsets.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "bmi1,bmi2")]
-fn tokens_bmi2(
+#[target_feature(enable = "bmi1,bmi2,avx")]
+fn tokens_modern(
     scratch: &Scratch,
     input: Input<'_>,
     dst: &mut [u8],
@@ -485,11 +438,12 @@ fn tokens_bmi2(
     aligned: bool,
     observer: &mut impl Observer,
 ) -> Result<(), Failure> {
-    tokens_here(scratch, input, dst, end, state, aligned, observer)
+    tokens::<Shuffled>(scratch, input, dst, end, state, aligned, observer)
 }
 
+/// Decodes the block up to `end`.
 #[inline(always)]
-fn tokens_here(
+fn tokens<R: Repeats>(
     scratch: &Scratch,
     input: Input<'_>,
     dst: &mut [u8],
@@ -499,17 +453,32 @@ fn tokens_here(
     observer: &mut impl Observer,
 ) -> Result<(), Failure> {
     if aligned {
-        fast::<true>(scratch, input, dst, end, state, observer)?;
-        state.careful::<true>(scratch, input.units, dst, end, observer)
+        block::<true, R>(scratch, input, dst, end, state, observer)
     } else {
-        fast::<false>(scratch, input, dst, end, state, observer)?;
-        state.careful::<false>(scratch, input.units, dst, end, observer)
+        block::<false, R>(scratch, input, dst, end, state, observer)
     }
+}
+
+#[inline(always)]
+fn block<const ALIGNED: bool, R: Repeats>(
+    scratch: &Scratch,
+    input: Input<'_>,
+    dst: &mut [u8],
+    end: usize,
+    state: &mut State,
+    observer: &mut impl Observer,
+) -> Result<(), Failure> {
+    // Behind this the repeat offsets are inside the output, and stay there.
+    while state.at < end && state.repeat.iter().any(|offset| *offset as usize > state.at) {
+        state.careful::<ALIGNED>(scratch, input.units, dst, state.at + 1, end, observer)?;
+    }
+    fast::<ALIGNED, R>(scratch, input, dst, end, state, observer)?;
+    state.careful::<ALIGNED>(scratch, input.units, dst, end, end, observer)
 }
 
 /// Decodes tokens up to a place near `end`, or near the end of the data.
 #[inline(always)]
-fn fast<const ALIGNED: bool>(
+fn fast<const ALIGNED: bool, R: Repeats>(
     scratch: &Scratch,
     input: Input<'_>,
     dst: &mut [u8],
@@ -522,19 +491,16 @@ fn fast<const ALIGNED: bool>(
     if state.bits.next > input.whole || state.at > last_round {
         return Ok(());
     }
-    let out_start = dst.as_mut_ptr();
-    // SAFETY: all of these are inside the slices, by the checks above.
-    let (in_limit, out_limit, out_end, mut from, mut to) = unsafe {
-        (
-            input.units.as_ptr().add(input.whole),
-            out_start.add(last_round),
-            out_start.add(end),
-            input.units.as_ptr().add(state.bits.next),
-            out_start.add(state.at),
-        )
-    };
+    assert!(state.repeat.iter().all(|offset| *offset as usize <= state.at));
+    let out = dst.as_mut_ptr();
+    // SAFETY: both are inside the slice, by the checks above.
+    let (in_limit, mut from) =
+        unsafe { (input.units.as_ptr().add(input.whole), input.units.as_ptr().add(state.bits.next)) };
+    let mut at = state.at;
     let Bits { buffer: mut bits, mut left, .. } = state.bits;
-    let mut repeats = Repeats::pack(state.repeat);
+    let mut repeats = R::new(state.repeat);
+    // The next token's, and where it is in the table.
+    let (mut entry, mut place): (u32, *const u32);
 
     macro_rules! refill {
         () => {
@@ -557,163 +523,124 @@ fn fast<const ALIGNED: bool>(
     }
     macro_rules! lookup {
         () => {
-            // SAFETY: the index has as many bits as the table's size.
-            unsafe { *scratch.main.root.get_unchecked((bits >> (64 - MAIN_SIZE.ilog2())) as usize) }
+            place = scratch.main.place(bits);
+            // SAFETY: it is a place in the table. (Volatile, so that the compiler does not put it off: all of the loop
+            // waits for this.)
+            entry = unsafe { place.read_volatile() };
         };
     }
-    macro_rules! literal {
-        ($entry:expr) => {
-            skip!($entry);
-            // SAFETY: a round begins at or before `out_limit` and writes at most `ROUND` bytes, short matches
-            // included; those are inside the buffer.
-            unsafe {
-                *to = ($entry >> 8) as u8;
-                to = to.add(1);
-            }
-        };
-    }
-    // The rest of an offset: extra bits, aligned bits.
-    macro_rules! prefixed {
-        ($entry:ident, $extra:ident, $extra_bits:ident) => {{
-            let mut prefixed =
-                entry::prefix($entry) << $extra_bits | ($extra as u32 & ((1 << $extra_bits) - 1));
-            if ALIGNED {
-                let choice = $entry & entry::ALIGNED;
-                let index = choice as usize | (bits >> 57) as usize;
-                // SAFETY: the index has seven bits and an eighth, as many as the tables together.
+    // What an aligned symbol adds to the extra bits of an offset.
+    macro_rules! aligned_symbol {
+        ($entry:ident, $extra:ident) => {
+            if ALIGNED && $entry & entry::ALIGNED != 0 {
+                let index = (bits >> (64 - ALIGNED_SIZE.ilog2())) as usize;
+                // SAFETY: the index has as many bits as the table's size.
                 let symbol = unsafe { *scratch.aligned.get_unchecked(index) };
                 skip!(u32::from(symbol & 15));
-                prefixed = prefixed << (choice >> 7 | choice >> 6) | u32::from(symbol >> 4);
+                $extra = $extra << 3 | u32::from(symbol >> 4);
             }
-            prefixed
-        }};
-    }
-    macro_rules! offset {
-        ($entry:ident, $prefixed:ident) => {{
-            let offset = repeats.resolve(entry::repeat($entry), $prefixed.wrapping_sub(2));
-            if offset > to as usize - out_start as usize {
-                return Err(Failure);
-            }
-            offset
-        }};
+        };
     }
 
     refill!();
-    let mut entry = lookup!();
-    // Here at least 56 bits are available, and `entry` belongs to the first of them. A codeword in the table has at
-    // most 11 bits, so there are always enough to look up the next entry first and refill afterwards, while the entry
-    // is on its way.
-    while from <= in_limit && to <= out_limit {
-        if entry & entry::LITERAL != 0 {
-            literal!(entry);
-            entry = lookup!();
-            if entry & entry::LITERAL != 0 {
-                literal!(entry);
-                entry = lookup!();
-                if entry & entry::LITERAL != 0 {
-                    literal!(entry);
-                    entry = lookup!();
-                    refill!();
-                    continue;
+    lookup!();
+    loop {
+        // Here, and before each token, at least 56 bits are available, and `entry` belongs to the first of them.
+        macro_rules! token {
+            () => {
+                if entry & (entry::LONG | entry::MORE_LENGTH) != 0 {
+                    break;
                 }
+                let (this, this_place) = (entry, place);
+                let slot = entry::slot::<ALIGNED>(this);
+                // The bits that end with the offset's extra bits.
+                let mut extra = (bits >> (this.wrapping_neg() & 63)) as u32 & slot.mask;
+                skip!(this);
+                aligned_symbol!(this, extra);
+                // At most 11 + 14 + 7 bits are gone, which leaves enough to look up the next entry first and refill
+                // while it is on its way.
+                lookup!();
                 refill!();
-            }
+                let offset = repeats.resolve(slot, slot.base.wrapping_add(extra));
+                let length = entry::length(this);
+                // Never for a literal, as repeat offsets are not beyond the output.
+                if offset > at {
+                    return Err(Failure);
+                }
+                // SAFETY: the offset was compared and is not zero (repeat offsets never are, and slots that are none
+                // begin at 1). `WORD` bytes fit from `at` on: a round begins at or before `last_round`, and the first
+                // of its two tokens has at most `WORD` bytes.
+                unsafe {
+                    let to = out.add(at);
+                    if length > offset {
+                        copy::up_to_8(to, offset, length);
+                    } else {
+                        let source = core::hint::select_unpredictable(
+                            this & entry::LITERAL != 0,
+                            this_place.cast::<u8>().add(entry::LITERAL_BYTE),
+                            to.sub(offset),
+                        );
+                        // SAFETY: behind the place of an entry there is more than a word of the table.
+                        copy::word(source, to);
+                    }
+                }
+                observer.token(this & entry::LITERAL != 0, at, length, offset);
+                at += length;
+            };
         }
-        // At least 45 bits are available.
-        if entry & (entry::LONG | entry::MORE_LENGTH) == 0 {
-            let length = entry::header(entry) + MIN_MATCH;
-            let extra_bits = entry::extra_bits(entry);
-            // The bits that end with the offset's extra bits.
-            let extra = bits >> (entry.wrapping_neg() & 63);
-            skip!(entry);
-            let prefixed = prefixed!(entry, extra, extra_bits);
-            // At most 11 + 14 + 7 bits are gone, which leaves 13.
-            let next_entry = lookup!();
-            refill!();
-            let offset = offset!(entry, prefixed);
-            // SAFETY: the offset was compared and is not zero (repeat offsets never are, and slots that are none
-            // begin at 1); eight bytes fit, see `literal`.
-            unsafe {
-                copy::up_to_8(to, offset, length);
-                observer.matched(to as usize - out_start as usize, length, offset);
-                to = to.add(length);
+        loop {
+            if from > in_limit || at > last_round {
+                state.bits = Bits { buffer: bits, left, next: from as usize - input.units.as_ptr() as usize };
+                state.at = at;
+                state.repeat = repeats.offsets();
+                return Ok(());
             }
-            entry = next_entry;
-            continue;
+            token!();
+            token!();
         }
-        refill!();
+        // What is rare. Not more than `WORD` bytes were written since the last comparison, so `at` is inside the block.
         if entry & entry::LONG != 0 {
             entry = long_entry::<ALIGNED>(scratch, bits);
             if entry & entry::LITERAL != 0 {
-                literal!(entry);
-                entry = lookup!();
+                skip!(entry);
+                // SAFETY: `at` is before `end`.
+                unsafe { out.add(at).write(entry::literal(entry)) };
+                at += 1;
+                lookup!();
                 refill!();
                 continue;
             }
         }
-        let mut length = entry::header(entry) + MIN_MATCH;
-        let extra_bits = entry::extra_bits(entry);
-        skip!((entry & 63) - extra_bits);
-        if entry & entry::MORE_LENGTH != 0 {
+        let this = entry;
+        let slot = entry::slot::<ALIGNED>(this);
+        skip!((this & 63) - slot.extra_bits);
+        let mut length = entry::length(this);
+        if this & entry::MORE_LENGTH != 0 {
             let mut ahead = Bits { buffer: bits, left, next: 0 };
             length += scratch.length.symbol(&mut ahead).ok_or(Failure)?;
             Bits { buffer: bits, left, .. } = ahead;
         }
-        let extra = bits >> 1 >> (63 - extra_bits);
-        skip!(extra_bits);
-        let prefixed = prefixed!(entry, extra, extra_bits);
+        let mut extra = (bits >> 1 >> (63 - slot.extra_bits)) as u32;
+        skip!(slot.extra_bits);
+        aligned_symbol!(this, extra);
+        // At most 16 + 16 + 14 + 7 bits are gone, which is all but three.
         refill!();
-        let next_entry = lookup!();
-        let offset = offset!(entry, prefixed);
-        let room = out_end as usize - to as usize;
-        let at = to as usize - out_start as usize;
+        lookup!();
+        let offset = repeats.resolve(slot, slot.base.wrapping_add(extra));
+        if offset > at {
+            return Err(Failure);
+        }
+        let room = end - at;
         if length + copy::OVERSHOOT <= room {
-            // SAFETY: as above, and the length was compared.
-            unsafe { copy::any(to, offset, length) };
+            // SAFETY: the offset was compared and is not zero, as above; and the length was compared.
+            unsafe { copy::any(out.add(at), offset, length) };
         } else if length <= room {
             // SAFETY: these are the bytes of `dst`, which nothing else refers to meanwhile.
-            copy::exactly(unsafe { core::slice::from_raw_parts_mut(out_start, end) }, at, offset, length);
+            copy::exactly(unsafe { core::slice::from_raw_parts_mut(out, end) }, at, offset, length);
         } else {
             return Err(Failure);
         }
-        observer.matched(at, length, offset);
-        // SAFETY: the length was compared.
-        to = unsafe { to.add(length) };
-        entry = next_entry;
-    }
-    state.bits = Bits { buffer: bits, left, next: from as usize - input.units.as_ptr() as usize };
-    state.at = to as usize - out_start as usize;
-    state.repeat = repeats.unpack();
-    Ok(())
-}
-
-/// The three repeat offsets in one register, 21 bits each.
-#[derive(Clone, Copy)]
-struct Repeats(u64);
-
-impl Repeats {
-    const BITS: u32 = 21;
-    const MASK: u64 = (1 << Self::BITS) - 1;
-
-    #[inline(always)]
-    fn pack([first, second, third]: [u32; 3]) -> Self {
-        Self(u64::from(first) | u64::from(second) << Self::BITS | u64::from(third) << (2 * Self::BITS))
-    }
-
-    #[inline(always)]
-    fn unpack(self) -> [u32; 3] {
-        [0, 1, 2].map(|slot| (self.0 >> (slot * Self::BITS) & Self::MASK) as u32)
-    }
-
-    /// The offset that a match uses, which becomes the first repeat offset: the one at `shift`, which changes places
-    /// with the first; or, if `shift` is [`NO_REPEAT`](entry::NO_REPEAT), `new`, which pushes the others down.
-    #[inline(always)]
-    fn resolve(&mut self, shift: u32, new: u32) -> usize {
-        let difference = (self.0 ^ self.0 >> shift) & Self::MASK;
-        let swapped = self.0 ^ (difference | difference << shift);
-        // The last one falls out at the top, but for one bit that nobody looks at.
-        let pushed = self.0 << Self::BITS | u64::from(new);
-        self.0 = core::hint::select_unpredictable(shift == entry::NO_REPEAT, pushed, swapped);
-        (self.0 & Self::MASK) as usize
+        observer.token(false, at, length, offset);
+        at += length;
     }
 }

@@ -15,10 +15,11 @@ pub struct Token {
     pub offset: u32,
 }
 
-/// Receives matches as they are decoded. The empty implementation costs nothing.
+/// Receives tokens as they are decoded. The empty implementation costs nothing.
 pub(crate) trait Observer {
-    /// A match of `length` bytes fills the output from `at`, out of the bytes `offset` before it.
-    fn matched(&mut self, at: usize, length: usize, offset: usize);
+    /// A match of `length` bytes fills the output from `at`, out of the bytes `offset` before it; or it is a literal.
+    /// Literals need not be reported.
+    fn token(&mut self, literal: bool, at: usize, length: usize, offset: usize);
 }
 
 /// Nobody listens.
@@ -26,23 +27,30 @@ pub(crate) struct Silent;
 
 impl Observer for Silent {
     #[inline(always)]
-    fn matched(&mut self, _at: usize, _length: usize, _offset: usize) {}
+    fn token(&mut self, _literal: bool, _at: usize, _length: usize, _offset: usize) {}
 }
 
 /// Collects tokens: what lies between two matches was literal.
 pub(crate) struct Recorder<'a> {
     tokens: &'a mut Vec<Token>,
     end_of_last: usize,
+    /// The latest matches. There is always room for one more, so that a literal can be written like a match and
+    /// forgotten, without a branch.
+    batch: [Token; BATCH],
+    filled: usize,
 }
+
+const BATCH: usize = 64;
 
 impl<'a> Recorder<'a> {
     pub(crate) fn new(tokens: &'a mut Vec<Token>) -> Self {
         tokens.clear();
-        Self { tokens, end_of_last: 0 }
+        Self { tokens, end_of_last: 0, batch: [Token::default(); BATCH], filled: 0 }
     }
 
     /// Adds the literals after the last match of a chunk of `size` bytes.
     pub(crate) fn finish(self, size: usize) {
+        self.tokens.extend_from_slice(&self.batch[..self.filled]);
         if size > self.end_of_last {
             self.tokens.push(Token { literals: (size - self.end_of_last) as u32, length: 0, offset: 0 });
         }
@@ -51,13 +59,15 @@ impl<'a> Recorder<'a> {
 
 impl Observer for Recorder<'_> {
     #[inline(always)]
-    fn matched(&mut self, at: usize, length: usize, offset: usize) {
+    fn token(&mut self, literal: bool, at: usize, length: usize, offset: usize) {
         // Chunks are at most 2 MiB, so everything fits.
-        self.tokens.push(Token {
-            literals: (at - self.end_of_last) as u32,
-            length: length as u32,
-            offset: offset as u32,
-        });
-        self.end_of_last = at + length;
+        self.batch[self.filled % BATCH] =
+            Token { literals: (at - self.end_of_last) as u32, length: length as u32, offset: offset as u32 };
+        self.filled += usize::from(!literal);
+        self.end_of_last = core::hint::select_unpredictable(literal, self.end_of_last, at + length);
+        if self.filled == BATCH {
+            self.tokens.extend_from_slice(&self.batch);
+            self.filled = 0;
+        }
     }
 }

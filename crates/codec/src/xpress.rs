@@ -21,6 +21,9 @@ pub struct Xpress {
     /// The data as units that begin at even positions, and at odd ones; the latter without the first byte.
     units: [Units; 2],
     table: Box<Table<TABLE_SIZE, SYMBOLS>>,
+    /// Whether the processor has BMI1 and BMI2.
+    #[cfg(target_arch = "x86_64")]
+    modern: bool,
 }
 
 impl Default for Xpress {
@@ -32,7 +35,23 @@ impl Default for Xpress {
 impl Xpress {
     /// A decoder for chunks of up to 64 KiB.
     pub fn new() -> Self {
-        Self { units: Default::default(), table: Box::new(Table::new()) }
+        Self {
+            units: Default::default(),
+            table: Box::new(Table::new()),
+            #[cfg(target_arch = "x86_64")]
+            modern: std::arch::is_x86_feature_detected!("bmi1")
+                && std::arch::is_x86_feature_detected!("bmi2"),
+        }
+    }
+
+    /// Does without what not every processor of this kind has. It is slower, and there for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn portable(self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        return Self { modern: false, ..self };
+        #[cfg(not(target_arch = "x86_64"))]
+        self
     }
 
     /// Decodes the chunk `src` into `dst`, which has exactly the chunk's decompressed size.
@@ -90,7 +109,19 @@ impl Xpress {
         let [even, odd] = &mut self.units;
         let input = Input { src, units: [even.load(src), odd.load(&src[1..])] };
         let mut state = State { bits: Bits::at(LENGTHS_BYTES), parity: 0, at: 0 };
-        tokens(&self.table, input, dst, &mut state, observer)?;
+        #[cfg(target_arch = "x86_64")]
+        let modern = self.modern;
+        #[cfg(not(target_arch = "x86_64"))]
+        let modern = false;
+        if modern {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: the processor has these instructions.
+            unsafe {
+                tokens_modern(&self.table, input, dst, &mut state, observer)?;
+            }
+        } else {
+            tokens(&self.table, input, dst, &mut state, observer)?;
+        }
         // Everything so far may have come out of the zeros behind the data.
         if state.bits.consumed() > input.whole(state.parity) * 8 {
             return Err(Failure);
@@ -225,7 +256,7 @@ impl State {
                 return Err(Failure);
             }
             copy::exactly(dst, self.at, offset, length);
-            observer.matched(self.at, length, offset);
+            observer.token(false, self.at, length, offset);
             self.at += length;
         }
         Ok(())
@@ -239,37 +270,22 @@ fn long_entry(table: &Table<TABLE_SIZE, SYMBOLS>, bits: u64) -> u32 {
     entry::TEMPLATES[symbol] + length
 }
 
-/// Decodes the chunk, in the best way this processor has.
-fn tokens(
-    table: &Table<TABLE_SIZE, SYMBOLS>,
-    input: Input<'_>,
-    dst: &mut [u8],
-    state: &mut State,
-    observer: &mut impl Observer,
-) -> Result<(), Failure> {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("bmi1") && std::arch::is_x86_feature_detected!("bmi2") {
-        // SAFETY: the processor has these instructions.
-        return unsafe { tokens_bmi2(table, input, dst, state, observer) };
-    }
-    tokens_here(table, input, dst, state, observer)
-}
-
 /// Shifts by a variable count are one instruction with BMI2, three without.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "bmi1,bmi2")]
-fn tokens_bmi2(
+fn tokens_modern(
     table: &Table<TABLE_SIZE, SYMBOLS>,
     input: Input<'_>,
     dst: &mut [u8],
     state: &mut State,
     observer: &mut impl Observer,
 ) -> Result<(), Failure> {
-    tokens_here(table, input, dst, state, observer)
+    tokens(table, input, dst, state, observer)
 }
 
+/// Decodes the chunk.
 #[inline(always)]
-fn tokens_here(
+fn tokens(
     table: &Table<TABLE_SIZE, SYMBOLS>,
     input: Input<'_>,
     dst: &mut [u8],
@@ -383,7 +399,7 @@ fn fast(
                 copy::mostly_up_to_16(to, offset, length);
                 to = to.add(length);
             }
-            observer.matched(at, length, offset);
+            observer.token(false, at, length, offset);
             entry = next_entry;
             continue;
         }
@@ -427,7 +443,7 @@ fn fast(
         } else {
             return Err(Failure);
         }
-        observer.matched(at, length, offset);
+        observer.token(false, at, length, offset);
         // SAFETY: the length was compared.
         to = unsafe { to.add(length) };
     }

@@ -38,6 +38,6 @@ fn copy_match(
     for i in at..at + length {
         dst[i] = dst[i - offset];
     }
-    observer.matched(at, length, offset);
+    observer.token(false, at, length, offset);
     Ok(at + length)
 }

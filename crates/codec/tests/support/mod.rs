@@ -29,11 +29,11 @@ impl Random {
     }
 }
 
-/// A decoder under test, fast and plain.
+/// A decoder under test: fast, with and without what only some processors have; and plain.
 #[derive(Debug)]
 pub(crate) enum Pair {
-    Lzx(Box<Lzx>, reference::Lzx),
-    Xpress(Box<Xpress>, reference::Xpress),
+    Lzx([Box<Lzx>; 2], reference::Lzx),
+    Xpress([Box<Xpress>; 2], reference::Xpress),
 }
 
 const GUARD: usize = 64;
@@ -41,32 +41,37 @@ const GUARD: usize = 64;
 impl Pair {
     pub(crate) fn lzx(chunk_size: usize) -> Self {
         let sizes = "a chunk size of the format";
-        Self::Lzx(Box::new(Lzx::new(chunk_size).expect(sizes)), reference::Lzx::new(chunk_size).expect(sizes))
+        let fast = Lzx::new(chunk_size).expect(sizes);
+        let portable = fast.clone().portable();
+        Self::Lzx([fast, portable].map(Box::new), reference::Lzx::new(chunk_size).expect(sizes))
     }
 
     pub(crate) fn xpress() -> Self {
-        Self::Xpress(Box::new(Xpress::new()), reference::Xpress::new())
+        Self::Xpress([Xpress::new(), Xpress::new().portable()].map(Box::new), reference::Xpress::new())
     }
 
-    /// Decodes in all four ways, which must agree, and must not write outside their buffers.
+    /// Decodes in all five ways, which must agree, and must not write outside their buffers.
     #[track_caller]
     pub(crate) fn decode(&mut self, src: &[u8], size: usize) -> Result<Vec<u8>, Error> {
         let (mut fast_tokens, mut plain_tokens) = (Vec::new(), Vec::new());
-        let (fast, with_tokens, plain, plain_with_tokens) = match self {
-            Self::Lzx(fast, plain) => (
+        let (fast, portable, with_tokens, plain, plain_with_tokens) = match self {
+            Self::Lzx([fast, portable], plain) => (
                 guarded(size, |dst| fast.decode(src, dst)),
+                guarded(size, |dst| portable.decode(src, dst)),
                 guarded(size, |dst| fast.decode_with_tokens(src, dst, &mut fast_tokens)),
                 guarded(size, |dst| plain.decode(src, dst)),
                 guarded(size, |dst| plain.decode_with_tokens(src, dst, &mut plain_tokens)),
             ),
-            Self::Xpress(fast, plain) => (
+            Self::Xpress([fast, portable], plain) => (
                 guarded(size, |dst| fast.decode(src, dst)),
+                guarded(size, |dst| portable.decode(src, dst)),
                 guarded(size, |dst| fast.decode_with_tokens(src, dst, &mut fast_tokens)),
                 guarded(size, |dst| plain.decode(src, dst)),
                 guarded(size, |dst| plain.decode_with_tokens(src, dst, &mut plain_tokens)),
             ),
         };
         same(&fast, &plain);
+        same(&portable, &plain);
         same(&with_tokens, &plain);
         same(&plain_with_tokens, &plain);
         if plain.is_ok() {
