@@ -24,7 +24,7 @@ pub enum Level {
     /// A match is taken unless the next byte begins a better one.
     #[default]
     Fast,
-    /// Of all ways to write the chunk, the cheapest is sought. Takes about four times as long.
+    /// Of all ways to write the chunk, the cheapest is sought. Takes six to nine times as long, and saves 1.5 to 2.5 %.
     Best,
 }
 
@@ -175,9 +175,14 @@ const NEXT: Effort = Effort { depth: FAST.depth / 2, ..FAST };
 /// A match of three bytes from farther away is hardly cheaper than its bytes.
 const FAR: usize = 1 << 10;
 
+/// After so many places without a match, one place in two is searched, after twice as many one in three, and so on:
+/// where everything is noise, that is soon found out.
+const BARREN: usize = 1 << 7;
+const MAX_SKIP: usize = 15;
+
 /// Takes the longest match at each place, unless that at the next is better.
 fn lazy(window: &Window, chains: &mut Chains, items: &mut Items) {
-    let mut at = 0;
+    let (mut at, mut end_of_last) = (0, 0);
     // Where matches may begin.
     let end = (window.len() + 1).saturating_sub(REACH);
     while at < end {
@@ -185,6 +190,14 @@ fn lazy(window: &Window, chains: &mut Chains, items: &mut Items) {
         if found.length < MIN_MATCH || (found.length == MIN_MATCH && found.offset > FAR) {
             items.literal(window.byte(at));
             at += 1;
+            if at - end_of_last >= BARREN {
+                let next = end.min(at + ((at - end_of_last) / BARREN).min(MAX_SKIP));
+                chains.skip(window, at..next);
+                while at < next {
+                    items.literal(window.byte(at));
+                    at += 1;
+                }
+            }
             continue;
         }
         let mut known = at + 1;
@@ -200,6 +213,7 @@ fn lazy(window: &Window, chains: &mut Chains, items: &mut Items) {
         }
         items.matched(found);
         at += found.length;
+        end_of_last = at;
         chains.skip(window, known..at.min(end));
     }
     for at in at..window.len() {

@@ -202,6 +202,17 @@ fn corpus(size: usize) -> Vec<Vec<u8>> {
     files.push(
         (0..size as u32).map(|i| if i % 16 < 12 { ((i / 16) >> (i % 4 * 8)) as u8 } else { 0xCC }).collect(),
     );
+    // Noise, some of it again, and text.
+    let mut mixed = Vec::new();
+    while mixed.len() < size {
+        let noise_size = random.below(3000);
+        let noise = random.bytes(noise_size);
+        mixed.extend(&noise);
+        mixed.extend(words(&mut random, 900));
+        mixed.extend(&noise[noise.len() / 3..]);
+    }
+    mixed.truncate(size);
+    files.push(mixed);
     files.push((0..size).map(|_| b"abcdefghijklmnop"[random.below(16)]).collect());
     files
 }
