@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use image::{Format, ImageChoice, Layout, Level};
+use image::{Algorithm, Format, ImageChoice, Layout, Level};
 
 use crate::size::parse_size;
 
@@ -65,6 +65,7 @@ Examples:
   wimforge build install.wim -i 2 -o core.vhd --size 40GiB
   wimforge build install.wim -i \"Windows Server 2019 SERVERSTANDARD\" -o core.raw --layout mbr1
   wimforge build nano.wim -o - --format raw | ssh host 'cat > /dev/vg0/nano'
+  wimforge build install.wim -o small.vhd --compact-os  files stay compressed on the disk
   wimforge build nano.wim -o nano.vhd --dry-run         what would be built, and how large it would be
 
 The disk holds complete NTFS volumes, but no boot code and no BCD store yet: it does not start by itself.")]
@@ -93,9 +94,19 @@ pub(crate) struct Build {
     /// Size of the Recovery partition
     #[arg(long, value_name = "SIZE", default_value = "500MiB", value_parser = parse_size)]
     pub(crate) recovery_size: u64,
-    /// Cluster size of the Windows volume: 512 to 64KiB
+    /// Cluster size of the Windows volume: 512 to 2MiB (above 64KiB: Windows 10 1709 or later)
     #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
     pub(crate) cluster_size: u64,
+    /// Keep files compressed on the disk, as `compact /CompactOS` does: lzx (copied from a source in LZX), xpress4k,
+    /// xpress8k or xpress16k [default: what the source has, else xpress8k]
+    #[arg(long, value_name = "ALGORITHM", num_args = 0..=1, require_equals = true)]
+    pub(crate) compact_os: Option<Option<Algorithm>>,
+    /// With --compact-os: do not decode what is copied compressed, to check its SHA-1
+    #[arg(long, requires = "compact_os")]
+    pub(crate) no_verify_source: bool,
+    /// With --compact-os: go on though the image has no wof.sys
+    #[arg(long, requires = "compact_os")]
+    pub(crate) assume_wof: bool,
     /// Compression of a VMDK: fast, default or best
     #[arg(long, value_name = "LEVEL", default_value = "default")]
     pub(crate) level: Level,

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use disk::FileTime;
-use image::{Counters, Output, Plan, Recipe, Run, Summary};
+use image::{Compact, Counters, Output, Plan, Recipe, Run, Summary};
 
 use crate::args::{Build, Common};
 use crate::report::say;
@@ -23,20 +23,20 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
         )
         .into());
     }
-    let plan = Plan::new(recipe(args, to_stdout)?)?;
+    let counters = Counters::default();
+    let pool = super::pool(&args.resources)?;
+    let poll = || (counters.rendered.load(Ordering::Relaxed), counters.total.load(Ordering::Relaxed));
+    let run = Run { pool: &pool, memory: args.resources.memory, cancel, counters: &counters };
+    let started = Instant::now();
+    let recipe = recipe(args, to_stdout)?;
+    let plan = progress::during("planning", common.quiet, &poll, || Plan::new(recipe, run))?;
     if !common.quiet {
         for note in &plan.summary().notes {
             say(&format!("note: {note}"));
         }
     }
-    let started = Instant::now();
     if !args.dry_run {
-        let counters = Counters::default();
-        let pool = super::pool(&args.resources)?;
-        let poll = || (counters.rendered.load(Ordering::Relaxed), counters.total.load(Ordering::Relaxed));
-        progress::during("building", common.quiet, &poll, || {
-            plan.write(Run { pool: &pool, memory: args.resources.memory, cancel, counters: &counters })
-        })?;
+        progress::during("building", common.quiet, &poll, || plan.write(run))?;
     }
     let seconds = started.elapsed().as_secs_f64();
     let report = if common.json {
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
     };
     if to_stdout && !args.dry_run {
         if !common.quiet {
-            say(report.trim_end());
+            report.lines().for_each(say);
         }
     } else {
         io::stdout().lock().write_all(report.as_bytes())?;
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
 fn recipe(args: &Build, to_stdout: bool) -> anyhow::Result<Recipe> {
     let output = if to_stdout { Output::Stdout } else { Output::File(args.output.clone()) };
     let cluster_size = u32::try_from(args.cluster_size)
-        .map_err(|_| image::Error::Recipe(format!("--cluster-size: {} is past 64KiB", args.cluster_size)))?;
+        .map_err(|_| image::Error::Recipe(format!("--cluster-size: {} is past 2MiB", args.cluster_size)))?;
     Ok(Recipe {
         image: args.image.clone(),
         format: args.format,
@@ -66,6 +66,11 @@ fn recipe(args: &Build, to_stdout: bool) -> anyhow::Result<Recipe> {
         system_size: args.system_size,
         recovery_size: args.recovery_size,
         cluster_size,
+        compact: args.compact_os.map(|algorithm| Compact {
+            algorithm,
+            assume_driver: args.assume_wof,
+            verify_source: !args.no_verify_source,
+        }),
         seed: args.seed.clone(),
         time: source_date_epoch()?,
         level: args.level,
@@ -119,6 +124,22 @@ fn text(args: &Build, summary: &Summary, seconds: f64) -> String {
         summary.files,
         human(summary.stream_bytes)
     );
+    if let Some(compact) = &summary.compact {
+        let algorithm = compact.algorithm.map_or_else(String::new, |algorithm| format!(" ({algorithm})"));
+        let _ = writeln!(
+            out,
+            "compressed on the disk{algorithm}: {} files, {} in {} ({} copied as they were); left alone: {} files \
+             that start Windows, {}, and {} others, {}",
+            compact.files,
+            human(compact.bytes),
+            human(compact.stored),
+            human(compact.copied),
+            compact.early_files,
+            human(compact.early_bytes),
+            compact.other_files,
+            human(compact.other_bytes)
+        );
+    }
     for partition in &summary.partitions {
         let _ = writeln!(
             out,

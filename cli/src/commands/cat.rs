@@ -1,6 +1,6 @@
 //! `wimforge cat`
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -47,6 +47,9 @@ pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
     match content {
         Content::Empty => {}
         Content::Bytes(bytes) => out.write_all(bytes)?,
+        &Content::Hole { len } => {
+            io::copy(&mut io::repeat(0).take(len), &mut out)?;
+        }
         &Content::Blob { blob, .. } => {
             let blobs = source.blobs(image);
             let output = |source| Error::Write { path: "standard output".into(), source };

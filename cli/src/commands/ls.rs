@@ -124,7 +124,7 @@ impl View<'_> {
             Content::Blob { blob, .. } => {
                 Some(self.blobs.sha1(*blob).iter().map(|byte| format!("{byte:02x}")).collect())
             }
-            Content::Empty | Content::Bytes(_) => None,
+            Content::Empty | Content::Bytes(_) | Content::Hole { .. } => None,
         }
     }
 

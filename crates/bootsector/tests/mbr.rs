@@ -4,7 +4,7 @@
 
 use disk::{Lba, SectorSize};
 use proptest::prelude::*;
-use wimforge_bootsector::{Error, Mbr, Partition, PartitionType, Size, place};
+use wimforge_bootsector::{ALIGNMENT, Error, Mbr, Partition, PartitionType, Size, place};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -14,7 +14,7 @@ fn sample(disk: u64) -> Mbr {
     let wanted = [Size::Bytes(350 * MIB), Size::Rest, Size::Bytes(500 * MIB)];
     let kinds = [PartitionType::NTFS, PartitionType::NTFS, PartitionType::RECOVERY];
     let mut mbr = Mbr::new(0x1234_ABCD);
-    for (index, range) in place(disk, &wanted).unwrap().iter().enumerate() {
+    for (index, range) in place(disk, ALIGNMENT, &wanted).unwrap().iter().enumerate() {
         let partition = Partition::new(range, SectorSize::B512, kinds[index], index == 0).unwrap();
         mbr.partitions[index] = Some(partition);
     }

@@ -8,6 +8,7 @@ use disk::{Content, ExtentMap, FileTime, Label, NO_NODE, Seed};
 use ntfs_writer as ntfs;
 use serde::Serialize;
 
+use crate::compact::{self, CompactBlobs, CompactSummary, Packed};
 use crate::container::Packing;
 use crate::disk_layout::{self, Role};
 use crate::output::{self, Opened};
@@ -28,6 +29,8 @@ pub struct Plan {
     time: FileTime,
     map: ExtentMap,
     volumes: Vec<ntfs::Volume>,
+    /// The files that stay compressed.
+    packed: Packed,
     /// Blobs that are read when `$MFT` is rendered, after all file data.
     late: Vec<u32>,
     summary: Summary,
@@ -50,6 +53,8 @@ pub struct Summary {
     pub files: u64,
     /// Bytes of all their streams.
     pub stream_bytes: u64,
+    /// What became of the files when they are kept compressed.
+    pub compact: Option<CompactSummary>,
     /// The disk signature.
     pub disk_signature: u32,
     /// The partitions, in disk order.
@@ -97,8 +102,9 @@ pub struct Run<'a> {
 const UNIT: u64 = MIB;
 
 impl Plan {
-    /// Reads the source's metadata and plans the disk.
-    pub fn new(recipe: Recipe) -> Result<Self> {
+    /// Reads the source's metadata and plans the disk. Takes no time to speak of, unless files are to be kept compressed
+    /// in another way than the source has them: then they are compressed here.
+    pub fn new(recipe: Recipe, run: Run<'_>) -> Result<Self> {
         let format = recipe.format()?;
         disk_layout::check(&recipe)?;
         let source = WimSource::open(&recipe.source)?;
@@ -113,6 +119,7 @@ impl Plan {
         let mut tree = source.tree(index)?;
         let notes = std::mem::take(&mut tree.notes);
         let (files, stream_bytes) = (tree.nodes.len() as u64, tree.stream_bytes());
+        let packed = compact::apply(&mut tree, &source, index, &recipe, run)?;
         let small = small_blobs(&tree);
         let root_times = tree.nodes[0].times;
         let time = recipe.time.unwrap_or(root_times.written);
@@ -130,6 +137,7 @@ impl Plan {
             image_name: source.wim().xml().image(index).and_then(|image| image.name.clone()),
             files,
             stream_bytes,
+            compact: recipe.compact.map(|_| packed.summary),
             disk_signature: seed.u32_nonzero("disk signature"),
             partitions: Vec::new(),
             notes,
@@ -184,7 +192,7 @@ impl Plan {
         map.pad_to(disk_size);
         summary.stored = map.allocated(4096).map(|range| range.end - range.start).sum();
         let late = late_blobs(small, &map);
-        Ok(Self { recipe, format, source, index, seed, time, map, volumes, late, summary })
+        Ok(Self { recipe, format, source, index, seed, time, map, volumes, packed, late, summary })
     }
 
     /// What the plan amounts to.
@@ -213,7 +221,8 @@ impl Plan {
         };
         let opened = Opened::open(&self.recipe.output, self.recipe.force)?;
         let sink = packing.open(&opened).map_err(named)?;
-        let blobs = self.source.blobs(self.index);
+        let verify = self.recipe.compact.is_none_or(|compact| compact.verify_source);
+        let blobs = CompactBlobs::new(&self.source, self.index, &self.packed, verify);
         // Half of the memory for units in flight; the rest is for what each worker holds besides (its decoder, the
         // compressed bytes it reads, the unit's encoded form).
         let window = run.memory / 2 / (2 * UNIT);

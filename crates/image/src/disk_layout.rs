@@ -6,8 +6,6 @@ use disk::SectorSize;
 use crate::recipe::{Layout, MIB, Recipe};
 use crate::{Error, Result};
 
-/// Where the first partition begins.
-const FIRST: u64 = bootsector::ALIGNMENT;
 /// Left free at the end of the disk, so that it can be converted to GPT in place (the backup table goes there).
 const TAIL: u64 = MIB;
 /// Without `--size`, a disk is at least this large.
@@ -49,11 +47,17 @@ pub(crate) struct Slot {
     pub(crate) active: bool,
 }
 
+/// What partitions begin and end on: whole MiB, or whole clusters where those are larger.
+fn alignment(recipe: &Recipe) -> u64 {
+    bootsector::ALIGNMENT.max(u64::from(recipe.cluster_size))
+}
+
 /// The first byte of the Windows partition, which does not depend on how large it becomes.
 pub(crate) fn windows_start(recipe: &Recipe) -> u64 {
+    let first = alignment(recipe);
     match recipe.layout {
-        Layout::Mbr3 => FIRST + recipe.system_size,
-        Layout::Mbr1 => FIRST,
+        Layout::Mbr3 => first + recipe.system_size.next_multiple_of(first),
+        Layout::Mbr1 => first,
     }
 }
 
@@ -98,7 +102,7 @@ pub(crate) fn partitions(recipe: &Recipe, needed: u64) -> Result<(u64, Vec<Slot>
         wanted.iter().map(|(_, size, _)| of(*size)).collect()
     };
     let smallest = |windows: u64| {
-        bootsector::smallest_disk(&with_windows(windows))
+        bootsector::smallest_disk(alignment(recipe), &with_windows(windows))
             .and_then(|size| size.checked_add(TAIL))
             .ok_or_else(|| Error::Recipe("the disk would be larger than 2^64 bytes".to_owned()))
     };
@@ -109,7 +113,7 @@ pub(crate) fn partitions(recipe: &Recipe, needed: u64) -> Result<(u64, Vec<Slot>
         None => LEAST_DISK.max(smallest(needed.saturating_add(growth(needed)))?),
     };
     let sizes: Vec<Size> = wanted.iter().map(|(_, size, _)| *size).collect();
-    let ranges = bootsector::place(size - TAIL, &sizes).map_err(wrap)?;
+    let ranges = bootsector::place(size - TAIL, alignment(recipe), &sizes).map_err(wrap)?;
     let slots = wanted.iter().zip(ranges).map(|(&(role, _, active), range)| Slot {
         role,
         start: range.start,
@@ -152,7 +156,7 @@ mod tests {
             for needed in [1, 100 * MIB, (5 << 30) + 12345] {
                 let (size, slots) = partitions(&recipe(layout, None), needed).unwrap();
                 assert!(size >= LEAST_DISK && size.is_multiple_of(MIB));
-                let mut at = FIRST;
+                let mut at = bootsector::ALIGNMENT;
                 for slot in &slots {
                     assert_eq!(slot.start, at, "{slot:?}");
                     assert!(slot.len.is_multiple_of(MIB) && slot.len > 0);
@@ -163,6 +167,17 @@ mod tests {
                 let windows = slots.iter().find(|slot| slot.role == Role::Windows).unwrap();
                 assert!(windows.len >= needed);
             }
+        }
+    }
+
+    #[test]
+    fn large_clusters_begin_on_a_multiple_of_themselves() {
+        for layout in [Layout::Mbr1, Layout::Mbr3] {
+            let recipe = Recipe { cluster_size: 2 << 20, system_size: 351 * MIB, ..recipe(layout, None) };
+            let (_, slots) = partitions(&recipe, 100 * MIB).unwrap();
+            let windows = slots.iter().find(|slot| slot.role == Role::Windows).unwrap();
+            assert_eq!(windows.start, windows_start(&recipe));
+            assert!(windows.start.is_multiple_of(2 << 20));
         }
     }
 

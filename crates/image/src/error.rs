@@ -139,6 +139,13 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The temporary file that holds compressed files failed.
+    #[error("temporary file")]
+    Temporary {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The options contradict each other or ask for what cannot be.
     #[error("{0}")]
     Recipe(String),
@@ -182,6 +189,11 @@ impl Error {
     /// Writing failed; the path is added by [`at_output`](Self::at_output), where it is known.
     pub(crate) fn writing(source: io::Error) -> Self {
         Self::Write { path: PathBuf::new(), source }
+    }
+
+    /// The temporary file failed.
+    pub(crate) fn temporary(source: io::Error) -> Self {
+        Self::Temporary { source }
     }
 
     /// The same error with the output's name.

@@ -420,6 +420,9 @@ fn write_content(
     buffer: &mut Vec<u8>,
     options: &ExtractOptions<'_>,
 ) -> Result<()> {
+    if let Some(&Content::Hole { len }) = content {
+        return file.set_len(len).map_err(|e| at(path, e));
+    }
     let mut write = |bytes: &[u8]| {
         go_on(options)?;
         file.write_all(bytes).map_err(|e| at(path, e))?;
@@ -427,7 +430,7 @@ fn write_content(
         Ok(())
     };
     match content {
-        None | Some(Content::Empty) => Ok(()),
+        None | Some(Content::Empty | Content::Hole { .. }) => Ok(()),
         Some(Content::Bytes(bytes)) => write(bytes),
         Some(&Content::Blob { blob, .. }) => copy_blob(blobs, reader, blob, buffer, &mut write),
     }
@@ -511,7 +514,7 @@ fn link_target(
     }
     let mut data = Vec::new();
     match &reparse.data {
-        Content::Empty => {}
+        Content::Empty | Content::Hole { .. } => {}
         Content::Bytes(bytes) => data.extend_from_slice(bytes),
         &Content::Blob { blob, .. } => copy_blob(blobs, reader, blob, &mut Vec::new(), &mut |part| {
             data.extend_from_slice(part);

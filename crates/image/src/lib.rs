@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod build;
+mod compact;
 mod container;
 mod disk_file;
 mod disk_layout;
@@ -18,12 +19,13 @@ mod tree_index;
 mod volume;
 
 pub use build::{PartitionSummary, Plan, Run, Summary};
+pub use compact::CompactSummary;
 pub use disk_file::{Container, DiskFile, DiskInfo, FileKind, FileSystemInfo, PartitionInfo, TableInfo};
 pub use error::{Error, ErrorKind, Result};
 pub use extract::{ExtractOptions, Extracted, copy_blob, extract, reparse_target};
 pub use output::PartialFile;
 pub use pipeline::Counters;
-pub use recipe::{Format, ImageChoice, Layout, Level, Output, Recipe};
+pub use recipe::{Algorithm, Compact, Format, ImageChoice, Layout, Level, Output, Recipe};
 pub use sddl::sddl;
 pub use source::{WimBlobs, WimSource};
 pub use tree_index::{NameId, TreeIndex};

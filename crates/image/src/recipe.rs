@@ -28,6 +28,8 @@ pub struct Recipe {
     pub recovery_size: u64,
     /// Cluster size of the Windows volume in bytes.
     pub cluster_size: u32,
+    /// Keep files compressed on the Windows volume; `None` stores them as they are.
+    pub compact: Option<Compact>,
     /// Text from which all identities derive; `None` takes the source's own hashes.
     pub seed: Option<String>,
     /// The time of everything that has none of its own; `None` takes the image's.
@@ -52,6 +54,7 @@ impl Recipe {
             system_size: 350 * MIB,
             recovery_size: 500 * MIB,
             cluster_size: 4096,
+            compact: None,
             seed: None,
             time: None,
             level: Level::default(),
@@ -196,6 +199,80 @@ impl FromStr for Layout {
             "mbr3" => Ok(Self::Mbr3),
             "mbr1" => Ok(Self::Mbr1),
             _ => Err("unknown layout (known: mbr3, mbr1)".to_owned()),
+        }
+    }
+}
+
+/// How files are kept compressed ("Compact OS").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Compact {
+    /// How they are compressed; `None` takes what the source has, or XPRESS with chunks of 8 KiB where Windows has no
+    /// such thing.
+    pub algorithm: Option<Algorithm>,
+    /// Take for granted that Windows will find the driver that reads such files, though the image lacks it.
+    pub assume_driver: bool,
+    /// Decode what is copied in compressed form, to compare its SHA-1. Without, only its chunk tables are checked.
+    pub verify_source: bool,
+}
+
+/// A codec of Compact OS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// LZX in chunks of 32 KiB: the smallest. Only ever copied from a source that has it.
+    Lzx,
+    /// XPRESS in chunks of 4 KiB: the fastest to read.
+    Xpress4k,
+    /// XPRESS in chunks of 8 KiB.
+    Xpress8k,
+    /// XPRESS in chunks of 16 KiB.
+    Xpress16k,
+}
+
+impl Algorithm {
+    /// The number that a reparse point gives it (`FILE_PROVIDER_COMPRESSION_*`).
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Xpress4k => 0,
+            Self::Lzx => 1,
+            Self::Xpress8k => 2,
+            Self::Xpress16k => 3,
+        }
+    }
+
+    /// Bytes that are compressed together.
+    pub fn chunk_size(self) -> u32 {
+        match self {
+            Self::Xpress4k => 4 << 10,
+            Self::Xpress8k => 8 << 10,
+            Self::Xpress16k => 16 << 10,
+            Self::Lzx => 32 << 10,
+        }
+    }
+}
+
+impl std::fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Lzx => "lzx",
+            Self::Xpress4k => "xpress4k",
+            Self::Xpress8k => "xpress8k",
+            Self::Xpress16k => "xpress16k",
+        })
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "lzx" => Ok(Self::Lzx),
+            "xpress4k" => Ok(Self::Xpress4k),
+            "xpress8k" => Ok(Self::Xpress8k),
+            "xpress16k" => Ok(Self::Xpress16k),
+            _ => Err("unknown algorithm (known: lzx, xpress4k, xpress8k, xpress16k)".to_owned()),
         }
     }
 }

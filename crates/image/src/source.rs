@@ -276,6 +276,14 @@ impl BlobStore for WimBlobs<'_> {
         self.source.wim.blob(BlobId(blob)).sha1
     }
 
+    fn damaged(&self, blob: u32, source: wim::Error) -> Error {
+        Error::Blob {
+            path: self.source.file_of(BlobId(blob)),
+            name: self.source.path_of(self.index, BlobId(blob)).unwrap_or_else(|| format!("blob {blob}")),
+            source,
+        }
+    }
+
     fn mismatch(&self, blob: u32, found: [u8; 20]) -> Error {
         Error::HashMismatch {
             path: self.source.file_of(BlobId(blob)),

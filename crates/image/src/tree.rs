@@ -23,6 +23,15 @@ pub struct DescriptorId(pub u32);
 /// `FILE_ATTRIBUTE_DIRECTORY` ([MS-FSCC] 2.6).
 pub const ATTRIBUTE_DIRECTORY: u32 = 0x10;
 
+/// `FILE_ATTRIBUTE_SPARSE_FILE`.
+pub const ATTRIBUTE_SPARSE_FILE: u32 = 0x200;
+
+/// `FILE_ATTRIBUTE_REPARSE_POINT`.
+pub const ATTRIBUTE_REPARSE_POINT: u32 = 0x400;
+
+/// `FILE_ATTRIBUTE_COMPRESSED`: compressed with LZNT1.
+pub const ATTRIBUTE_COMPRESSED: u32 = 0x800;
+
 /// `FILE_ATTRIBUTE_ENCRYPTED`: encrypted by EFS.
 pub const ATTRIBUTE_ENCRYPTED: u32 = 0x4000;
 
@@ -40,6 +49,11 @@ pub enum Content {
         /// Length in bytes.
         len: u64,
     },
+    /// So many zeros, which are not stored: the unnamed stream of a sparse file.
+    Hole {
+        /// Length in bytes.
+        len: u64,
+    },
 }
 
 impl Content {
@@ -48,7 +62,7 @@ impl Content {
         match self {
             Self::Empty => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Blob { len, .. } => *len,
+            Self::Blob { len, .. } | Self::Hole { len } => *len,
         }
     }
 
@@ -201,7 +215,7 @@ impl Tree {
     pub fn reparse_blobs(&self) -> Vec<u32> {
         let blob = |node: &Node| match node.reparse.as_ref()?.data {
             Content::Blob { blob, .. } => Some(blob),
-            Content::Empty | Content::Bytes(_) => None,
+            Content::Empty | Content::Bytes(_) | Content::Hole { .. } => None,
         };
         self.nodes.iter().filter_map(blob).collect()
     }

@@ -71,5 +71,6 @@ fn source(content: Content) -> ntfs::Source {
         Content::Empty => ntfs::Source::Empty,
         Content::Bytes(bytes) => ntfs::Source::Bytes(bytes),
         Content::Blob { blob, len } => ntfs::Source::Blob { blob, len },
+        Content::Hole { len } => ntfs::Source::Hole { len },
     }
 }

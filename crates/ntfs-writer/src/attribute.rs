@@ -74,7 +74,7 @@ impl AnyEntries<'_> {
     }
 }
 
-/// The value of a non-resident attribute: always one run.
+/// The value of a non-resident attribute: always one run, of clusters or a hole.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clusters {
     pub(crate) run: Run,
@@ -144,6 +144,10 @@ pub(crate) fn read_source(
         }
         Source::Blob { .. } if buf.is_empty() => Ok(()),
         Source::Blob { blob, .. } => blobs.read_blob(*blob, offset, buf),
+        Source::Hole { .. } => {
+            buf.fill(0);
+            Ok(())
+        }
     }
 }
 
@@ -224,7 +228,8 @@ impl Attribute<'_> {
                 };
                 put(buf, 16, &header);
                 if clusters.unit.is_some() {
-                    put_u64(buf, NON_RESIDENT_LEN, allocated);
+                    let really = if clusters.run.lcn.is_some() { allocated } else { 0 };
+                    put_u64(buf, NON_RESIDENT_LEN, really);
                 }
                 let mut pairs = [0; runs::MAX_LEN];
                 let pairs_len = clusters.run.encode(&mut pairs);
@@ -254,8 +259,13 @@ impl<'b> RecordWriter<'b> {
 
     /// Adds an attribute. They come in the order of the record.
     pub(crate) fn push(&mut self, attribute: &Attribute<'_>) -> io::Result<()> {
-        self.at += attribute.write(self.instance, &mut self.buf[self.at..], self.blobs)?;
-        self.instance += 1;
+        self.push_as(self.instance, attribute)
+    }
+
+    /// Adds an attribute with a given instance number, which is larger than those before.
+    pub(crate) fn push_as(&mut self, instance: u16, attribute: &Attribute<'_>) -> io::Result<()> {
+        self.at += attribute.write(instance, &mut self.buf[self.at..], self.blobs)?;
+        self.instance = instance + 1;
         self.links += u16::from(attribute.kind == kind::FILE_NAME);
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::layout::index::{BLOCK_LEN, collation};
 use crate::layout::record::capacity;
 use crate::layout::{align8, put, put_u16, put_u32};
 use crate::model::{DirEntries, Model};
-use crate::node::{Ea, Note, flag};
+use crate::node::{Ea, Note, Source, flag};
 use crate::plan::MAX_CLUSTERS;
 use crate::runs::Run;
 use crate::tree::{EncodedEas, Extra, Inode, NONE, resident};
@@ -65,7 +65,7 @@ fn form(attributes: u32, cluster: u32) -> Form {
     } else if cluster <= MAX_COMPRESSED_CLUSTER {
         (Some(COMPRESSION_UNIT), 1 << COMPRESSION_UNIT)
     } else {
-        (Some(0), SPARSE_GRANULE / cluster)
+        (Some(0), (SPARSE_GRANULE / cluster).max(1))
     };
     Form { flags, unit, granule: u64::from(granule) }
 }
@@ -95,6 +95,15 @@ impl Model {
         if inode.is_dir() && !inode.data.is_empty() {
             return malformed("a directory cannot have an unnamed stream".into());
         }
+        if let Source::Hole { len } = inode.data {
+            if inode.attributes & flag::COMPRESSED != 0 {
+                return malformed("a hole cannot be compressed".into());
+            }
+            match len {
+                0 => inode.data = Source::Empty,
+                _ => inode.attributes |= flag::SPARSE,
+            }
+        }
         let longest = MAX_CLUSTERS * u64::from(self.options.cluster_size);
         let named = inode.extra.iter().flat_map(|extra| &extra.named).map(|stream| &stream.source);
         for source in named.chain([&inode.data]) {
@@ -109,6 +118,9 @@ impl Model {
                 return limit("number of named streams", named.len() as u64, MAX_STREAMS);
             }
             let table = upcase::table();
+            if named.iter().any(|stream| matches!(stream.source, Source::Hole { .. })) {
+                return malformed("only the unnamed stream can be a hole".into());
+            }
             named.sort_by(|a, b| names::compare(table, &a.name, &b.name));
             if let Some(fault) = named.iter().find_map(|stream| names::stream_fault(&stream.name)) {
                 return malformed(fault.into());
@@ -197,6 +209,9 @@ impl Model {
         if inode.resident & resident::DATA != 0 || len == 0 {
             return (align8(len as usize) as u64, len);
         }
+        if let Source::Hole { .. } = inode.data {
+            return (0, len);
+        }
         let cluster = self.options.cluster_size;
         let Form { granule, .. } = form(inode.attributes, cluster);
         (clusters_for(len, cluster, granule) * u64::from(cluster), len)
@@ -214,12 +229,12 @@ impl Model {
         let inode = &self.files.inodes[node as usize];
         let cluster = self.options.cluster_size;
         let mut runs = runs.iter();
-        let mut in_clusters = |len: u64, form: Form| {
-            let lcn = Some(runs.next().copied().unwrap_or(u32::MAX));
-            let clusters = clusters_for(len, cluster, form.granule);
-            let run = Run { lcn, clusters };
+        let at = |lcn, len: u64, form: Form| {
+            let run = Run { lcn, clusters: clusters_for(len, cluster, form.granule) };
             Body::NonResident(Clusters { run, cluster, size: len, initialized: len, unit: form.unit })
         };
+        let mut in_clusters =
+            |len: u64, form: Form| at(Some(runs.next().copied().unwrap_or(u32::MAX)), len, form);
         let plain = |kind, name, body| Attribute { kind, name, flags: 0, body };
         let value = Body::Resident;
 
@@ -250,6 +265,8 @@ impl Model {
             let (flags, body) = if inode.resident & resident::DATA != 0 {
                 // An empty file has no units to be sparse in.
                 (form.flags & flags::COMPRESSED, value(Value::Source(&inode.data)))
+            } else if let Source::Hole { len } = inode.data {
+                (form.flags, at(None, len, form))
             } else {
                 (form.flags, in_clusters(inode.data.len(), form))
             };

@@ -47,6 +47,11 @@ pub enum Source {
         /// Its length in bytes.
         len: u64,
     },
+    /// So many zeros, which take no clusters. Only the unnamed stream can be one, and the file is sparse then.
+    Hole {
+        /// Its length in bytes.
+        len: u64,
+    },
 }
 
 impl Source {
@@ -55,7 +60,7 @@ impl Source {
         match self {
             Self::Empty => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Blob { len, .. } => *len,
+            Self::Blob { len, .. } | Self::Hole { len } => *len,
         }
     }
 

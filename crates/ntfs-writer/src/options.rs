@@ -20,7 +20,8 @@ impl Default for Geometry {
 /// Everything about a volume that is not its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Bytes per cluster: a power of two, 512..=65536, at least one sector.
+    /// Bytes per cluster: a power of two, 512 bytes to 2 MiB, at least one sector. Above 64 KiB it needs Windows 10 1709
+    /// or Server 2019, and a partition that begins on a multiple of it.
     pub cluster_size: u32,
     /// Bytes per file record: 1024 or 4096. Disks with 4096-byte sectors need 4096.
     pub record_size: u32,
@@ -60,6 +61,9 @@ impl Default for Options {
     }
 }
 
+/// The largest cluster (observed: Windows 10, `ntfs-2m`, in the samples).
+const MAX_CLUSTER: u32 = 2 << 20;
+
 /// `$VOLUME_NAME` may hold more, but Windows' own tools accept no more than this.
 const MAX_LABEL_UNITS: usize = 32;
 
@@ -67,12 +71,23 @@ impl Options {
     pub(crate) fn check(&self) -> Result<()> {
         let refuse = |option, reason| Err(Error::Option { option, reason });
         let sector = self.sector_size.bytes();
-        if !self.cluster_size.is_power_of_two() || !(512..=65_536).contains(&self.cluster_size) {
+        if !self.cluster_size.is_power_of_two() || !(512..=MAX_CLUSTER).contains(&self.cluster_size) {
             let found = self.cluster_size;
-            return refuse("cluster size", format!("found {found}, expected a power of two in 512..=65536"));
+            return refuse(
+                "cluster size",
+                format!("found {found}, expected a power of two in 512..={MAX_CLUSTER}"),
+            );
         }
         if self.cluster_size < sector {
             return refuse("cluster size", format!("{} is less than a sector ({sector})", self.cluster_size));
+        }
+        // Larger clusters are Windows 10's, which wants them aligned on the disk.
+        let start = u64::from(self.hidden_sectors) * u64::from(sector);
+        if self.cluster_size > 65_536 && !start.is_multiple_of(u64::from(self.cluster_size)) {
+            return refuse(
+                "cluster size",
+                format!("the partition begins at {start:#x}, no multiple of {}", self.cluster_size),
+            );
         }
         if !matches!(self.record_size, 1024 | 4096) {
             return refuse("record size", format!("found {}, expected 1024 or 4096", self.record_size));

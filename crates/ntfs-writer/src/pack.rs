@@ -132,12 +132,12 @@ impl Model {
     /// The attribute list of a file in several records.
     pub(crate) fn attribute_list(&self, spread: &Spread) -> Vec<u8> {
         let mut list = Vec::with_capacity(spread.list_len);
-        // The list itself takes an instance of the base record, the second.
-        let mut instances = vec![0u16; usize::from(spread.extensions) + 1];
+        let mut next = 0;
         let mut parts = spread.parts.iter();
         self.attributes(spread.node, &[], &[], &mut |attribute| {
             let part = *parts.next().expect("measured with the same attributes");
-            let instance = &mut instances[usize::from(part)];
+            let instance = next;
+            next = next_instance(instance);
             let record = match part {
                 0 => self.reference(spread.node),
                 part => reference(u64::from(spread.first_record) + u64::from(part) - 1, 1),
@@ -151,14 +151,20 @@ impl Model {
                 name_offset: LIST_ENTRY_LEN as u8,
                 lowest_vcn: 0,
                 record,
-                instance: *instance,
+                instance,
             };
             put(&mut list, at, &entry);
             put_utf16(&mut list, at + LIST_ENTRY_LEN, attribute.name);
-            *instance += if attribute.kind == kind::STANDARD_INFORMATION { 2 } else { 1 };
         });
         list
     }
+}
+
+/// The instance number after this one, in a file in several records. Numbers only have to be unique in a record, but
+/// readers exist that take list entries with one type and number for parts of one value (observed: the `ntfs` crate
+/// 0.4.0), so here they are unique in the file. The second is the list's own.
+pub(crate) fn next_instance(instance: u16) -> u16 {
+    if instance == 0 { 2 } else { instance + 1 }
 }
 
 fn list_entry_len(name: &[u16]) -> usize {

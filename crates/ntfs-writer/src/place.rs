@@ -50,7 +50,8 @@ pub(crate) fn place(streams: &[Stream], start: u64, cluster: u32, alignment: u64
     let mut end = start;
     for group in streams.chunk_by(same_blob) {
         let together: u64 = group.iter().map(|stream| u64::from(stream.clusters)).sum();
-        let large = group[0].source.len() >= LARGE && alignment > 1;
+        // Named streams are not what anybody re-codes chunk by chunk, so the gaps would buy nothing.
+        let large = group[0].source.len() >= LARGE && alignment > 1 && !group[0].is_named;
         if !large {
             while holes.front().is_some_and(|&(at, _)| end - at > window) {
                 placed.holes.extend(holes.pop_front());

@@ -241,6 +241,9 @@ fn place_node(
     let mut too_large = None;
     let mut visit = |attribute: Attribute<'_>| {
         let Body::NonResident(clusters) = attribute.body else { return };
+        if clusters.run.lcn.is_none() {
+            return;
+        }
         let slot = runs.len() as u32;
         let lcn = match attribute.kind {
             kind::DATA => {

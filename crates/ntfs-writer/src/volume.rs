@@ -7,13 +7,13 @@ use disk::{At, Content, ExtentMap, Label, PieceContent};
 use crate::attribute::{AnyEntries, Attribute, Body, Clusters, RecordWriter, Value, read_source};
 use crate::index;
 use crate::layout::attribute::{FileNameHead, kind};
-use crate::layout::boot::{BootSector, NO_BOOT_CODE, size_code};
+use crate::layout::boot::{BootSector, NO_BOOT_CODE, sectors_code, size_code};
 use crate::layout::index::BLOCK_LEN;
 use crate::layout::record::flags;
 use crate::layout::{put, put_utf16};
 use crate::model::{DirEntries, FIRST_RECORD, ROOT_RECORD};
 use crate::node::{Note, ReadBlob, Source};
-use crate::pack::Spread;
+use crate::pack::{Spread, next_instance};
 use crate::place::{Hole, Placed};
 use crate::plan::{MAX_CLUSTERS, MIN_LOG, Part, Planned, What, bitmap_len, log_len};
 use crate::system::{self, Places};
@@ -130,7 +130,8 @@ impl Volume {
                 let stream = &streams[number as usize];
                 map.pad_to(lcns[number as usize] * cluster);
                 let content = match &stream.source {
-                    Source::Empty => continue,
+                    // Nothing in clusters, so no stream is one.
+                    Source::Empty | Source::Hole { .. } => continue,
                     Source::Bytes(bytes) => Content::bytes(Arc::clone(bytes)),
                     Source::Blob { blob, .. } => Content::Blob { blob: *blob, offset: 0 },
                 };
@@ -369,14 +370,17 @@ impl Volume {
         let mut outcome = Ok(());
         let mut links = 0u16;
         let runs = self.planned.runs_of(&self.runs, node);
+        let mut next = 0;
         model.attributes(node, runs, &self.heads, &mut |attribute| {
             links += u16::from(attribute.kind == kind::FILE_NAME);
+            let instance = next;
+            next = spread.map_or(instance + 1, |_| next_instance(instance));
             let own =
                 parts.as_mut().map_or(0, |parts| *parts.next().expect("measured with the same attributes"));
             if own != part || outcome.is_err() {
                 return;
             }
-            outcome = writer.push(&attribute);
+            outcome = writer.push_as(instance, &attribute);
             if let (kind::STANDARD_INFORMATION, Some((list, spread)), true) =
                 (attribute.kind, spread, outcome.is_ok())
             {
@@ -454,7 +458,7 @@ fn boot_sector(planned: &Planned, places: &Places, total_sectors: u64) -> Vec<u8
         jump: [0xEB, 0x52, 0x90],
         oem_id: *b"NTFS    ",
         sector_size: sector as u16,
-        sectors_per_cluster: (options.cluster_size / sector) as u8,
+        sectors_per_cluster: sectors_code(options.cluster_size / sector),
         zero_0e: [0; 7],
         media: 0xF8,
         zero_16: 0,

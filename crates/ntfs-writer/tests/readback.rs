@@ -7,12 +7,14 @@ mod common;
 use common::{Tree, check, feature_rich, noise, reader};
 use wimforge_ntfs_writer::Options;
 
-const CLUSTERS: [u32; 8] = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536];
+const CLUSTERS: [u32; 10] = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072, 2 << 20];
 
 fn options(cluster_size: u32, record_size: u32) -> Options {
     Options {
         cluster_size,
         record_size,
+        // Clusters above 64 KiB need a partition that begins on one.
+        hidden_sectors: 4096,
         label: "Tëst".into(),
         serial: 0xFEDC_BA98_7654_3210,
         created: common::times(1).created,

@@ -43,7 +43,8 @@ fn options_out_of_range() {
     for (bad, part) in [
         (Options { cluster_size: 3000, ..good.clone() }, "3000"),
         (Options { cluster_size: 256, ..good.clone() }, "256"),
-        (Options { cluster_size: 131_072, ..good.clone() }, "131072"),
+        (Options { cluster_size: 4 << 20, ..good.clone() }, "4194304"),
+        (Options { cluster_size: 2 << 20, hidden_sectors: 2048, ..good.clone() }, "begins at 0x100000"),
         (Options { record_size: 2048, ..good.clone() }, "2048"),
         (Options { sector_size: SectorSize::B4096, ..good.clone() }, "sector"),
         (Options { sector_size: SectorSize::B4096, cluster_size: 512, ..good.clone() }, "sector"),

@@ -12,6 +12,7 @@ mod limits;
 mod reader;
 mod resource;
 mod solid;
+mod stored;
 pub mod verify;
 mod warning;
 mod wim;
@@ -27,6 +28,7 @@ pub use image::{
 pub use limits::Limits;
 pub use reader::BlobReader;
 pub use resource::Storage;
+pub use stored::StoredHasher;
 pub use warning::Warning;
 pub use wim::{Source, Wim};
 pub use xml::{Architecture, ImageInfo, Version, Xml};

@@ -60,6 +60,23 @@ impl<'a> BlobReader<'a> {
         }
     }
 
+    /// Fills `buf` with the stored form of a blob from byte `offset` on, as it lies in the file.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`](crate::Error::OutOfRange) when the range ends past [`Blob::stored_size`](crate::Blob), which
+    /// is 0 for blobs in solid resources; [`Error::Io`](crate::Error::Io).
+    ///
+    /// # Panics
+    /// When the id is not of this file.
+    pub fn read_stored(&self, blob: BlobId, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let found = self.wim.blob(blob);
+        if let Storage::Solid { .. } = found.storage {
+            let (at, end) = (At::new("blob", found.offset), offset.saturating_add(buf.len() as u64));
+            return Err(Error::OutOfRange { at, start: offset, end, size: 0 });
+        }
+        self.resources.read_stored(&found.resource(), offset, buf)
+    }
+
     fn read_solid(&mut self, run: u32, mut at: u64, mut buf: &mut [u8]) -> Result<()> {
         let Self { wim, resources, chunk } = self;
         let (solid, parts) = (wim.solid(), wim.sources());

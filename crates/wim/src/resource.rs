@@ -69,23 +69,23 @@ impl Resource {
 
 /// The geometry of a chunked resource.
 #[derive(Clone, Copy, Debug)]
-struct Chunks {
-    resource: Resource,
-    codec: Codec,
-    chunk_size: u64,
+pub(crate) struct Chunks {
+    pub(crate) resource: Resource,
+    pub(crate) codec: Codec,
+    pub(crate) chunk_size: u64,
     /// Number of chunks, at least 1.
-    count: u64,
+    pub(crate) count: u64,
     /// Length of an entry of the chunk table.
     entry_len: u64,
     /// Length of the chunk table: the first chunk has no entry.
-    table_len: u64,
+    pub(crate) table_len: u64,
     /// Whether this is a pipable file's.
-    piped: bool,
+    pub(crate) piped: bool,
 }
 
 impl Chunks {
     /// `None` for a resource that is not in chunks of its own.
-    fn of(resource: Resource) -> Result<Option<Self>> {
+    pub(crate) fn of(resource: Resource) -> Result<Option<Self>> {
         match resource.storage {
             Storage::Chunked { codec, chunk_size } => Self::new(resource, codec, chunk_size, false).map(Some),
             Storage::Piped { codec, chunk_size } => Self::new(resource, codec, chunk_size, true).map(Some),
@@ -114,7 +114,7 @@ impl Chunks {
     }
 
     /// Content of a chunk.
-    fn range(&self, chunk: u64) -> Range<u64> {
+    pub(crate) fn range(&self, chunk: u64) -> Range<u64> {
         let start = chunk * self.chunk_size;
         start..self.resource.size.min(start.saturating_add(self.chunk_size))
     }
@@ -140,7 +140,7 @@ impl Chunks {
 
 /// A window into a chunk table.
 #[derive(Debug, Default)]
-struct TableWindow {
+pub(crate) struct TableWindow {
     /// The resource it belongs to. All of it is compared: nothing forbids two that begin at the same byte.
     resource: Option<Resource>,
     /// The chunk that `starts[0]` is of.
@@ -157,13 +157,13 @@ impl TableWindow {
     }
 
     /// The stored form of a chunk, in the resource.
-    fn stored(&self, chunks: &Chunks, chunk: u64) -> Range<u64> {
+    pub(crate) fn stored(&self, chunks: &Chunks, chunk: u64) -> Range<u64> {
         let index = (chunk - self.first) as usize;
         chunks.place(chunk, self.starts[index]..self.starts[index + 1])
     }
 
     /// Fills the window from the entries of chunks `first..=last`; entry 0 does not exist.
-    fn set(&mut self, chunks: &Chunks, first: u64, last: u64, entries: &[u8]) -> Result<()> {
+    pub(crate) fn set(&mut self, chunks: &Chunks, first: u64, last: u64, entries: &[u8]) -> Result<()> {
         self.resource = None;
         self.first = first;
         self.starts.clear();
@@ -299,6 +299,18 @@ impl<'a> ResourceReader<'a> {
         let mut content = vec![0; size];
         self.read_at(resource, 0, &mut content)?;
         Ok(content)
+    }
+
+    /// Fills `buf` with the stored form from byte `offset` on.
+    pub(crate) fn read_stored(&self, resource: &Resource, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let end = offset.saturating_add(buf.len() as u64);
+        if end > resource.stored_size {
+            let size = resource.stored_size;
+            return Err(Error::OutOfRange { at: resource.at(), start: offset, end, size });
+        }
+        source(self.parts, resource.part)
+            .read_exact_at(buf, resource.offset + offset)
+            .map_err(Error::io("resource", resource.offset))
     }
 
     /// Fills `buf` with the content from byte `offset` on.

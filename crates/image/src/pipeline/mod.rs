@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
 use disk::{ExtentMap, OrderedSink, PieceContent, PositionedSink, Sink, UnitEncoder};
+use sha1::{Digest, Sha1};
 
 use self::hash::BlobHashes;
 use self::unit::{Unit, Units};
@@ -46,10 +47,42 @@ pub trait BlobStore: Sync {
     fn keep(&self, blobs: &[u32]) {
         let _ = blobs;
     }
+    /// Whether the source states what its blobs must hash to. Of one that does not, neither [`sha1`](Self::sha1) nor
+    /// [`hasher`](Self::hasher) is asked.
+    fn states_sha1(&self) -> bool {
+        true
+    }
     /// What the blob's SHA-1 must be.
     fn sha1(&self, blob: u32) -> [u8; 20];
+    /// What computes it from the blob's bytes, in order. A blob that is the stored form of something else has the SHA-1
+    /// of that, and a hasher that decodes.
+    fn hasher(&self, blob: u32) -> Result<Box<dyn BlobHasher>> {
+        let _ = blob;
+        Ok(Box::new(Sha1::new()))
+    }
+    /// The error for a blob that its hasher cannot make sense of.
+    fn damaged(&self, blob: u32, source: wim::Error) -> Error;
     /// The error for a blob whose content has another SHA-1.
     fn mismatch(&self, blob: u32, found: [u8; 20]) -> Error;
+}
+
+/// Takes a blob's bytes piece by piece.
+pub trait BlobHasher: Send {
+    /// The next bytes.
+    fn update(&mut self, part: &[u8]) -> wim::Result<()>;
+    /// The SHA-1, after the last.
+    fn finish(self: Box<Self>) -> wim::Result<[u8; 20]>;
+}
+
+impl BlobHasher for Sha1 {
+    fn update(&mut self, part: &[u8]) -> wim::Result<()> {
+        Digest::update(self, part);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> wim::Result<[u8; 20]> {
+        Ok(self.finalize().into())
+    }
 }
 
 /// One worker's access to the blobs.

@@ -49,6 +49,9 @@ impl BlobStore for Blobs {
         hash[0] ^= u8::from(self.lies_about.contains(&blob));
         hash
     }
+    fn damaged(&self, blob: u32, _: wim::Error) -> Error {
+        Error::Recipe(format!("damaged {blob}"))
+    }
     fn mismatch(&self, blob: u32, _: [u8; 20]) -> Error {
         Error::Recipe(format!("mismatch {blob}"))
     }

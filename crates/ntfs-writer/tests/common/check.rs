@@ -267,7 +267,8 @@ pub type Streams = (Option<Vec<u8>>, BTreeMap<String, Vec<u8>>);
 /// Panics when anything about the volume is not as it should be. Returns what the tree holds, by path.
 pub fn check(image: &[u8]) -> BTreeMap<String, Streams> {
     let sector = u16_at(image, 11);
-    let cluster = sector * usize::from(image[13]);
+    let sectors = if image[13] <= 128 { usize::from(image[13]) } else { 1 << (256 - usize::from(image[13])) };
+    let cluster = sector * sectors;
     let total = u64_at(image, 0x28) as usize;
     assert_eq!((total + 1) * sector, image.len(), "total sectors");
     assert_eq!(image[..512], image[total * sector..][..512], "copy of the boot sector");
