@@ -47,6 +47,19 @@ pub(crate) unsafe fn word(from: *const u8, to: *mut u8) {
     unsafe { store(to, load(from)) };
 }
 
+/// Copies 16 bytes.
+///
+/// # Safety
+/// As many are readable at `from`, and writable at `to`; they may overlap.
+#[inline(always)]
+pub(crate) unsafe fn vector(from: *const u8, to: *mut u8) {
+    // SAFETY: as required of the caller.
+    unsafe { copy16(from, to) };
+}
+
+/// How many bytes [`overlapping`] may write past the end of a match.
+pub(crate) const OVERLAPPING_OVERSHOOT: usize = 7;
+
 /// How many bytes [`any`] may write past the end of a match.
 pub(crate) const OVERSHOOT: usize = 31;
 
@@ -76,22 +89,6 @@ pub(crate) unsafe fn up_to_8(to: *mut u8, offset: usize, length: usize) {
     }
 }
 
-/// Copies a match that is seldom longer than 16 bytes, otherwise like [`any`].
-///
-/// # Safety
-/// As [`any`].
-#[inline(always)]
-pub(crate) unsafe fn mostly_up_to_16(to: *mut u8, offset: usize, length: usize) {
-    // SAFETY: as required of the caller.
-    unsafe {
-        if length <= 16 && offset >= length {
-            copy16(to.sub(offset), to);
-        } else {
-            any(to, offset, length);
-        }
-    }
-}
-
 /// Copies a match of any length, writing up to [`OVERSHOOT`] bytes more.
 ///
 /// # Safety
@@ -116,7 +113,25 @@ pub(crate) unsafe fn any(to: *mut u8, offset: usize, length: usize) {
                     }
                 }
             }
-        } else if offset >= 8 {
+        } else {
+            overlapping(to, offset, length);
+        }
+    }
+}
+
+/// Copies a match with an offset less than 16, writing up to [`OVERLAPPING_OVERSHOOT`] bytes more.
+///
+/// # Safety
+/// `to - offset .. to + length + OVERLAPPING_OVERSHOOT` lies inside one allocation, initialised; `offset` and `length` are
+/// not zero.
+#[inline(always)]
+pub(crate) unsafe fn overlapping(to: *mut u8, offset: usize, length: usize) {
+    // SAFETY: as required of the caller. Every write begins before `to + length` and has 8 bytes; every read begins at
+    // or after `to - offset` and ends where its write begins, or lies inside the first 8 bytes (the pattern's word).
+    unsafe {
+        let end = to.add(length);
+        let mut to = to;
+        if offset >= 8 {
             loop {
                 store(to, load(to.sub(offset)));
                 to = to.add(8);
@@ -169,6 +184,18 @@ mod tests {
                     expected[..BEFORE + length],
                     "{length} bytes from {offset} back"
                 );
+                if offset < 16 {
+                    let mut close = short.clone();
+                    // SAFETY: as above.
+                    unsafe { overlapping(close.as_mut_ptr().add(BEFORE), offset, length) };
+                    assert_eq!(
+                        close[..BEFORE + length],
+                        expected[..BEFORE + length],
+                        "{length} from {offset}"
+                    );
+                    let written = length + OVERLAPPING_OVERSHOOT;
+                    assert_eq!(close[BEFORE + written..], vec_tail(BEFORE, length)[written - 8..]);
+                }
                 if length <= 8 {
                     // SAFETY: as above.
                     unsafe { up_to_8(short.as_mut_ptr().add(BEFORE), offset, length) };

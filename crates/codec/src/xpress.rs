@@ -1,6 +1,6 @@
 //! XPRESS with Huffman coding, fast.
 //!
-//! Built like the LZX decoder, and simpler, but for one thing: lengths from 18 on are loose bytes between the units of
+//! Built like the LZX decoder (literals are matches of one byte out of the table), and simpler, but for one thing: lengths from 18 on are loose bytes between the units of
 //! the bit string. They lie where the original decoder, which reads a unit at a time, would have stood, and the units
 //! behind them are shifted by one byte. So there are two swapped copies of the data, for units that begin at even and
 //! at odd positions, and a loose byte switches from one to the other.
@@ -132,19 +132,32 @@ impl Xpress {
 
 const TABLE_SIZE: usize = 1 << 11;
 
-/// A table entry; the low six bits count what the codeword and the offset's extra bits take together.
-///
-/// The sign bit marks a literal, so that the commonest test is the cheapest; the literal is in bits 8 to 15.
+/// The longest match that is one load and one store.
+const VECTOR: usize = 16;
+
+/// A table entry. From the low bits: how many bits the codeword and the offset's extra bits take together (6 bits), LONG,
+/// LONG_MATCH, how many extra bits there are (4 bits), LOOSE_LENGTH, LITERAL at bit 15, the literal (8 bits), how many bytes
+/// of output it stands for (8 bits).
 mod entry {
-    use super::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS};
+    use super::{LITERALS, LONG_LENGTH, MIN_MATCH, SYMBOLS, VECTOR};
 
-    pub(super) const LITERAL: u32 = 1 << 31;
     /// No symbol: the codeword is longer than the table's index.
-    pub(super) const LONG: u32 = 1 << 30;
+    pub(super) const LONG: u32 = 1 << 6;
+    /// More bytes than one vector has, or [`LOOSE_LENGTH`].
+    pub(super) const LONG_MATCH: u32 = 1 << 7;
     /// The length goes on in a loose byte.
-    pub(super) const LOOSE_LENGTH: u32 = 1 << 29;
+    pub(super) const LOOSE_LENGTH: u32 = 1 << 12;
+    pub(super) const LITERAL: u32 = 1 << 15;
 
-    /// How many bits of the offset follow its first, which is always set.
+    /// Which byte of an entry in memory is the literal.
+    pub(super) const LITERAL_BYTE: usize = if cfg!(target_endian = "little") { 2 } else { 1 };
+
+    #[inline(always)]
+    pub(super) fn literal(entry: u32) -> u8 {
+        (entry >> 16) as u8
+    }
+
+    /// How many bits of the offset follow its first, which is always set. For a literal there are none.
     #[inline(always)]
     pub(super) fn extra_bits(entry: u32) -> u32 {
         entry >> 8 & 15
@@ -152,7 +165,7 @@ mod entry {
 
     #[inline(always)]
     pub(super) fn length(entry: u32) -> usize {
-        (entry >> 16 & 31) as usize
+        (entry >> 24) as usize
     }
 
     pub(super) static TEMPLATES: [u32; SYMBOLS] = {
@@ -160,11 +173,13 @@ mod entry {
         let mut symbol = 0;
         while symbol < SYMBOLS {
             templates[symbol] = if symbol < LITERALS {
-                LITERAL | (symbol as u32) << 8
+                1 << 24 | (symbol as u32) << 16 | LITERAL
             } else {
                 let (extra, nibble) = ((symbol - LITERALS) as u32 >> 4, (symbol - LITERALS) & 15);
-                let flag = if nibble == LONG_LENGTH { LOOSE_LENGTH } else { 0 };
-                flag | ((nibble + MIN_MATCH) as u32) << 16 | extra << 8 | extra
+                let length = nibble + MIN_MATCH;
+                let loose = if nibble == LONG_LENGTH { LOOSE_LENGTH } else { 0 };
+                let long = if length > VECTOR { LONG_MATCH } else { 0 };
+                (length as u32) << 24 | loose | extra << 8 | long | extra
             };
             symbol += 1;
         }
@@ -224,16 +239,17 @@ impl State {
         Ok(length + MIN_MATCH)
     }
 
-    /// Decodes the rest of the chunk, one careful token at a time.
+    /// Decodes one careful token at a time, until `until` is reached.
     #[inline(always)]
     fn careful(
         &mut self,
         table: &Table<TABLE_SIZE, SYMBOLS>,
         input: Input<'_>,
         dst: &mut [u8],
+        until: usize,
         observer: &mut impl Observer,
     ) -> Result<(), Failure> {
-        while self.at < dst.len() {
+        while self.at < until {
             self.bits.refill(input.units[self.parity])?;
             let mut entry = table.root[(self.bits.buffer >> (64 - TABLE_SIZE.ilog2())) as usize];
             if entry == entry::LONG {
@@ -241,7 +257,7 @@ impl State {
             }
             if entry & entry::LITERAL != 0 {
                 self.bits.skip(entry & 63);
-                dst[self.at] = (entry >> 8) as u8;
+                dst[self.at] = entry::literal(entry);
                 self.at += 1;
                 continue;
             }
@@ -292,13 +308,14 @@ fn tokens(
     state: &mut State,
     observer: &mut impl Observer,
 ) -> Result<(), Failure> {
+    // There is nothing to copy at first, so this must be a literal.
+    state.careful(table, input, dst, 1, observer)?;
     fast(table, input, dst, state, observer)?;
-    state.careful(table, input, dst, observer)
+    state.careful(table, input, dst, dst.len(), observer)
 }
 
-/// The longest run of bytes that one round of the fast loop writes, matches with loose lengths aside: two literals and
-/// a copied match.
-const ROUND: usize = 2 + LONG_LENGTH - 1 + MIN_MATCH + copy::OVERSHOOT;
+/// As far as one round of the inner loop writes: two tokens.
+const ROUND: usize = 2 * VECTOR + copy::OVERLAPPING_OVERSHOOT;
 
 /// Decodes tokens up to a place near the end of the chunk or of the data.
 #[inline(always)]
@@ -313,22 +330,28 @@ fn fast(
         assert!(input.whole(parity) + PADDING <= input.units[parity].len());
     }
     let Some(last_round) = dst.len().checked_sub(ROUND) else { return Ok(()) };
-    let out_start = dst.as_mut_ptr();
-    // SAFETY: inside the slice, by the checks above.
-    let (out_limit, out_end, mut to) =
-        unsafe { (out_start.add(last_round), out_start.add(dst.len()), out_start.add(state.at)) };
-    let Bits { buffer: mut bits, mut left, mut next } = state.bits;
+    if state.bits.next > input.whole(state.parity) || state.at > last_round {
+        return Ok(());
+    }
+    assert!(state.at >= 1);
+    let out = dst.as_mut_ptr();
+    let mut at = state.at;
+    let Bits { buffer: mut bits, mut left, next } = state.bits;
     let mut units = input.units[state.parity].as_ptr();
-    let mut whole = input.whole(state.parity);
+    // SAFETY: both are inside the units, by the checks above.
+    let (mut in_limit, mut from) = unsafe { (units.add(input.whole(state.parity)), units.add(next)) };
+    // The next token's, and where it is in the table.
+    let (mut entry, mut place): (u32, *const u32);
 
     macro_rules! refill {
         () => {
-            // SAFETY: a round begins with `next` inside the data of `units` and refills at most three times, each at
+            // SAFETY: a round begins with `from` inside the data of `units` and refills at most three times, each at
             // most seven bytes further; with the load's eight that stays inside the padding. (Switching to the other
             // units comes with a position inside the data, before the last refill of a round.)
-            let word = unsafe { units.add(next).cast::<u64>().read_unaligned() };
-            bits |= u64::from_be(word) >> (left & 63);
-            next += ((left ^ 63) >> 3 & 7) as usize;
+            unsafe {
+                bits |= u64::from_be(from.cast::<u64>().read_unaligned()) >> (left & 63);
+                from = from.add(((left ^ 63) >> 3 & 7) as usize);
+            }
             left |= 56;
         };
     }
@@ -342,73 +365,75 @@ fn fast(
     }
     macro_rules! lookup {
         () => {
-            // SAFETY: the index has as many bits as the table's size.
-            unsafe { *table.root.get_unchecked((bits >> (64 - TABLE_SIZE.ilog2())) as usize) }
-        };
-    }
-    macro_rules! literal {
-        ($entry:expr) => {
-            skip!($entry);
-            // SAFETY: a round begins at or before `out_limit` and writes at most `ROUND` bytes, which are inside the
-            // buffer.
-            unsafe {
-                *to = ($entry >> 8) as u8;
-                to = to.add(1);
-            }
+            place = table.place(bits);
+            // SAFETY: it is a place in the table. (Volatile, so that the compiler does not put it off: all of the loop
+            // waits for this.)
+            entry = unsafe { place.read_volatile() };
         };
     }
 
-    if next > whole || to > out_limit {
-        return Ok(());
-    }
     refill!();
-    let mut entry = lookup!();
-    // Here at least 56 bits are available, and `entry` belongs to the first of them. A codeword in the table has at
-    // most 11 bits, so there are always enough to look up the next entry first and refill afterwards, while the entry
-    // is on its way.
-    while next <= whole && to <= out_limit {
-        if entry & entry::LITERAL != 0 {
-            literal!(entry);
-            entry = lookup!();
-            if entry & entry::LITERAL != 0 {
-                literal!(entry);
-                entry = lookup!();
-                refill!();
-                if entry & entry::LITERAL != 0 {
-                    continue;
+    lookup!();
+    loop {
+        // Here, and before each token, at least 56 bits are available, and `entry` belongs to the first of them.
+        macro_rules! token {
+            () => {
+                if entry & (entry::LONG | entry::LONG_MATCH) != 0 {
+                    break;
                 }
-            }
+                let (this, this_place) = (entry, place);
+                // The bits that end with the offset's extra bits.
+                let extra = bits >> (this.wrapping_neg() & 63);
+                skip!(this);
+                // At most 11 + 15 bits are gone, which leaves enough to look up the next entry first and refill while it
+                // is on its way.
+                lookup!();
+                refill!();
+                let first = 1_u32 << entry::extra_bits(this);
+                let offset = (first | extra as u32 & (first - 1)) as usize;
+                let length = entry::length(this);
+                // Never for a literal, whose "offset" is 1.
+                if offset > at {
+                    return Err(Failure);
+                }
+                // SAFETY: the offset was compared and is not zero. As many bytes as are written fit from `at` on: a round
+                // begins at or before `last_round`, and the first of its two tokens has at most `VECTOR` bytes.
+                unsafe {
+                    let to = out.add(at);
+                    if length > offset {
+                        copy::overlapping(to, offset, length);
+                    } else {
+                        let source = core::hint::select_unpredictable(
+                            this & entry::LITERAL != 0,
+                            this_place.cast::<u8>().add(entry::LITERAL_BYTE),
+                            to.sub(offset),
+                        );
+                        // SAFETY: behind the place of an entry there is more than a vector of the table.
+                        copy::vector(source, to);
+                    }
+                }
+                observer.token(this & entry::LITERAL != 0, at, length, offset);
+                at += length;
+            };
         }
-        // At least 45 bits are available.
-        if entry & (entry::LONG | entry::LOOSE_LENGTH) == 0 {
-            let length = entry::length(entry);
-            let extra_bits = entry::extra_bits(entry);
-            // The bits that end with the offset's extra bits.
-            let extra = bits >> (entry.wrapping_neg() & 63);
-            skip!(entry);
-            // At most 11 + 15 bits are gone, which leaves 19.
-            let next_entry = lookup!();
-            refill!();
-            let offset = (1 << extra_bits | (extra as u32 & ((1 << extra_bits) - 1))) as usize;
-            let at = to as usize - out_start as usize;
-            if offset > at {
-                return Err(Failure);
+        loop {
+            if from > in_limit || at > last_round {
+                state.bits = Bits { buffer: bits, left, next: from as usize - units as usize };
+                state.at = at;
+                return Ok(());
             }
-            // SAFETY: the offset was compared and is not zero; the match fits, see `literal`.
-            unsafe {
-                copy::mostly_up_to_16(to, offset, length);
-                to = to.add(length);
-            }
-            observer.token(false, at, length, offset);
-            entry = next_entry;
-            continue;
+            token!();
+            token!();
         }
-        refill!();
+        // What is rare. Not more than `VECTOR` bytes stand behind the last comparison, so `at` is inside the chunk.
         if entry & entry::LONG != 0 {
             entry = long_entry(table, bits);
             if entry & entry::LITERAL != 0 {
-                literal!(entry);
-                entry = lookup!();
+                skip!(entry);
+                // SAFETY: `at` is before the end.
+                unsafe { out.add(at).write(entry::literal(entry)) };
+                at += 1;
+                lookup!();
                 refill!();
                 continue;
             }
@@ -416,38 +441,36 @@ fn fast(
         let extra_bits = entry::extra_bits(entry);
         skip!((entry & 63) - extra_bits);
         let mut length = entry::length(entry);
-        let at = to as usize - out_start as usize;
         if entry & entry::LOOSE_LENGTH != 0 {
-            state.bits = Bits { buffer: bits, left, next };
+            state.bits = Bits { buffer: bits, left, next: from as usize - units as usize };
             length = state.loose_length(input)?;
-            Bits { buffer: bits, left, next } = state.bits;
+            Bits { buffer: bits, left, .. } = state.bits;
             units = input.units[state.parity].as_ptr();
-            whole = input.whole(state.parity);
+            // SAFETY: both are inside the units and their padding, as the loose bytes are inside the data.
+            unsafe {
+                in_limit = units.add(input.whole(state.parity));
+                from = units.add(state.bits.next);
+            }
         }
         let extra = bits >> 1 >> (63 - extra_bits);
         skip!(extra_bits);
         refill!();
-        entry = lookup!();
+        lookup!();
         let offset = (1 << extra_bits | extra as u32) as usize;
-        let room = out_end as usize - to as usize;
         if offset > at {
             return Err(Failure);
         }
+        let room = dst.len() - at;
         if length + copy::OVERSHOOT <= room {
-            // SAFETY: as above, and the length was compared.
-            unsafe { copy::any(to, offset, length) };
+            // SAFETY: the offset was compared and is not zero; the length was compared.
+            unsafe { copy::any(out.add(at), offset, length) };
         } else if length <= room {
             // SAFETY: these are the bytes of `dst`, which nothing else refers to meanwhile.
-            let dst = unsafe { core::slice::from_raw_parts_mut(out_start, at + room) };
-            copy::exactly(dst, at, offset, length);
+            copy::exactly(unsafe { core::slice::from_raw_parts_mut(out, at + room) }, at, offset, length);
         } else {
             return Err(Failure);
         }
         observer.token(false, at, length, offset);
-        // SAFETY: the length was compared.
-        to = unsafe { to.add(length) };
+        at += length;
     }
-    state.bits = Bits { buffer: bits, left, next };
-    state.at = to as usize - out_start as usize;
-    Ok(())
 }
