@@ -45,6 +45,8 @@ pub struct Summary {
     pub disk_size: u64,
     /// Disk bytes that hold anything; the rest is zero.
     pub stored: u64,
+    /// What those bytes are, the most first; what is missing to `stored` is the rest of clusters.
+    pub usage: Vec<Usage>,
     /// The image that was chosen, from 1.
     pub image: u32,
     /// Its name, if it has one.
@@ -61,6 +63,15 @@ pub struct Summary {
     pub partitions: Vec<PartitionSummary>,
     /// What was noticed or decided on the way, one sentence each.
     pub notes: Vec<String>,
+}
+
+/// How much of a disk is of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// What it is: `file data`, `$MFT`, …
+    pub kind: &'static str,
+    /// Bytes.
+    pub bytes: u64,
 }
 
 /// One partition of a planned disk.
@@ -133,6 +144,7 @@ impl Plan {
             format,
             disk_size,
             stored: 0,
+            usage: Vec::new(),
             image: index,
             image_name: source.wim().xml().image(index).and_then(|image| image.name.clone()),
             files,
@@ -191,6 +203,7 @@ impl Plan {
         }
         map.pad_to(disk_size);
         summary.stored = map.allocated(4096).map(|range| range.end - range.start).sum();
+        summary.usage = usage(&map);
         let late = late_blobs(small, &map);
         Ok(Self { recipe, format, source, index, seed, time, map, volumes, packed, late, summary })
     }
@@ -240,6 +253,16 @@ impl Plan {
             Opened::Stdout => Ok(()),
         }
     }
+}
+
+fn usage(map: &ExtentMap) -> Vec<Usage> {
+    let mut kinds: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for extent in map.extents().iter().filter(|extent| extent.content != Content::Zero) {
+        *kinds.entry(extent.label.kind).or_default() += extent.len;
+    }
+    let mut usage: Vec<Usage> = kinds.into_iter().map(|(kind, bytes)| Usage { kind, bytes }).collect();
+    usage.sort_by_key(|usage| (std::cmp::Reverse(usage.bytes), usage.kind));
+    usage
 }
 
 /// Larger blobs are never read to render a record: reparse points end at 16 KiB, resident data before.

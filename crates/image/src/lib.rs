@@ -18,7 +18,7 @@ pub mod tree;
 mod tree_index;
 mod volume;
 
-pub use build::{PartitionSummary, Plan, Run, Summary};
+pub use build::{PartitionSummary, Plan, Run, Summary, Usage};
 pub use compact::CompactSummary;
 pub use disk_file::{Container, DiskFile, DiskInfo, FileKind, FileSystemInfo, PartitionInfo, TableInfo};
 pub use error::{Error, ErrorKind, Result};

@@ -39,8 +39,6 @@ const TAG: u32 = 0x8000_0017;
 const STREAM: &str = "WofCompressedData";
 /// The filter, without which nothing of this can be read.
 const DRIVER: &str = "Windows/System32/drivers/wof.sys";
-/// Files this small are resident, or nearly so.
-const SMALLEST: u64 = 1024;
 
 /// What became of the files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -137,7 +135,7 @@ pub(crate) fn apply(
         if early.contains(number) {
             summary.early_files += 1;
             summary.early_bytes += len;
-        } else if is_special(node) || len < SMALLEST {
+        } else if is_special(node) {
             summary.other_files += 1;
             summary.other_bytes += len;
         } else {
@@ -151,14 +149,17 @@ pub(crate) fn apply(
         number_of.insert(blob, (base + packed.forms.len() as u32, form.len()));
         packed.forms.push(form);
     }
-    let saves = |len: u64, stored: u64| {
-        let clusters = |len: u64| len.div_ceil(u64::from(recipe.cluster_size.max(1)));
-        clusters(stored) < clusters(len)
+    let room = Room::new(tree);
+    let cluster = u64::from(recipe.cluster_size.max(1));
+    let saves = |node: u32, len: u64, stored: u64| {
+        let plain = if len <= room.plain(node) { 0 } else { len.div_ceil(cluster) };
+        let packed = if stored <= room.packed(node) { 0 } else { stored.div_ceil(cluster) };
+        packed < plain
     };
     for (number, blob, len) in chosen {
         let summary = &mut packed.summary;
         match number_of.get(&blob) {
-            Some(&(form, stored)) if saves(len, stored) => {
+            Some(&(form, stored)) if saves(number, len, stored) => {
                 summary.files += 1;
                 summary.bytes += len;
                 summary.stored += stored;
@@ -174,6 +175,40 @@ pub(crate) fn apply(
         }
     }
     Ok(packed)
+}
+
+/// About how many bytes a file can have in its record, as it is and compressed. An estimate: the volume's planner
+/// decides, and a wrong guess costs a cluster at most.
+struct Room(Vec<u16>);
+
+impl Room {
+    /// What a record of 1024 bytes leaves beside its header and `$STANDARD_INFORMATION`.
+    const RECORD: u16 = 1024 - 56 - 8 - 96;
+    /// Head of a resident `$DATA`.
+    const PLAIN: u16 = 24;
+    /// `$DATA` that is a hole, head and name of the stream, reparse point.
+    const PACKED: u16 = 80 + 64 + 48;
+
+    fn new(tree: &Tree) -> Self {
+        let mut room = vec![Self::RECORD; tree.nodes.len()];
+        for name in &tree.names {
+            let room = &mut room[name.node.0 as usize];
+            for units in [Some(&name.long), name.short.as_ref()].into_iter().flatten() {
+                // Head of the attribute, its fixed part, the name.
+                let len = (24 + 66 + 2 * units.len()).next_multiple_of(8);
+                *room = room.saturating_sub(u16::try_from(len).unwrap_or(u16::MAX));
+            }
+        }
+        Self(room)
+    }
+
+    fn plain(&self, node: u32) -> u64 {
+        u64::from(self.0[node as usize].saturating_sub(Self::PLAIN))
+    }
+
+    fn packed(&self, node: u32) -> u64 {
+        u64::from(self.0[node as usize].saturating_sub(Self::PACKED))
+    }
 }
 
 /// Files that have something in the way: another reparse point, another kind of compression or encryption, holes.

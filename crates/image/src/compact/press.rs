@@ -49,7 +49,7 @@ pub(super) fn press(
         .store(blobs.iter().map(|&blob| source.wim().blob(BlobId(blob)).size).sum(), Ordering::Relaxed);
     let store = source.blobs(index);
     let (next, end) = (AtomicUsize::new(0), AtomicU64::new(0));
-    let done: Mutex<(BTreeMap<u32, Form>, Option<(usize, Error)>)> = Mutex::default();
+    let done: Mutex<Done> = Mutex::default();
     let work = || {
         let mut worker = Worker {
             store: &store,
@@ -67,11 +67,11 @@ pub(super) fn press(
             };
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             match outcome {
-                Ok(form) => done.0.extend(form.map(|form| (blob, form))),
+                Ok(form) => done.forms.extend(form.map(|form| (blob, form))),
                 Err(error) => {
                     // The first in the order of the source, as far as it is known.
-                    if done.1.as_ref().is_none_or(|&(first, _)| ticket < first) {
-                        done.1 = Some((ticket, error));
+                    if done.error.as_ref().is_none_or(|&(first, _)| ticket < first) {
+                        done.error = Some((ticket, error));
                     }
                     next.store(blobs.len(), Ordering::Relaxed);
                     return;
@@ -86,9 +86,16 @@ pub(super) fn press(
     });
     run.counters.rendered.store(0, Ordering::Relaxed);
     match done.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        (_, Some((_, error))) => Err(error),
-        (forms, None) => Ok(forms),
+        Done { error: Some((_, error)), .. } => Err(error),
+        Done { forms, error: None } => Ok(forms),
     }
+}
+
+/// What the workers have done, and what went wrong first in the order of the source.
+#[derive(Default)]
+struct Done {
+    forms: BTreeMap<u32, Form>,
+    error: Option<(usize, Error)>,
 }
 
 struct Worker<'a> {
