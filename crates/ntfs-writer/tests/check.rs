@@ -254,6 +254,15 @@ fn volumes_of_ours_have_nothing() {
         let options = Options { cluster_size, label: "ours".into(), ..Options::default() };
         assert_nothing(&rich, &options, 3 << 20);
     }
+    let mut few = Tree::default();
+    let dir = few.dir(0, "directory");
+    for i in 0..60 {
+        few.file(dir, &format!("file number {i}"), common::noise(i, i as usize * 100));
+    }
+    for shift in 17..=21 {
+        let options = Options { cluster_size: 1 << shift, hidden_sectors: 4096, ..Options::default() };
+        assert_nothing(&few, &options, 0);
+    }
     let large = Options { record_size: 4096, ..Options::default() };
     assert_nothing(&rich, &large, 0);
     assert_nothing(&rich, &Options { sector_size: SectorSize::B4096, ..large }, 1 << 20);

@@ -13,8 +13,8 @@ mod tools;
 
 use image::Image;
 use table::MUTATIONS;
-use wimforge_ntfs_writer::Options;
 use wimforge_ntfs_writer::check::{Options as CheckOptions, Report, Severity, check};
+use wimforge_ntfs_writer::{Options, parse};
 
 /// One of everything, and room to spare.
 fn base() -> Image {
@@ -30,8 +30,22 @@ fn base() -> Image {
             link.parent -= usize::from(link.parent > orphan);
         }
     }
+    compact(&mut tree);
     let options = Options { label: "mutations".into(), serial: 0x0123_4567_89AB_CDEF, ..Options::default() };
     Image::new(tree.image(options, 4 << 20))
+}
+
+/// Adds a file that WOF compresses: three chunks, stored as they are, and the table of where the first two end.
+fn compact(tree: &mut common::Tree) {
+    const SIZE: u64 = 10_000;
+    let mut stream: Vec<u8> = [4096u32, 8192].into_iter().flat_map(u32::to_le_bytes).collect();
+    stream.extend_from_slice(&common::noise(99, SIZE as usize));
+    let file = tree.file(0, "compact.exe", Vec::new());
+    tree.files[file].hole = SIZE;
+    tree.files[file].attributes |= common::SPARSE | common::REPARSE;
+    tree.files[file].named = vec![(parse::WOF_STREAM.into(), stream)];
+    let data = [1u32, 2, 1, 0].into_iter().flat_map(u32::to_le_bytes).collect();
+    tree.files[file].reparse = Some((parse::WOF_TAG, data));
 }
 
 fn check_ours(image: &Image) -> Report {

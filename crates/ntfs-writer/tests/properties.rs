@@ -69,6 +69,7 @@ fn any_tree() -> impl Strategy<Value = Tree> {
                 times: common::times(seed),
                 security: (seed % 3 != 0).then_some(seed as usize % 5),
                 data: if file.is_dir { Vec::new() } else { noise(seed % 7, file.len) },
+                hole: 0,
                 named: file
                     .streams
                     .iter()

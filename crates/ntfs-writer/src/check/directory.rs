@@ -112,20 +112,21 @@ impl Checker<'_> {
     }
 
     /// Finds the entry's name among those of the file.
-    fn match_name(&mut self, directory: u64, target: u64, name: &FileName<'_>, key: Place) {
-        let (record, hash) = (target as u32, hash(name.name.as_bytes()));
-        let first = self.names.partition_point(|known| (known.record, known.hash) < (record, hash));
-        let same = |known: &NameRef| (known.record, known.hash) == (record, hash);
-        let count = self.names[first..].iter().take_while(|known| same(known)).count();
-        let here: Vec<usize> =
-            (first..first + count).filter(|&i| u64::from(self.names[i].parent) == directory).collect();
+    fn match_name(&mut self, directory: u64, target: u64, name: &FileName<'_>, place: Place) {
+        // More names that are the same in the same directory are wrong, however many.
+        const SAME: usize = 8;
+        let wanted = (target as u32, hash(name.name.as_bytes()), directory as u32);
+        let key = |known: &NameRef| (known.record, known.hash, known.parent);
+        let first = self.names.partition_point(|known| key(known) < wanted);
+        let count = self.names[first..].iter().take(SAME).take_while(|known| key(known) == wanted).count();
+        let here: Vec<usize> = (first..first + count).collect();
         let exact = here.iter().copied().filter(|&i| self.names[i].namespace == name.head.namespace);
         let shown = name.name;
         if let Some(i) = exact.clone().find(|&i| !self.names[i].seen) {
             self.names[i].seen = true;
         } else if exact.clone().next().is_some() {
             let text = format_args!("{shown:?} of record {target} is listed twice");
-            self.error(Code::IndexDuplicate, key, text);
+            self.error(Code::IndexDuplicate, place, text);
         } else if let Some(&i) = here.first() {
             let known = self.names[i];
             self.names[i].seen = true;
@@ -133,10 +134,10 @@ impl Checker<'_> {
                 "{shown:?} in namespace {}, the file has it in {}",
                 name.head.namespace, known.namespace
             );
-            self.error(Code::IndexNamespace, key.plus(0x41), text);
+            self.error(Code::IndexNamespace, place.plus(0x41), text);
         } else {
             let text = format_args!("{shown:?}, which is no name that record {target} has in this directory");
-            self.error(Code::IndexName, key, text);
+            self.error(Code::IndexName, place, text);
         }
     }
 

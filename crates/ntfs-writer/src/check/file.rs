@@ -62,15 +62,14 @@ impl Checker<'_> {
         if let Some((list, place)) = &parts.list {
             self.check_list(number, list, Place::at(number, *place), &held);
         }
-        let mut values: Vec<(u32, Vec<u16>)> = held
-            .iter()
-            .filter(|held| held.attribute.non_resident().is_some())
-            .map(|held| (held.attribute.kind, held.attribute.name.to_units()))
-            .collect();
-        values.sort_unstable();
-        values.dedup();
-        for (kind, name) in values {
-            self.check_clusters_of_value(number, &held, kind, &name);
+        let mut sorted: Vec<&Held<'_>> = held.iter().collect();
+        sorted.sort_by_key(|held| {
+            (held.value_key(), held.attribute.non_resident().map(|body| body.lowest_vcn))
+        });
+        for parts in sorted.chunk_by(|a, b| a.value_key() == b.value_key()) {
+            if parts.iter().any(|held| held.attribute.non_resident().is_some()) {
+                self.check_clusters_of_value(number, parts);
+            }
         }
         self.check_flags(number, &held);
         self.check_pairs(number, &held);
@@ -159,18 +158,12 @@ impl Checker<'_> {
     }
 
     /// A value in clusters: its parts follow each other, and its sizes fit its runs.
-    fn check_clusters_of_value(&mut self, number: u64, held: &[Held<'_>], kind: u32, name: &[u16]) {
-        let mut parts: Vec<&Held<'_>> = held
-            .iter()
-            .filter(|held| {
-                held.attribute.kind == kind && held.attribute.name.units().eq(name.iter().copied())
-            })
-            .collect();
-        parts.sort_by_key(|held| held.attribute.non_resident().map(|body| body.lowest_vcn));
+    fn check_clusters_of_value(&mut self, number: u64, parts: &[&Held<'_>]) {
+        let Some(kind) = parts.first().map(|held| held.attribute.kind) else { return };
         let what = kind_name(kind);
         let mut next = 0;
         let mut runs = Vec::new();
-        for part in &parts {
+        for part in parts {
             let at = self.record_place(part.holder).plus(part.attribute.offset);
             let Some(body) = part.attribute.non_resident() else {
                 self.error(Code::AttributeOrder, at, format_args!("{what} both resident and in clusters"));
@@ -365,10 +358,14 @@ impl Checker<'_> {
             };
             checker.record_place(held.holder).plus(held.attribute.offset + inside)
         };
+        let mut has_point = false;
         for one in held {
             let at = place_of(self, one);
             match one.attribute.kind {
+                // A second one was reported as such.
+                kind::REPARSE_POINT if has_point => {}
                 kind::REPARSE_POINT => {
+                    has_point = true;
                     let Some(value) = self.value(held, kind::REPARSE_POINT, "") else { continue };
                     let Some(bytes) = self.whole(&value, at, "$REPARSE_POINT") else { continue };
                     match parse::reparse(&bytes) {
@@ -473,6 +470,9 @@ impl Checker<'_> {
         };
         if chunks.table_len() > TABLE_CHUNK * 64 || chunks.table_len() > self.size {
             return self.cut(format!("WOF chunk tables of {} bytes", chunks.table_len()));
+        }
+        if !self.may_read(chunks.table_len()) {
+            return self.cut("WOF chunk tables that together are longer than the volume".into());
         }
         let mut table = vec![0; chunks.table_len() as usize];
         if let Err(error) = value.read(self.volume, 0, &mut table) {

@@ -113,7 +113,7 @@ impl<'a> Checker<'a> {
             return true;
         }
         let possible = self.size / 512;
-        if blocks > possible {
+        if blocks > possible || !self.may_read(blocks) {
             self.cut(format!("index {name} of record {record}, of {blocks} blocks"));
             return true;
         }
@@ -309,20 +309,18 @@ impl<'a> Checker<'a> {
         if let Err(error) = bitmap.read(self.volume, 0, &mut bytes) {
             return self.unreadable(place, "index bitmap", &error);
         }
-        for number in 0..needed * 8 {
+        let words = bytes.chunks_exact(8).map(|word| parse::u64_at(word, 0).unwrap_or_default());
+        let wrong = words.zip(&walk.reached).map(|(stored, reached)| stored ^ reached);
+        let bits = wrong.enumerate().filter(|(_, word)| *word != 0).flat_map(|(i, word)| {
+            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| i as u64 * 64 + bit)
+        });
+        for number in bits {
             let set = bytes[(number / 8) as usize] >> (number % 8) & 1 == 1;
-            let reached =
-                walk.reached.get((number / 64) as usize).is_some_and(|word| word >> (number % 64) & 1 == 1);
-            if set != reached {
-                let state = |used| if used { "in use" } else { "free" };
-                let text = format_args!(
-                    "bitmap of {name}: block {number} is {}, expected {}",
-                    state(set),
-                    state(reached)
-                );
-                let offset = bitmap.place(number / 8);
-                self.error(Code::IndexBitmap, Place { offset, ..place }, text);
-            }
+            let state = |used| if used { "in use" } else { "free" };
+            let text =
+                format_args!("bitmap of {name}: block {number} is {}, expected {}", state(set), state(!set));
+            let offset = bitmap.place(number / 8);
+            self.error(Code::IndexBitmap, Place { offset, ..place }, text);
         }
     }
 }

@@ -31,6 +31,7 @@ mod system;
 mod upcase;
 mod view;
 
+use std::cell::Cell;
 use std::fmt;
 
 use disk::{At, ReadAt};
@@ -98,6 +99,7 @@ pub fn check(volume: &dyn ReadAt, options: &Options) -> Result<Report> {
         views: Vec::new(),
         security_ids: None,
         blocks_left: 0,
+        bytes_left: Cell::new(0),
         not_checked: Vec::new(),
     };
     checker.run();
@@ -140,11 +142,15 @@ struct Checker<'a> {
     security_ids: Option<Vec<u32>>,
     /// Index blocks that may still be read.
     blocks_left: u64,
+    /// Bytes that may still be read of values that are taken as a whole: the same clusters may be mapped again and
+    /// again, and must not be read again and again.
+    bytes_left: Cell<u64>,
     not_checked: Vec<String>,
 }
 
 impl Checker<'_> {
     fn run(&mut self) {
+        self.bytes_left.set(self.size.saturating_mul(4).saturating_add(256 << 20));
         if !self.find_mft() {
             return;
         }
@@ -276,8 +282,19 @@ impl Checker<'_> {
         Some(format!("\\{}", parts.join("\\")))
     }
 
+    /// Whether `bytes` more may be read of values that are taken as a whole.
+    fn may_read(&self, bytes: u64) -> bool {
+        let left = self.bytes_left.get().checked_sub(bytes);
+        self.bytes_left.set(left.unwrap_or(0));
+        left.is_some()
+    }
+
     /// A value as a whole; a finding when it cannot be read or is longer than anyone writes it.
     fn whole(&mut self, value: &Value, place: Place, what: &str) -> Option<Vec<u8>> {
+        if !self.may_read(value.size().min(MAX_VALUE)) {
+            self.cut("values that together are longer than the volume".into());
+            return None;
+        }
         match value.read_all(self.volume, MAX_VALUE) {
             Ok(Some(bytes)) => Some(bytes),
             Ok(None) => {

@@ -167,6 +167,9 @@ impl Checker<'_> {
             return;
         }
         let start = body.size.max(end.saturating_sub(MAX_TAIL));
+        if !self.may_read(end - start) {
+            return self.cut("the ends of values that together are longer than the volume".into());
+        }
         let stream = super::Stream { runs: runs.to_vec(), size: end, initialized: end, cluster };
         let mut bytes = vec![0; (end - start) as usize];
         let place = Place::at(number, stream.place(start));

@@ -21,6 +21,13 @@ pub(super) struct Held<'a> {
     pub(super) attribute: Attribute<'a>,
 }
 
+impl<'a> Held<'a> {
+    /// What the parts of one value have in common.
+    pub(super) fn value_key(&self) -> (u32, &'a [u8]) {
+        (self.attribute.kind, self.attribute.name.as_bytes())
+    }
+}
+
 /// Windows writes no attribute list longer than this.
 pub(super) const MAX_LIST: u64 = 256 << 10;
 
@@ -48,11 +55,12 @@ impl Checker<'_> {
         if let Some(list) = list {
             let held = [Held { holder: base, attribute: list }];
             let value = self.value(&held, kind::ATTRIBUTE_LIST, "");
+            let value = value.filter(|value| self.may_read(value.size().min(MAX_LIST)));
             match value.as_ref().map(|value| value.read_all(self.volume, MAX_LIST)) {
                 Some(Ok(Some(bytes))) => parts.list = Some((bytes, value.and_then(|value| value.place(0)))),
                 Some(Ok(None)) => parts.list_fault = Some(format!("longer than {MAX_LIST} bytes")),
                 Some(Err(error)) => parts.list_fault = Some(error.to_string()),
-                None => parts.list_fault = Some("without runs".into()),
+                None => parts.list_fault = Some("without runs, or too many of them".into()),
             }
         }
         parts.records.push((base, bytes));

@@ -1,6 +1,7 @@
 //! View indexes: what they list against what the files have.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use super::Checker;
 use super::index::Shape;
@@ -163,14 +164,21 @@ impl Checker<'_> {
             let id = u32_at(entry.view_data().unwrap_or_default(), 0);
             owners.push((id.unwrap_or_default(), entry.key.to_vec(), place));
         });
-        for (id, sid, place) in &owners {
-            if !by_id.iter().any(|other| other.0 == *id && other.1.starts_with(sid)) {
+        // A SID says how long it is, and may be followed by padding.
+        let sid = |bytes: &[u8]| -> Vec<u8> {
+            let len = 8 + 4 * usize::from(bytes.get(1).copied().unwrap_or_default());
+            bytes[..len.min(bytes.len())].to_vec()
+        };
+        let known: BTreeSet<_> = by_id.iter().map(|(id, bytes, _)| (*id, sid(bytes))).collect();
+        let listed: BTreeSet<_> = owners.iter().map(|(id, bytes, _)| (*id, sid(bytes))).collect();
+        for (id, bytes, place) in &owners {
+            if !known.contains(&(*id, sid(bytes))) {
                 let text = format_args!("$O has id {id:#x} for a SID that $Q does not have under it");
                 self.error(Code::QuotaIndex, *place, text);
             }
         }
-        for (id, sid, place) in &by_id {
-            if !sid.is_empty() && !owners.iter().any(|other| other.0 == *id && sid.starts_with(&other.1)) {
+        for (id, bytes, place) in &by_id {
+            if !bytes.is_empty() && !listed.contains(&(*id, sid(bytes))) {
                 let text = format_args!("$Q has a SID under id {id:#x} that $O does not list");
                 self.error(Code::QuotaIndex, *place, text);
             }

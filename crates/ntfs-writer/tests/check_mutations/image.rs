@@ -189,9 +189,9 @@ impl Image {
         panic!("no such entry in {index} of record {record}")
     }
 
-    /// A leaf of an index with its entries.
+    /// The last leaf of an index with its entries (in a directory the first has DOS names, which some tools hide).
     pub fn leaf(&self, record: u64, index: &str) -> (usize, Vec<Range<usize>>) {
-        for number in 0..self.blocks(record, index) {
+        for number in (0..self.blocks(record, index)).rev() {
             let bytes = self.block(record, index, number);
             let block = parse::block(&bytes).unwrap();
             if block.node.flags == 0 {

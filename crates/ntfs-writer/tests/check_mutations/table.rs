@@ -410,6 +410,23 @@ pub const MUTATIONS: &[Mutation] = &[
     }),
     m("EA: packed size", Code::Ea, |i| value(i, "with attributes", kind::EA_INFORMATION, 0, 2, |v| v + 1)),
     m("EA: offset of the next", Code::Ea, |i| value(i, "with attributes", kind::EA, 0, 4, |v| v + 0x1000)),
+    // Files that WOF compresses.
+    m("WOF: end of a chunk in the table", Code::Wof, |i| {
+        let at = i.place(i.file("compact.exe"), kind::DATA, parse::WOF_STREAM);
+        set(&mut i.bytes, at + 4, 4096, 4);
+    }),
+    m("WOF: codec", Code::Wof, |i| value(i, "compact.exe", kind::REPARSE_POINT, 8 + 12, 4, |_| 9)),
+    m("WOF: name of the stream", Code::Wof, |i| {
+        let record = i.file("compact.exe");
+        i.edit_attribute(record, kind::DATA, parse::WOF_STREAM, |a| {
+            let at = get(a, 10, 2) as usize;
+            a[at] = b'X';
+        });
+    }),
+    m("WOF: the hole is not sparse", Code::SparseFlags, |i| {
+        let record = i.file("compact.exe");
+        i.edit_attribute(record, kind::DATA, "", |a| set(a, 12, 0, 2));
+    }),
     // System files.
     m("$UpCase: one unit", Code::UpCase, |i| {
         let at = i.place(10, kind::DATA, "");

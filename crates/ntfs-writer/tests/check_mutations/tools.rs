@@ -76,7 +76,7 @@ fn ntfs_3g(image: &Path) -> Outcome {
                 continue;
             };
             let content = if metadata.is_file() {
-                std::fs::read(entry.path()).map(|bytes| hash(bytes)).inspect_err(|_| complained = true).ok()
+                std::fs::read(entry.path()).map(hash).inspect_err(|_| complained = true).ok()
             } else {
                 None
             };
@@ -116,7 +116,6 @@ def walk(entry, depth):
         stream = entry.get_alternate_data_stream(i)
         if stream.get_size() < 1 << 24:
             total.update(repr(stream.name).encode() + stream.read(stream.get_size()))
-    entry.get_security_descriptor_data()
     for i in range(entry.number_of_sub_file_entries):
         walk(entry.get_sub_file_entry(i), depth + 1)
 walk(volume.get_root_directory(), 0)

@@ -31,6 +31,8 @@ pub struct File {
     pub times: Times,
     pub security: Option<usize>,
     pub data: Vec<u8>,
+    /// So many zeros without clusters, instead of data.
+    pub hole: u64,
     pub named: Vec<(String, Vec<u8>)>,
     pub reparse: Option<(u32, Vec<u8>)>,
     pub object_id: Option<[u8; 16]>,
@@ -142,7 +144,10 @@ impl Tree {
                 attributes: file.attributes,
                 times: file.times,
                 security: file.security.map(|i| ids[i]),
-                data: (!is_dir).then(|| blobs.source(&file.data)),
+                data: (!is_dir).then(|| match file.hole {
+                    0 => blobs.source(&file.data),
+                    len => Source::Hole { len },
+                }),
                 named: file
                     .named
                     .iter()
