@@ -68,6 +68,11 @@ impl<'a> Record<'a> {
         let at = self.header.attributes_offset as usize;
         Attributes { bytes: self.bytes, used: self.header.used as usize, at, done: false }
     }
+
+    /// The attribute that begins at byte `at`, where one was met before; `None` at the end marker.
+    pub fn attribute_at(&self, at: usize) -> Result<Option<Attribute<'a>>> {
+        Attributes { bytes: self.bytes, used: self.header.used as usize, at, done: false }.parse()
+    }
 }
 
 /// The attributes of a record; ends after the first fault.

@@ -165,6 +165,8 @@ impl File {
         let (base, sequence) = (self.number(), self.sequence());
         let place = || Place::attribute(base, kind::ATTRIBUTE_LIST, &[]);
         let mut positions = BTreeMap::from([(base, 0)]);
+        // Where the attributes of each record begin, by type and number. (Numbers should be unique and sometimes are not.)
+        let mut known: Vec<BTreeMap<(u32, u16), Vec<usize>>> = vec![self.records[0].by_instance()?];
         let mut parts = Vec::new();
         for entry in parse::list(list) {
             let entry = entry.map_err(Error::fault(place()))?;
@@ -184,23 +186,20 @@ impl File {
                         other => other,
                     })?;
                     check_extent(&record, entry.record, base, sequence)?;
+                    known.push(record.by_instance()?);
                     self.records.push(record);
                     positions.insert(number, self.records.len() - 1);
                     self.records.len() - 1
                 }
             };
-            let mut found = None;
-            for attribute in self.records[position].attributes() {
-                let attribute = attribute?;
+            let same = known[position].get(&(entry.kind, entry.instance)).map_or(&[][..], Vec::as_slice);
+            let fits = |&&offset: &&usize| {
+                let attribute = self.records[position].attribute_at(offset);
                 let lowest = attribute.non_resident().map_or(0, |body| body.lowest_vcn);
-                if attribute.kind == entry.kind
-                    && attribute.instance == entry.instance
-                    && attribute.name == entry.name
-                    && lowest == entry.lowest_vcn
-                {
-                    found = Some(Part { record: position, offset: attribute.offset, kind: attribute.kind });
-                }
-            }
+                attribute.name == entry.name && lowest == entry.lowest_vcn
+            };
+            let found = same.iter().find(fits);
+            let found = found.map(|&offset| Part { record: position, offset, kind: entry.kind });
             let Some(part) = found else {
                 let reason = format!(
                     "entry at {:#x}: no attribute {:#x} {} number {} that maps from {:#x} in record {number:#x}",

@@ -3,6 +3,7 @@
 //! Neighbours in a directory are neighbours in `$MFT` more often than not, and a container may have to decompress 64 KiB
 //! to give one record, so records are read 64 at a time.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::stream::Stream;
@@ -81,10 +82,20 @@ impl RecordBytes {
         self.record().attributes().map(move |attribute| attribute.map_err(Error::fault(place())))
     }
 
+    /// Where the attributes of each type and number begin.
+    pub(super) fn by_instance(&self) -> Result<BTreeMap<(u32, u16), Vec<usize>>> {
+        let mut found: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for attribute in self.attributes() {
+            let attribute = attribute?;
+            found.entry((attribute.kind, attribute.instance)).or_default().push(attribute.offset);
+        }
+        Ok(found)
+    }
+
     /// The attribute that begins at byte `offset` of the record, which was met before.
     pub(super) fn attribute_at(&self, offset: usize) -> parse::Attribute<'_> {
-        let mut attributes = self.record().attributes().flatten();
-        attributes.find(|attribute| attribute.offset == offset).expect("it was there before")
+        let attribute = self.record().attribute_at(offset).ok().flatten();
+        attribute.expect("it was there before")
     }
 }
 

@@ -47,6 +47,7 @@ pub struct Usage {
 /// An NTFS volume.
 pub struct Volume {
     source: Arc<dyn ReadAt>,
+    size: u64,
     pub(super) boot: Boot,
     options: Options,
     pub(super) mft: Stream,
@@ -79,8 +80,10 @@ impl Volume {
             return Err(Error::unsupported(Place::default(), "encrypted by BitLocker"));
         }
         let boot = parse::boot(&sector).map_err(Error::fault(Place::offset(0)))?;
+        let size = source.size().map_err(|source| Error::Io { place: Box::new(Place::default()), source })?;
         let mut volume = Self {
             source,
+            size,
             boot,
             options,
             mft: Stream::empty(),
@@ -117,6 +120,11 @@ impl Volume {
     /// What the boot sector says.
     pub fn boot(&self) -> &Boot {
         &self.boot
+    }
+
+    /// Bytes that there are to be read: those of the volume, or fewer when it was cut off.
+    pub fn available(&self) -> u64 {
+        self.boot.len().min(self.size)
     }
 
     /// How it was opened.
@@ -159,6 +167,11 @@ impl Volume {
         let bitmap = self.file(system::BITMAP)?.raw_stream(self, &[])?;
         let bitmap = bitmap.ok_or_else(|| Error::malformed(place(), "missing"))?;
         let clusters = self.boot.clusters;
+        if self.boot.len() > self.size {
+            let reason =
+                format!("the volume has {:#x} bytes, of which {:#x} are there", self.boot.len(), self.size);
+            return Err(Error::malformed(Place::offset(0x28), reason));
+        }
         if bitmap.size() < clusters.div_ceil(8) {
             let reason = format!("{} bytes for {clusters} clusters", bitmap.size());
             return Err(Error::malformed(place(), reason));
