@@ -377,11 +377,14 @@ impl Checker<'_> {
                         Err(fault) => self.fault(Code::ReparsePoint, at, &fault),
                     }
                 }
-                kind::OBJECT_ID => {
-                    if let Some(id) = one.attribute.resident().and_then(|value| value.first_chunk()) {
-                        self.objects.push((*id, reference));
+                kind::OBJECT_ID => match one.attribute.resident().and_then(|value| value.first_chunk()) {
+                    Some(id) => self.objects.push((*id, reference)),
+                    None => {
+                        let text =
+                            format_args!("an object id of {} bytes, expected 16", one.attribute.size());
+                        self.error(Code::AttributeSize, at, text);
                     }
-                }
+                },
                 _ => {}
             }
         }

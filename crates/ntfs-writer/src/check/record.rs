@@ -407,8 +407,9 @@ impl Checker<'_> {
                 state.set_descriptor();
             }
         }
-        if !body.pairs_offset.is_multiple_of(8) && self.ours && attribute.name.is_empty() {
-            let text = format_args!("{name}: mapping pairs at {:#x}", body.pairs_offset);
+        if !body.pairs_offset.is_multiple_of(8) {
+            let text =
+                format_args!("{name}: mapping pairs at {:#x}, expected a multiple of 8", body.pairs_offset);
             self.error(Code::AttributeHeader, at.plus(32), text);
         }
         let mut runs = parse::runs(body.pairs, body.lowest_vcn, self.boot.clusters);

@@ -3,10 +3,11 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::Checker;
 use super::index::Shape;
 use super::report::{Code, Place};
+use super::{Checker, system};
 use crate::layout::index::collation;
+use crate::layout::record::flags::VIEW_INDEX;
 use crate::parse::{kind, record_of, u32_at, u64_at};
 
 fn words(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
@@ -41,6 +42,7 @@ impl Checker<'_> {
     pub(super) fn check_views(&mut self) {
         let mut has_reparse = None;
         let mut has_objects = None;
+        let mut has_quota = None;
         for record in std::mem::take(&mut self.views) {
             let Some(parts) = self.parts(record) else { continue };
             let held = parts.attributes();
@@ -67,6 +69,7 @@ impl Checker<'_> {
                 self.compare_points(listed);
             }
             if root(QUOTA.name).is_some() {
+                has_quota = Some(record);
                 self.check_quota(record, &held);
             } else if root(OBJECT_ID.name) == Some(OBJECT_ID.collation) {
                 has_objects = Some(record);
@@ -87,6 +90,18 @@ impl Checker<'_> {
                     }
                 });
                 self.compare_objects(listed);
+            }
+        }
+        // A volume without them works; `chkdsk /scan` fails.
+        for (found, name) in [(has_reparse, "$Reparse"), (has_objects, "$ObjId"), (has_quota, "$Quota")] {
+            let place = self.record_place(found.unwrap_or(system::EXTEND));
+            match found.and_then(|record| self.state(record)).map(|state| state.flags) {
+                None => self.warning(Code::SystemFile, place, format_args!("$Extend has no {name}")),
+                Some(flags) if flags & VIEW_INDEX == 0 => {
+                    let text = format_args!("{name} has flags {flags:#x}, expected the bit {VIEW_INDEX:#x}");
+                    self.error(Code::RecordFlags, place.plus(0x16), text);
+                }
+                Some(_) => {}
             }
         }
         if has_reparse.is_none() {

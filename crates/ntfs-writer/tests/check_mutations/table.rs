@@ -198,6 +198,13 @@ pub const MUTATIONS: &[Mutation] = &[
         });
     }),
     m("value: highest VCN - 1", Code::HighestVcn, |i| field(i, BIG, kind::DATA, 24, 8, |v| v - 1)),
+    m("value: mapping pairs at no multiple of 8", Code::AttributeHeader, |i| {
+        let record = i.file("A rather long name.dat");
+        i.edit_attribute(record, kind::DATA, "", |a| {
+            a.copy_within(64..68, 65);
+            a[32] = 65;
+        });
+    }),
     m("value: lowest VCN 1", Code::HighestVcn, |i| field(i, BIG, kind::DATA, 16, 8, |_| 1)),
     m("value: allocated size", Code::AllocatedSize, |i| field(i, BIG, kind::DATA, 40, 8, |v| v + 4096)),
     m("value: data size above the allocated", Code::DataSize, |i| {
@@ -389,6 +396,13 @@ pub const MUTATIONS: &[Mutation] = &[
         let reparse = i.file("$Reparse");
         let (block, entries) = i.leaf(reparse, "$R");
         i.remove_entry(reparse, "$R", block, entries[2].clone());
+    }),
+    m("$Reparse: view-index flag clear", Code::RecordFlags, |i| {
+        let record = i.file("$Reparse");
+        i.edit(record, |b| b[0x16] &= !8);
+    }),
+    m("object id: 15 bytes", Code::AttributeSize, |i| {
+        field(i, "with an object id", kind::OBJECT_ID, 16, 4, |_| 15)
     }),
     m("object id: byte", Code::ObjectIdIndex, |i| {
         value(i, "with an object id", kind::OBJECT_ID, 3, 1, |v| v ^ 1)
