@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod patch;
 mod places;
 pub mod reader;
+pub mod seeds;
 mod tool;
 pub mod tree;
 pub mod wimfile;

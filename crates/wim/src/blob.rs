@@ -119,7 +119,7 @@ impl BlobTable {
                 self.solid_entry(entry, at, run.run, &context, warnings)?;
             } else {
                 self.end_run(run.take())?;
-                self.entry(entry, at, header, file_size, warnings)?;
+                self.entry(entry, at, &context, warnings)?;
             }
         }
         self.end_run(run)
@@ -222,10 +222,10 @@ impl BlobTable {
         &mut self,
         entry: &[u8; blob_entry::LEN],
         at: At,
-        header: &Header,
-        file_size: u64,
+        context: &Context<'_>,
         warnings: &mut Warnings,
     ) -> Result<()> {
+        let &Context { header, file_size, limits, .. } = context;
         let raw = RawResource {
             stored_size_and_flags: u64_at(entry, 0),
             offset: u64_at(entry, 8),
@@ -263,6 +263,9 @@ impl BlobTable {
             };
         }
         let Resource { part, offset, stored_size, size, storage } = header.resource(raw, at, file_size)?;
+        if let Storage::Chunked { chunk_size, .. } | Storage::Piped { chunk_size, .. } = storage {
+            Limits::check(at, "chunk size", size.min(chunk_size.into()), limits.chunk_bytes)?;
+        }
         self.blobs.push(Blob { sha1, size, stored_size, part, offset, refcount, storage });
         Ok(())
     }

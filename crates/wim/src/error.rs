@@ -61,6 +61,15 @@ pub enum Error {
         /// The SHA-1 of the data.
         found: [u8; 20],
     },
+    /// An image's metadata cannot be used.
+    #[error("metadata of image {index}")]
+    Image {
+        /// Index of the image, from 1.
+        index: u32,
+        /// Why.
+        #[source]
+        source: Box<Error>,
+    },
     /// The caller asked for an image that is not there.
     #[error("no image {index}: the file holds {count}")]
     NoSuchImage {
@@ -104,6 +113,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What it is about, without the [image](Self::Image) or the [part](Self::Part) that it happened in.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Image { source, .. } | Self::Part { source, .. } => source.root(),
+            other => other,
+        }
+    }
+
     pub(crate) fn malformed(what: &'static str, offset: u64, reason: impl Into<String>) -> Self {
         Self::Malformed { at: At::new(what, offset), reason: reason.into() }
     }
@@ -122,6 +139,7 @@ impl Error {
             Self::Unsupported { at, feature } => Self::Unsupported { at: *at, feature: feature.clone() },
             &Self::Limit { at, what, found, limit } => Self::Limit { at, what, found, limit },
             &Self::Hash { at, expected, found } => Self::Hash { at, expected, found },
+            Self::Image { index, source } => Self::Image { index: *index, source: Box::new(source.again()) },
             &Self::NoSuchImage { index, count } => Self::NoSuchImage { index, count },
             &Self::OutOfRange { at, start, end, size } => Self::OutOfRange { at, start, end, size },
             Self::Part { part, source } => Self::Part { part: *part, source: Box::new(source.again()) },

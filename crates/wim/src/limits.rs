@@ -14,8 +14,9 @@ pub struct Limits {
     pub metadata_bytes: u64,
     /// Blob table, in bytes: 50 for each blob.
     pub blob_table_bytes: u64,
-    /// A chunk of a solid resource, decoded, in bytes. ESD files have 64 MiB; the format ends at the default, 1 GiB.
-    pub solid_chunk_bytes: u64,
+    /// A chunk of any resource, decoded, in bytes; chunks that are larger than their resource count as that. ESD files
+    /// have 64 MiB in solid resources; the format ends at the default, 1 GiB.
+    pub chunk_bytes: u64,
     /// Chunk tables of all solid resources together, in bytes: 4 for each chunk.
     pub chunk_table_bytes: u64,
     /// XML data, in bytes: two for each character.
@@ -32,7 +33,7 @@ impl Default for Limits {
         Self {
             metadata_bytes: 256 << 20,
             blob_table_bytes: 512 << 20,
-            solid_chunk_bytes: 1 << 30,
+            chunk_bytes: 1 << 30,
             chunk_table_bytes: 16 << 20,
             xml_bytes: 16 << 20,
             integrity_bytes: 64 << 20,

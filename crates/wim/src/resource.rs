@@ -84,9 +84,10 @@ pub(crate) struct Chunks {
 }
 
 impl Chunks {
-    /// `None` for a resource that is not in chunks of its own.
+    /// `None` for a resource that is not in chunks of its own, or that has no content and so no chunk.
     pub(crate) fn of(resource: Resource) -> Result<Option<Self>> {
         match resource.storage {
+            _ if resource.size == 0 => Ok(None),
             Storage::Chunked { codec, chunk_size } => Self::new(resource, codec, chunk_size, false).map(Some),
             Storage::Piped { codec, chunk_size } => Self::new(resource, codec, chunk_size, true).map(Some),
             Storage::Raw | Storage::Solid { .. } => Ok(None),

@@ -188,7 +188,7 @@ impl Solid {
         let mut resource = SolidResource::read(file, raw, header, at, file_size)?;
         let at = At::new(RESOURCE, resource.offset);
         let chunk_size = resource.chunk_size.min(resource.size);
-        Limits::check(at, "chunk size", chunk_size, limits.solid_chunk_bytes)?;
+        Limits::check(at, "chunk size", chunk_size, limits.chunk_bytes)?;
         self.tables_len = self.tables_len.saturating_add(resource.chunk_count().saturating_mul(ENTRY_LEN));
         Limits::check(at, "length of all chunk tables", self.tables_len, limits.chunk_table_bytes)?;
         let run = self.runs.last_mut().expect("a run was begun");

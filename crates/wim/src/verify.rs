@@ -6,6 +6,7 @@
 //! can: what is so large that it would keep one worker busy when all others are done comes first, decoded by all
 //! workers a window ahead of the one that hashes. Solid resources are checked chunk by chunk instead.
 
+mod budget;
 mod solid;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use disk::At;
 use rayon::prelude::*;
 use sha1::{Digest, Sha1};
 
+use self::budget::Budget;
 use crate::blob::BlobId;
 use crate::image::{DentryId, Image, Inode, StreamRef};
 use crate::reader::BlobReader;
@@ -163,9 +165,9 @@ pub fn total_bytes(wim: &Wim) -> u64 {
 
 /// Checks the whole file, with all threads of the rayon pool in which it is called (`pool.install(|| verify(..))`).
 ///
-/// Memory: a few MiB for each thread, besides one image's metadata at a time. With solid resources, also a chunk and its
-/// stored form (together about 85 MiB in ESD files) for as many threads as [`Wim::set_memory`] has room for, at least
-/// one.
+/// Memory: a few MiB for each thread, besides one image's metadata at a time. Where chunks are larger than that, in solid
+/// resources (a chunk and its stored form have about 85 MiB in ESD files) and with LZMS (up to twice 1 GiB), as many are
+/// decoded at once as [`Wim::set_memory`] has room for, and one if there is none.
 ///
 /// # Errors
 /// [`Error::Cancelled`] only: everything else that goes wrong goes into the report.
@@ -289,13 +291,22 @@ fn blobs(wim: &Wim, progress: &Progress<'_>) -> Result<Vec<Damage>> {
             .collect()
     };
     let next = AtomicUsize::new(0);
+    let budget = Budget::new(wim.cache().memory());
     let work = |_: rayon::BroadcastContext<'_>| {
         let mut reader = wim.reader();
         let mut buffer = Vec::new();
         let mut damaged = Vec::new();
         while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
             for &id in *batch {
-                match check_small(wim, id, &mut reader, &mut buffer, progress) {
+                let cost = decoding_cost(wim, id);
+                let result = if cost <= 2 * UNIT {
+                    check_small(wim, id, &mut reader, &mut buffer, progress)
+                } else {
+                    // In buffers that end with the room that was reserved for them.
+                    let _room = budget.reserve(cost);
+                    check_small(wim, id, &mut wim.reader(), &mut Vec::new(), progress)
+                };
+                match result {
                     Ok(()) => {}
                     Err(Error::Cancelled) => return Err(Error::Cancelled),
                     Err(error) => damaged.push(damage(wim, id, error)),
@@ -313,6 +324,31 @@ fn blobs(wim: &Wim, progress: &Progress<'_>) -> Result<Vec<Damage>> {
 /// In how large pieces a blob is read: whole chunks.
 fn unit_of(wim: &Wim, id: BlobId) -> u64 {
     wim.chunk_size_of(id).unwrap_or(1).max(UNIT)
+}
+
+/// How many bytes reading a piece of a blob takes: its content, and at most as much for its stored form.
+fn decoding_cost(wim: &Wim, id: BlobId) -> u64 {
+    2 * unit_of(wim, id).min(wim.blob(id).size)
+}
+
+/// How a large blob is decoded by several threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Window {
+    /// Pieces that are decoded at once.
+    pieces: u64,
+    /// Whether the next window is decoded while this one is hashed, which takes a second buffer.
+    ahead: bool,
+}
+
+impl Window {
+    /// As much as fits into `memory`, in pieces; at least one at a time.
+    fn of(memory: u64, threads: u64) -> Self {
+        // Two pieces for each thread, so that the slowest does not leave the others without work for long. A window
+        // takes two buffers, and the stored forms of what is being decoded.
+        let needed = |pieces: u64| 2 * pieces + pieces.min(threads);
+        let pieces = (1..=2 * threads).rev().find(|&pieces| needed(pieces) <= memory);
+        Self { pieces: pieces.unwrap_or(1), ahead: pieces.is_some() }
+    }
 }
 
 fn compare(wim: &Wim, id: BlobId, sha1: Sha1) -> Result<()> {
@@ -356,8 +392,8 @@ fn check_large<'a>(
 ) -> Result<()> {
     let size = wim.blob(id).size;
     let unit = unit_of(wim, id);
-    // Two units for each thread, so that the slowest does not leave the others without work for long.
-    let window = unit * 2 * rayon::current_num_threads() as u64;
+    let plan = Window::of(wim.cache().memory() / unit.min(size), rayon::current_num_threads() as u64);
+    let window = unit.saturating_mul(plan.pieces);
     let decode = |start: u64, buffer: &mut Vec<u8>| -> Result<()> {
         buffer.resize(window.min(size - start) as usize, 0);
         buffer.par_chunks_mut(unit as usize).enumerate().try_for_each(|(index, part)| {
@@ -376,6 +412,15 @@ fn check_large<'a>(
     let mut start = 0;
     while start < size {
         let next = start + current.len() as u64;
+        if !plan.ahead {
+            sha1.update(&current);
+            progress.advance(current.len() as u64)?;
+            if next < size {
+                decode(next, &mut current)?;
+            }
+            start = next;
+            continue;
+        }
         let (decoded, ()) = rayon::join(
             || if next < size { decode(next, &mut ahead) } else { Ok(()) },
             || sha1.update(&current),
@@ -437,4 +482,25 @@ fn place(index: u32, image: &Image, inode: &Inode, stream: &StreamRef) -> Place 
         path += &String::from_utf16_lossy(&named.name);
     }
     Place { image: index, path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Window;
+
+    #[test]
+    fn windows_fit_their_memory() {
+        for threads in 1..=16 {
+            for memory in 0..100 {
+                let Window { pieces, ahead } = Window::of(memory, threads);
+                let buffers = if ahead { 2 } else { 1 };
+                let needed = buffers * pieces + pieces.min(threads);
+                assert!(needed <= memory.max(2), "{threads} threads, room for {memory}: {needed}");
+                assert!((1..=2 * threads).contains(&pieces));
+                assert_eq!(ahead, memory >= 3);
+            }
+        }
+        assert_eq!(Window::of(256, 2), Window { pieces: 4, ahead: true });
+        assert_eq!(Window::of(4, 2), Window { pieces: 1, ahead: true });
+    }
 }

@@ -371,16 +371,26 @@ impl Wim {
     /// Reads an image's metadata, checks its SHA-1 and parses it; `index` is 1-based.
     ///
     /// # Errors
-    /// [`Error::NoSuchImage`]; [`Error::Hash`] when the metadata is damaged; [`Error::Malformed`] and [`Error::Limit`]
-    /// when it makes no sense; [`Error::Io`].
+    /// [`Error::NoSuchImage`]; [`Error::Image`] with [`Error::Hash`] when the metadata is damaged, with
+    /// [`Error::Malformed`] and [`Error::Limit`] when it makes no sense, or with [`Error::Io`].
     pub fn image(&self, index: u32) -> Result<Image> {
+        self.parse_image(index, true)
+    }
+
+    fn parse_image(&self, index: u32, check_hash: bool) -> Result<Image> {
         let &Metadata { sha1: expected, resource } = self.metadata(index)?;
-        let bytes = self.metadata_bytes(&resource)?;
-        let found: [u8; 20] = Sha1::digest(&bytes).into();
-        if found != expected {
-            return Err(Error::Hash { at: At::new("image metadata", resource.offset), expected, found });
-        }
-        self.parse(&bytes)
+        let parse = || {
+            let bytes = self.metadata_bytes(&resource)?;
+            if check_hash {
+                let found: [u8; 20] = Sha1::digest(&bytes).into();
+                if found != expected {
+                    let at = At::new("image metadata", resource.offset);
+                    return Err(Error::Hash { at, expected, found });
+                }
+            }
+            self.parse(&bytes)
+        };
+        parse().map_err(|source| Error::Image { index, source: Box::new(source) })
     }
 
     /// As [`image`](Self::image), without checking the SHA-1: to see what can be saved of a damaged file, and to fuzz
@@ -389,7 +399,7 @@ impl Wim {
     /// # Errors
     /// As [`image`](Self::image), without [`Error::Hash`].
     pub fn image_ignoring_hash(&self, index: u32) -> Result<Image> {
-        self.parse(&self.metadata_bytes(&self.metadata(index)?.resource)?)
+        self.parse_image(index, false)
     }
 
     /// Parses metadata as if it were an image's of this file.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use testkit::tree::Tree;
-use testkit::{fixture, hostile, reader};
+use testkit::{fixture, hostile, reader, seeds};
 
 const USAGE: &str = "\
 usage: oracle make KIND OUT.wim        write a fixture as an uncompressed WIM;
@@ -14,6 +14,7 @@ usage: oracle make KIND OUT.wim        write a fixture as an uncompressed WIM;
                                        duplicate-names, missing-blob, false-links
        oracle readers VOLUME WIM [N]   let every NTFS reader read VOLUME, which was made from image N
        oracle hostile DIR              write the files of testdata/hostile
+       oracle seeds DIR                write where fuzzing begins, as fuzz/corpus has it
        oracle compare A.wim B.wim [N]  compare image N (default 1) of A with image 1 of B, path by path";
 
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command")]
@@ -31,6 +32,11 @@ fn main() -> ExitCode {
         ["hostile", directory] => {
             if let Err(error) = write_hostile(Path::new(directory)) {
                 eprintln!("oracle: {directory}: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
+        ["seeds", directory] => {
+            if !seeds::write(Path::new(directory)) {
                 return ExitCode::FAILURE;
             }
         }

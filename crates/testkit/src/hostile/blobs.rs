@@ -208,21 +208,24 @@ pub(super) fn fixtures() -> Vec<Fixture> {
             "an entry with a hash of zeros; real files have them",
             "take it for the content of every empty file",
             Damaged("content with SHA-1 c6c6c6c6"),
-        ),
+        )
+        .build(3),
         plain(
             "no-content",
             entry(resource(u64::MAX, 0, 0, 4), 1, 1, NOBODY),
             "a hash, and a content of 0 bytes at 2^64 - 1",
             "subtract 1 from the number of its chunks",
             Damaged("content with SHA-1 c6c6c6c6"),
-        ),
+        )
+        .build(3),
         plain(
             "other-part",
             entry(fine, 2, 1, NOBODY),
             "a blob in part 2 of a file that is not split",
             "read it from part 1",
             Damaged("content with SHA-1 c6c6c6c6"),
-        ),
+        )
+        .build(3),
         plain(
             "past-end",
             entry(resource(1 << 30, 1000, 1000, 0), 1, 1, NOBODY),

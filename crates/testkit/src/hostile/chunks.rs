@@ -136,7 +136,8 @@ pub(super) fn fixtures() -> Vec<Fixture> {
             "2^64 - 1 bytes in 64: the number of chunks rounds up past 2^64",
             "find that it has 0 chunks",
             Damaged("0x40 stored bytes cannot hold the chunk table of"),
-        ),
+        )
+        .build(1),
         large(
             "narrow-entries",
             &words(&[8, 16, 20]),

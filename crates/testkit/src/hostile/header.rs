@@ -205,6 +205,16 @@ pub(super) fn fixtures() -> Vec<Fixture> {
             "read the chunks for text",
             Recovered(""),
         ),
+        edited(
+            "xml-compressed-empty",
+            &|bytes| {
+                put(bytes, 0x10, &words(&[XPRESS, 0x8000]));
+                put(bytes, XML, &resource(208, 4, 0, 4));
+            },
+            "the XML data is compressed, and has no content: not one chunk, so not -1 entries in the chunk table either",
+            "subtract 1 from the number of chunks; ours did until a fuzzer said so",
+            Recovered("describes 0 of 1 images"),
+        ),
         change(
             "table-compressed-without-codec",
             TABLE + 7,

@@ -18,7 +18,8 @@ Nothing here is from Microsoft or from anybody's program; all of it comes out of
 
 What is expected:
 
-* **refused**: it does not open; every command ends with this error (exit code 1, or 4 if it is unsupported).
+* **refused**: it does not open; every command ends with this error (exit code 1, or 4 if it is unsupported: most
+  commands know disks, too, and call a file with another signature unsupported).
 * **no image**: `info` works; whatever needs the image ends with this error (1; 3 if a hash is wrong), `verify` with 3.
 * **damaged**: one file's content cannot be had. `ls` lists everything, `cat` and `extract` get all other files;
   `extract` and `verify` end with 3 and name the file.

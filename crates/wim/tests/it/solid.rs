@@ -231,13 +231,13 @@ fn limits() {
     let bytes = solid(&sample(), 1000, 16, |_| ());
     let open = |limits| Wim::open_with(std::sync::Arc::new(bytes.clone()), limits);
     for (limits, what) in [
-        (Limits { solid_chunk_bytes: 15, ..Limits::default() }, "chunk size 16 exceeds the limit of 15"),
+        (Limits { chunk_bytes: 15, ..Limits::default() }, "chunk size 16 exceeds the limit of 15"),
         (Limits { chunk_table_bytes: 7, ..Limits::default() }, "length of all chunk tables"),
     ] {
         let error = open(limits).unwrap_err().to_string();
         assert!(error.contains(what), "{error}");
     }
-    open(Limits { solid_chunk_bytes: 16, ..Limits::default() }).unwrap();
+    open(Limits { chunk_bytes: 16, ..Limits::default() }).unwrap();
 }
 
 /// A hundred thousand resources with a blob in each, in time that is not the square of it.

@@ -306,8 +306,8 @@ fn limits_have_names() {
         (|l| l.path_units = 10, "path length 19 exceeds the limit of 10"),
     ] {
         let error = with(change).unwrap_err();
-        assert!(matches!(error, Error::Limit { .. }));
-        assert!(error.to_string().contains(expected), "{error}");
+        assert!(matches!(error.root(), Error::Limit { .. }));
+        assert!(error.root().to_string().contains(expected), "{error}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! of wimlib's metadata.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -367,17 +368,16 @@ fn the_matrix() {
             ]
             .concat(),
         );
+        let parts = dir.path().join("parts");
         let wim = if split.is_empty() {
             open(&path)
         } else {
-            let parts = dir.path().join("parts");
             std::fs::create_dir(&parts).unwrap();
             wimlib.run(args!["split", "--quiet", &path, &parts.join("x.swm"), "0.1"]);
             let files = std::fs::read_dir(&parts).unwrap().map(|entry| entry.unwrap().path());
             let sources: Vec<Source> =
                 files.map(|path| Arc::new(File::open(path).unwrap()) as Source).collect();
             assert!(sources.len() > 2, "{what}");
-            std::fs::remove_dir_all(&parts).unwrap();
             Wim::open_set(sources).unwrap()
         };
         assert_eq!(wim.image_count(), 2, "{what}");
@@ -403,18 +403,35 @@ fn the_matrix() {
                 assert_eq!(Sha1::digest(found)[..], blob.sha1, "{what}");
             }
         }
-        if split.is_empty() && !options.contains(&"--pipable") {
-            same_as_seven_zip(&images, &path);
+        if !split.is_empty() {
+            // It finds the other parts by their names.
+            same_as_seven_zip(&images, &parts.join("x.swm"), true);
+            std::fs::remove_dir_all(&parts).unwrap();
+        } else if !options.contains(&"--pipable") {
+            same_as_seven_zip(&images, &path, false);
         }
         std::fs::remove_file(&path).unwrap();
     }
 }
 
 /// What 7-Zip lists, and that it can decode all of it.
-fn same_as_seven_zip(images: &[Tree], path: &Path) {
+fn same_as_seven_zip(images: &[Tree], path: &Path, split: bool) {
     let Some(seven_zip) = tool("7zz") else { return };
-    seven_zip.run(args!["t", "-bd", path]);
-    let text = seven_zip.text(args!["l", "-slt", "-ba", "-sns-", path]);
+    let text = if split {
+        // It takes the end of the data in any part for that of the first, so that one must not be shorter.
+        let part = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        part.set_len(part.metadata().unwrap().len() + (1 << 20)).unwrap();
+        let run = |args: &[OsString]| {
+            let output = seven_zip.command().args(args).output().unwrap();
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        let tested = run(&["t".into(), "-bd".into(), path.into()]);
+        assert!(tested.contains("Everything is Ok") && tested.contains("Volumes = "), "{tested}");
+        run(&["l".into(), "-slt".into(), "-ba".into(), "-sns-".into(), path.into()])
+    } else {
+        seven_zip.run(args!["t", "-bd", path]);
+        seven_zip.text(args!["l", "-slt", "-ba", "-sns-", path])
+    };
     let mut listed = BTreeMap::new();
     let mut name = None;
     for line in text.lines() {
