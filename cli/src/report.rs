@@ -1,5 +1,6 @@
 //! Errors as people read them, and exit codes.
 
+use std::borrow::Cow;
 use std::io;
 use std::process::ExitCode;
 
@@ -18,7 +19,13 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    say(&format!("error: {error:#}"));
+    match error.chain().find_map(|cause| cause.downcast_ref::<image::Error>()) {
+        // The errors of several lines: each of them is ours, what is in them is not.
+        Some(image::Error::ImageChoice { .. }) => {
+            say_lines(&format!("error: {error:#}"));
+        }
+        _ => say(&format!("error: {error:#}")),
+    }
     let kind = error.chain().find_map(|cause| cause.downcast_ref::<image::Error>()).map(image::Error::kind);
     match kind {
         Some(ErrorKind::Usage) => USAGE,
@@ -36,8 +43,43 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     kinds.map(io::Error::kind).any(|kind| kind == io::ErrorKind::BrokenPipe)
 }
 
-/// A line on standard error. When nobody listens there is nobody to tell.
+/// Lines on standard error. Who made them has taken care that every line feed is one of ours.
+pub(crate) fn say_lines(text: &str) {
+    text.lines().for_each(say);
+}
+
+/// A line on standard error, [`printable`]. When nobody listens there is nobody to tell.
 pub(crate) fn say(line: &str) {
     use io::Write;
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", printable(line));
+}
+
+/// Text as it can be shown, names from inside a file above all: as escapes whatever could move a terminal's cursor,
+/// change its colours, end the line, or turn the direction of writing so that a name looks like another.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    fn is_tricky(c: char) -> bool {
+        // Bidirectional marks, embeddings, overrides and isolates; line and paragraph separator.
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    }
+    if !text.contains(is_tricky) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_tricky(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn what_moves_the_cursor_is_shown_as_text() {
+        assert_eq!(printable("Köln \u{1d11e}.txt"), "Köln \u{1d11e}.txt");
+        assert_eq!(printable("\u{1b}[2J\u{9b}\r\n\u{7f}"), "\\u{1b}[2J\\u{9b}\\r\\n\\u{7f}");
+        assert_eq!(printable("\u{202e}txt.exe"), "\\u{202e}txt.exe");
+    }
 }

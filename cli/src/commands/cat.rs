@@ -14,7 +14,7 @@ use crate::report::say;
 pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
     let source = WimSource::open(&args.file)?;
     let image = source.choose(args.image.as_ref())?;
-    let tree = source.tree(image)?;
+    let tree = source.tree_with_gaps(image)?;
     let index = TreeIndex::new(&tree);
     let missing = |what: String| Error::NotFound { path: args.file.clone(), what };
 
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
         Some(_) => (args.path.as_str(), None),
         None => split(&args.path),
     };
-    let (_, node) = super::find(&index, &source, path)?;
+    let (name, node) = super::find(&index, &source, path)?;
     let node = &tree.nodes[node.0 as usize];
     let content = match stream {
         Some(wanted) => {
@@ -47,6 +47,11 @@ pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
     match content {
         Content::Empty => {}
         Content::Bytes(bytes) => out.write_all(bytes)?,
+        Content::Missing { sha1 } => {
+            let name = name.map_or_else(|| "/".to_owned(), |name| index.path(name));
+            let name = stream.map_or_else(|| name.clone(), |stream| format!("{name}:{stream}"));
+            return Err(Error::MissingBlob { path: args.file.clone(), name, sha1: super::hex(sha1) }.into());
+        }
         &Content::Hole { len } => {
             io::copy(&mut io::repeat(0).take(len), &mut out)?;
         }

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::{ExtractOptions, Extracted, NameId, TreeIndex, WimSource, tree::NodeId};
 
-use super::printable;
 use crate::args::{Common, Extract};
-use crate::report::say;
+use crate::report::{self, printable, say};
 use crate::size::human;
 use crate::{progress, signal};
 
@@ -16,7 +15,7 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
     let cancel = signal::cancel_flag()?;
     let source = WimSource::open(&args.file)?;
     let image = source.choose(args.image.as_ref())?;
-    let tree = source.tree(image)?;
+    let tree = source.tree_with_gaps(image)?;
     let index = TreeIndex::new(&tree);
     let roots: Vec<(Option<NameId>, NodeId)> = if args.paths.is_empty() {
         vec![(None, NodeId::ROOT)]
@@ -59,7 +58,22 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
             human(extracted.bytes)
         )?;
     }
-    Ok(ExitCode::SUCCESS)
+    if extracted.failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (path, problem) in &extracted.failed {
+        say(&format!("failed: {path}: {problem}"));
+    }
+    let (file, them) = match extracted.failed.len() {
+        1 => ("1 file".to_owned(), "it"),
+        more => (format!("{more} files"), "them"),
+    };
+    say(&format!(
+        "error: {}: {file} could not be extracted, the content is damaged or missing; all others are there. \
+         `wimforge verify` tells more about {them}",
+        args.file.display()
+    ));
+    Ok(report::VERIFICATION.into())
 }
 
 /// What the host's file system cannot hold.

@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use image::{DiskFile, DiskInfo, Error, FileKind, WimSource};
 use serde_json::{Value, json};
 
-use super::printable;
 use crate::args::{Common, Info};
-use crate::report::say;
+use crate::report::{printable, say};
 use crate::size::human;
 
 pub(crate) fn run(args: &Info, common: &Common) -> anyhow::Result<ExitCode> {

@@ -8,13 +8,13 @@ use image::tree::{Content, Node, NodeId, Reparse};
 use image::{NameId, TreeIndex, WimBlobs, WimSource, copy_blob, reparse_target, sddl};
 use serde_json::{Value, json};
 
-use super::printable;
 use crate::args::{Common, Ls};
+use crate::report::printable;
 
 pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
     let source = WimSource::open(&args.file)?;
     let image = source.choose(args.image.as_ref())?;
-    let tree = source.tree(image)?;
+    let tree = source.tree_with_gaps(image)?;
     let index = TreeIndex::new(&tree);
     let found = super::find_all(&index, &source, &args.path)?;
 
@@ -32,6 +32,9 @@ pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
             _ => list(&index, node, args.recursive, &mut listed),
         }
     }
+    if !common.quiet {
+        super::say_missing(&index);
+    }
     let mut out = BufWriter::new(io::stdout().lock());
     let blobs = source.blobs(image);
     // Listed in the order of the names, which is not that of the contents.
@@ -42,7 +45,7 @@ pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
         // One by one: a list with all its details is many times as large as the tree.
         write!(out, "{{\n  \"schema\": \"wimforge.ls/1\",\n  \"entries\": [")?;
         for (position, &name) in listed.iter().enumerate() {
-            let entry = view.entry(name, reader.as_mut())?;
+            let entry = view.entry(name, reader.as_mut());
             write!(out, "{}\n    {entry}", if position == 0 { "" } else { "," })?;
         }
         writeln!(out, "\n  ]\n}}")?;
@@ -57,7 +60,7 @@ pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
             let shown = printable(&shown);
             if args.long {
                 let node = view.node(name);
-                let size = node.data.as_ref().map_or(0, Content::len);
+                let size = size(node.data.as_ref());
                 writeln!(out, "{} {size:>12} {} {shown}", attributes(node.attributes), node.times.written)?;
             } else {
                 writeln!(out, "{shown}")?;
@@ -66,6 +69,19 @@ pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The length of a stream, if anybody knows.
+fn size(content: Option<&Content>) -> String {
+    match content {
+        Some(Content::Missing { .. }) => "missing".to_owned(),
+        Some(content) => content.len().to_string(),
+        None => "0".to_owned(),
+    }
+}
+
+fn known_len(content: &Content) -> Option<u64> {
+    if let Content::Missing { .. } = content { None } else { Some(content.len()) }
 }
 
 /// A directory that leads elsewhere is shown itself, as a link is.
@@ -121,9 +137,8 @@ impl View<'_> {
 
     fn sha1(&self, content: &Content) -> Option<String> {
         match content {
-            Content::Blob { blob, .. } => {
-                Some(self.blobs.sha1(*blob).iter().map(|byte| format!("{byte:02x}")).collect())
-            }
+            Content::Blob { blob, .. } => Some(super::hex(&self.blobs.sha1(*blob))),
+            Content::Missing { sha1 } => Some(super::hex(sha1)),
             Content::Empty | Content::Bytes(_) | Content::Hole { .. } => None,
         }
     }
@@ -136,15 +151,18 @@ impl View<'_> {
         )
     }
 
-    fn target(&self, reparse: &Reparse, reader: &mut dyn BlobRead) -> Result<Option<String>, image::Error> {
+    /// Where a reparse point leads, if it is a link and can be read; what is wrong with it otherwise.
+    fn target(&self, reparse: &Reparse, reader: &mut dyn BlobRead) -> Result<Option<String>, String> {
         let mut data = Vec::new();
         match &reparse.data {
             &Content::Blob { blob, len } if len <= MAX_REPARSE => {
                 copy_blob(self.blobs, reader, blob, &mut Vec::new(), &mut |part| {
                     data.extend_from_slice(part);
                     Ok(())
-                })?;
+                })
+                .map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
             }
+            Content::Missing { .. } => return Err("its content is not in the WIM".to_owned()),
             Content::Bytes(bytes) => data.extend_from_slice(bytes),
             _ => return Ok(None),
         }
@@ -158,22 +176,27 @@ impl View<'_> {
         others.take(MAX_LINKS - 1).map(|&other| self.index.path(other)).collect()
     }
 
-    fn entry(&self, name: NameId, reader: &mut dyn BlobRead) -> Result<Value, image::Error> {
+    fn entry(&self, name: NameId, reader: &mut dyn BlobRead) -> Value {
         let node = self.node(name);
         let reparse = match &node.reparse {
-            Some(reparse) => json!({
-                "tag": format!("{:#010x}", reparse.tag),
-                "target": self.target(reparse, reader)?,
-                "size": reparse.data.len(),
-                "sha1": self.sha1(&reparse.data),
-            }),
+            Some(reparse) => {
+                let target = self.target(reparse, reader);
+                json!({
+                    "tag": format!("{:#010x}", reparse.tag),
+                    "target": target.as_ref().ok(),
+                    "problem": target.as_ref().err(),
+                    "size": known_len(&reparse.data),
+                    "sha1": self.sha1(&reparse.data),
+                })
+            }
             None => Value::Null,
         };
-        Ok(json!({
+        json!({
             "path": self.index.path(name),
             "short_name": self.short_name(name),
             "attributes": node.attributes,
-            "size": node.data.as_ref().map(Content::len),
+            "size": node.data.as_ref().and_then(known_len),
+            "missing": matches!(node.data, Some(Content::Missing { .. })),
             "sha1": node.data.as_ref().and_then(|data| self.sha1(data)),
             "created": node.times.created.to_string(),
             "written": node.times.written.to_string(),
@@ -188,10 +211,11 @@ impl View<'_> {
                 .collect::<Vec<_>>(),
             "streams": node.named.iter().map(|stream| json!({
                 "name": String::from_utf16_lossy(&stream.name),
-                "size": stream.content.len(),
+                "size": known_len(&stream.content),
+                "missing": matches!(stream.content, Content::Missing { .. }),
                 "sha1": self.sha1(&stream.content),
             })).collect::<Vec<_>>(),
-        }))
+        })
     }
 
     fn short_name(&self, name: NameId) -> Option<String> {
@@ -216,11 +240,15 @@ impl View<'_> {
             node.named.iter().map(|s| (format!(":{}", String::from_utf16_lossy(&s.name)), &s.content));
         for (stream, content) in unnamed.chain(named) {
             let sha1 = self.sha1(content).unwrap_or_else(|| "-".to_owned());
-            writeln!(out, "  stream       {:>12} {sha1:40} {}", content.len(), printable(&stream))?;
+            let size = size(Some(content));
+            writeln!(out, "  stream       {size:>12} {sha1:40} {}", printable(&stream))?;
         }
         if let Some(reparse) = &node.reparse {
-            let target =
-                self.target(reparse, reader)?.unwrap_or_else(|| format!("{} bytes", reparse.data.len()));
+            let target = match self.target(reparse, reader) {
+                Ok(Some(target)) => target,
+                Ok(None) => format!("{} bytes", size(Some(&reparse.data))),
+                Err(problem) => format!("(cannot be read: {problem})"),
+            };
             writeln!(out, "  reparse      tag {:#010x} {}", reparse.tag, printable(&target))?;
         }
         if let Some(object) = node.object_id {

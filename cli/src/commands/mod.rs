@@ -7,14 +7,13 @@ pub(crate) mod info;
 pub(crate) mod ls;
 pub(crate) mod verify;
 
-use std::borrow::Cow;
-
 use anyhow::Context;
 
-use image::tree::NodeId;
+use image::tree::{Content, Node, NodeId};
 use image::{NameId, TreeIndex, WimSource};
 
 use crate::args::Resources;
+use crate::report::say;
 
 /// A path inside the image of a WIM.
 fn find(
@@ -38,14 +37,44 @@ fn find_all(
     if found.is_empty() { find(index, source, path).map(|found| vec![found]) } else { Ok(found) }
 }
 
-/// A name as it can be shown: control characters, which could move a terminal's cursor or end the line, as escapes.
-fn printable(text: &str) -> Cow<'_, str> {
-    if text.contains(char::is_control) {
-        let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-        text.chars().map(escaped).collect::<String>().into()
-    } else {
-        text.into()
+/// Says which contents the WIM does not hold: what is listed or read may still be of use.
+fn say_missing(index: &TreeIndex<'_>) {
+    let tree = index.tree();
+    let mut missing = 0;
+    for (name, number) in tree.names.iter().zip((0..).map(NameId)) {
+        for (stream, sha1) in gaps(&tree.nodes[name.node.0 as usize]) {
+            missing += 1;
+            if missing <= MOST_MISSING {
+                let path = index.path(number) + &stream;
+                say(&format!("warning: {path}: its content (SHA-1 {}) is not in the WIM", hex(sha1)));
+            }
+        }
     }
+    if missing > MOST_MISSING {
+        say(&format!("warning: and {} more; `wimforge verify` tells all", missing - MOST_MISSING));
+    }
+}
+
+/// How many missing contents are named.
+const MOST_MISSING: usize = 20;
+
+/// The streams of a file whose content is missing: what follows its name, and the SHA-1.
+fn gaps(node: &Node) -> impl Iterator<Item = (String, &[u8; 20])> {
+    let data = node.data.iter().map(|data| (String::new(), data));
+    let reparse = node.reparse.iter().map(|reparse| (" (reparse point)".to_owned(), &reparse.data));
+    let named = node
+        .named
+        .iter()
+        .map(|stream| (format!(":{}", String::from_utf16_lossy(&stream.name)), &stream.content));
+    data.chain(reparse).chain(named).filter_map(|(name, content)| match content {
+        Content::Missing { sha1 } => Some((name, sha1)),
+        _ => None,
+    })
+}
+
+/// Hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a worker thread needs at the least: a unit of up to 3 MiB, its encoded form, a decoder, and compressed bytes.

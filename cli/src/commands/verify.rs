@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use wim::verify::{Integrity, Place, Progress, Report};
 
 use crate::args::{Common, Verify};
-use crate::report::{self, say};
+use crate::report::{self, printable, say};
 use crate::size::human;
 use crate::{progress, signal};
 
@@ -59,7 +59,7 @@ fn problems(report: &Report) -> Vec<(Vec<String>, String)> {
     let mut found = Vec::new();
     for image in &report.images {
         if let Err(error) = &image.dentries {
-            found.push((vec![format!("image {}: metadata", image.index)], Chain(error).to_string()));
+            found.push((vec![format!("image {}: metadata", image.index)], Chain(error.root()).to_string()));
         }
     }
     for damage in &report.damaged {
@@ -68,7 +68,7 @@ fn problems(report: &Report) -> Vec<(Vec<String>, String)> {
     for missing in &report.missing {
         found.push((
             paths(&missing.places),
-            format!("content with SHA-1 {} is not in the file", hex(&missing.sha1)),
+            format!("content with SHA-1 {} is not in the file", super::hex(&missing.sha1)),
         ));
     }
     found
@@ -80,7 +80,7 @@ fn as_text(source: &WimSource, report: &Report, seconds: f64, out: &mut dyn Writ
             writeln!(out, "damaged: (used by no file): {problem}")?;
         }
         for path in paths {
-            writeln!(out, "damaged: {path}: {problem}")?;
+            writeln!(out, "damaged: {}: {}", printable(&path), printable(&problem))?;
         }
     }
     if let Integrity::Checked { damaged, .. } = &report.integrity {
@@ -134,10 +134,6 @@ fn as_json(args: &Verify, report: &Report, seconds: f64) -> Value {
         "warnings": report.warnings.iter().chain(of_images).map(ToString::to_string).collect::<Vec<_>>(),
         "seconds": seconds,
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An error with its causes, on one line.

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod commands;
+mod hostile;
 mod ids;
 mod manners;
 mod proof;

@@ -9,6 +9,7 @@ use bootsector::Mbr;
 use disk::{BlockMap, FileTime, MappedRange, RangeKind, ReadAt, SectorSize};
 use serde::{Serialize, Serializer};
 
+use crate::source::open_file;
 use crate::{Error, Result};
 
 /// A disk, whatever file holds it.
@@ -109,11 +110,7 @@ impl FileKind {
     /// Looks at a file.
     pub fn of(path: &Path) -> Result<(Self, Arc<File>)> {
         let read = |source| Error::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read)?;
-        if file.metadata().map_err(read)?.is_dir() {
-            return Err(read(io::ErrorKind::IsADirectory.into()));
-        }
-        let file = Arc::new(file);
+        let file = Arc::new(open_file(path)?);
         let size = file.size().map_err(read)?;
         let mut start = [0; 8];
         let known = size.min(8) as usize;

@@ -208,12 +208,15 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Cancelled => ErrorKind::Cancelled,
-            Self::HashMismatch { .. } => ErrorKind::Verification,
+            Self::HashMismatch { .. } | Self::MissingBlob { .. } => ErrorKind::Verification,
             // Damaged metadata, or a chunk that does not decode: the WIM is not what it was written as.
             Self::Blob { source: wim::Error::Malformed { .. }, .. } => ErrorKind::Verification,
-            Self::Wim { source: wim::Error::Hash { .. }, .. } => ErrorKind::Verification,
+            Self::Wim { source, .. } => match source.root() {
+                wim::Error::Hash { .. } => ErrorKind::Verification,
+                wim::Error::Unsupported { .. } => ErrorKind::Unsupported,
+                _ => ErrorKind::Failed,
+            },
             Self::Unsupported { .. }
-            | Self::Wim { source: wim::Error::Unsupported { .. }, .. }
             | Self::Vhd { source: vhd::Error::Unsupported { .. }, .. }
             | Self::Vmdk { source: vmdk::Error::Unsupported { .. }, .. }
             | Self::Volume { source: ntfs_writer::Error::Unsupported { .. }, .. } => ErrorKind::Unsupported,

@@ -7,11 +7,14 @@
 
 mod host_name;
 
+use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
@@ -19,6 +22,7 @@ use serde::Serialize;
 use sha1::{Digest, Sha1};
 
 use self::host_name::HostNames;
+use crate::error::hex;
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::tree::{ATTRIBUTE_ENCRYPTED, Content, Node, NodeId, Reparse};
 use crate::tree_index::{NameId, TreeIndex};
@@ -55,6 +59,9 @@ pub struct Extracted {
     pub object_ids_and_eas: u64,
     /// Names that had to be changed to be legal here: what was written, by the image's path.
     pub renamed: Vec<(String, String)>,
+    /// Files, links and their further names that could not be extracted because the source does not have their content,
+    /// or not as it was: path and reason, by path.
+    pub failed: Vec<(String, String)>,
 }
 
 /// How to extract.
@@ -97,9 +104,10 @@ struct Work {
 /// Extracts `roots` (every directory with all it holds) below the destination, at their own paths.
 ///
 /// # Errors
-/// [`Error::Exists`] for what is there already, [`Error::Write`] for what the host refuses, [`Error::Cancelled`], and
-/// what reading the source brings. What was written before stays; no file is left with half of its content, or with
-/// content that is not what the source's hash says.
+/// [`Error::Exists`] for what is there already, [`Error::Write`] for what the host refuses, [`Error::Cancelled`]. What
+/// was written before stays; no file is left with half of its content, or with content that is not what the source's
+/// hash says. A file whose content cannot be had is no error: it is among [`Extracted::failed`], and all others are
+/// written.
 pub fn extract(
     index: &TreeIndex<'_>,
     blobs: &dyn BlobStore,
@@ -114,7 +122,6 @@ pub fn extract(
         make_directory(&directory.path)?;
     }
     work.report.directories = work.directories.len() as u64;
-    work.report.files = work.files.len() as u64;
 
     // In the order of the blobs, so that the source is read front to back.
     let tree = index.tree();
@@ -127,6 +134,7 @@ pub fn extract(
         _ => None,
     });
     blobs.keep(&late.collect::<Vec<_>>());
+    let failed = Mutex::new(Vec::new());
     options.pool.install(|| {
         // Not in halves: all threads stay near one place of the source, in the same chunk if it is a solid one.
         work.files.iter().par_bridge().try_for_each_init(
@@ -134,12 +142,30 @@ pub fn extract(
             |(reader, buffer), file| {
                 go_on(options)?;
                 let node = &tree.nodes[file.node.0 as usize];
-                write_file(node, &file.path, blobs, reader.as_mut(), buffer, options)
+                match write_file(node, &file.path, blobs, reader.as_mut(), buffer, options) {
+                    Err(error) if is_of_content(&error) => {
+                        let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                        failed.push((file, one_line(&error)));
+                        Ok(())
+                    }
+                    result => result,
+                }
             },
         )
     })?;
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    work.report.files = (work.files.len() - failed.len()) as u64;
+    let mut not_there = BTreeMap::new();
+    for (file, problem) in failed {
+        work.report.failed.push((index.path(file.name), problem.clone()));
+        not_there.insert(file.path.as_path(), problem);
+    }
     for (original, link) in &work.links {
         go_on(options)?;
+        if let Some(problem) = not_there.get(original.as_path()) {
+            work.report.failed.push((index.path(link.name), problem.clone()));
+            continue;
+        }
         remove_if(options.force, &link.path)?;
         if hard_link(original, &link.path, &tree.nodes[link.node.0 as usize])? {
             work.report.hard_links += 1;
@@ -155,7 +181,14 @@ pub fn extract(
         // Counted on the host: how often `..` leads up from here before it leaves the destination.
         let inside = point.path.strip_prefix(options.destination).expect("all paths begin so");
         let depth = inside.components().count() - 1;
-        match link_target(node, depth, blobs, reader.as_mut())? {
+        let target = match link_target(node, depth, blobs, reader.as_mut()) {
+            Err(error) if is_of_content(&error) => {
+                work.report.failed.push((index.path(point.name), one_line(&error)));
+                continue;
+            }
+            target => target?,
+        };
+        match target {
             Some(target) => {
                 remove_if(options.force, &point.path)?;
                 symlink(&target, &point.path).map_err(|e| creating(&point.path, e))?;
@@ -170,7 +203,32 @@ pub fn extract(
         set_times(&opened, &tree.nodes[directory.node.0 as usize]).map_err(|e| at(&directory.path, e))?;
     }
     work.report.bytes = options.written.load(Ordering::Relaxed);
+    work.report.failed.sort();
     Ok(work.report)
+}
+
+/// Whether an error is about one content of the source, so that others may be fine.
+fn is_of_content(error: &Error) -> bool {
+    matches!(error, Error::Blob { .. } | Error::HashMismatch { .. } | Error::MissingBlob { .. })
+}
+
+/// Why a content cannot be had. The names that it has are said elsewhere.
+fn one_line(error: &Error) -> String {
+    match error {
+        Error::Blob { source, .. } => {
+            let causes = std::iter::successors(source.source(), |&cause| cause.source());
+            causes.fold(source.to_string(), |text, cause| format!("{text}: {cause}"))
+        }
+        Error::HashMismatch { expected, found, .. } => {
+            format!("content does not match its SHA-1 (expected {expected}, found {found})")
+        }
+        Error::MissingBlob { sha1, .. } => format!("its content (SHA-1 {sha1}) is not in the WIM"),
+        other => other.to_string(),
+    }
+}
+
+fn missing(sha1: &[u8; 20]) -> Error {
+    Error::MissingBlob { path: PathBuf::new(), name: String::new(), sha1: hex(sha1) }
 }
 
 fn go_on(options: &ExtractOptions<'_>) -> Result<()> {
@@ -431,6 +489,7 @@ fn write_content(
     };
     match content {
         None | Some(Content::Empty | Content::Hole { .. }) => Ok(()),
+        Some(Content::Missing { sha1 }) => Err(missing(sha1)),
         Some(Content::Bytes(bytes)) => write(bytes),
         Some(&Content::Blob { blob, .. }) => copy_blob(blobs, reader, blob, buffer, &mut write),
     }
@@ -516,6 +575,7 @@ fn link_target(
     match &reparse.data {
         Content::Empty | Content::Hole { .. } => {}
         Content::Bytes(bytes) => data.extend_from_slice(bytes),
+        Content::Missing { sha1 } => return Err(missing(sha1)),
         &Content::Blob { blob, .. } => copy_blob(blobs, reader, blob, &mut Vec::new(), &mut |part| {
             data.extend_from_slice(part);
             Ok(())

@@ -1,9 +1,10 @@
 //! Opening the source of a build, and turning one of its images into a tree. The one place that knows both a WIM and
 //! the tree.
 
-use std::fs::File;
+use std::collections::HashMap;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wim::{BlobId, Header, Wim};
 
@@ -14,6 +15,25 @@ use crate::tree::{
     Content, DescriptorId, ExtendedAttribute, Name, NamedStream, Node, NodeId, ObjectId, Reparse, Times, Tree,
 };
 use crate::{Error, Result, split_set};
+
+/// Opens a file, or a device, that can be read at any offset. Of others, opening a pipe would wait for its other end.
+pub(crate) fn open_file(path: &Path) -> Result<File> {
+    let read = |source| Error::Read { path: path.to_owned(), source };
+    let kind = fs::metadata(path).map_err(read)?.file_type();
+    #[cfg(unix)]
+    let streams = {
+        use std::os::unix::fs::FileTypeExt;
+        kind.is_fifo() || kind.is_socket()
+    };
+    #[cfg(not(unix))]
+    let streams = false;
+    let what = match (kind.is_dir(), streams) {
+        (true, _) => "is a directory",
+        (_, true) => "is not a regular file, and its parts are needed in any order; save it to one first",
+        (false, false) => return File::open(path).map_err(read),
+    };
+    Err(Error::Unsupported { path: path.to_owned(), what: what.to_owned() })
+}
 
 /// A WIM, or a split set of them, and the name it was opened by.
 #[derive(Debug)]
@@ -28,8 +48,7 @@ impl WimSource {
     /// Opens a WIM file. A part of a split set stands for all of them: the others are looked for beside it.
     pub fn open(path: &Path) -> Result<Self> {
         let read = |source| Error::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read)?;
-        if file.metadata().map_err(read)?.is_dir() {
+        if fs::metadata(path).map_err(read)?.is_dir() {
             return Err(Error::Unsupported {
                 path: path.to_owned(),
                 what:
@@ -37,6 +56,7 @@ impl WimSource {
                         .to_owned(),
             });
         }
+        let file = open_file(path)?;
         let file: wim::Source = Arc::new(file);
         let header = Header::read(&*file).map_err(|source| Error::Wim { path: path.to_owned(), source })?;
         if header.parts == 1 {
@@ -118,12 +138,31 @@ impl WimSource {
 
     fn list(&self) -> String {
         (1..=self.wim.image_count())
-            .map(|index| format!("\n  {index}  {}", self.image_name(index).unwrap_or("(no name)")))
+            .map(|index| {
+                // A line feed in a name is not the end of a line of the list.
+                let name = self.image_name(index).unwrap_or("(no name)").replace(char::is_control, " ");
+                format!("\n  {index}  {name}")
+            })
             .collect()
     }
 
     /// The image as a tree, and what was noticed on the way.
+    ///
+    /// # Errors
+    /// [`Error::MissingBlob`] for the first file whose content the WIM does not hold; [`Error::Wim`].
     pub fn tree(&self, index: u32) -> Result<Tree> {
+        self.tree_as(index, false)
+    }
+
+    /// The same, with [`Content::Missing`] for what the WIM does not hold: to see, and to save, what there is.
+    ///
+    /// # Errors
+    /// [`Error::Wim`].
+    pub fn tree_with_gaps(&self, index: u32) -> Result<Tree> {
+        self.tree_as(index, true)
+    }
+
+    fn tree_as(&self, index: u32, gaps: bool) -> Result<Tree> {
         let image = self.image(index)?;
         let mut nodes = Vec::with_capacity(image.inodes().len());
         // The tree's root must be node 0, the image's root inode need not be.
@@ -134,7 +173,7 @@ impl WimSource {
             let slot: &mut Option<NodeId> = &mut node_of[id.0 as usize];
             if slot.is_none() {
                 *slot = Some(NodeId(nodes.len() as u32));
-                nodes.push(self.node(&image, id)?);
+                nodes.push(self.node(&image, id, gaps)?);
             }
         }
         let node_of = |id: wim::InodeId| node_of[id.0 as usize].expect("every inode became a node");
@@ -160,11 +199,12 @@ impl WimSource {
         self.wim.image(index).map_err(|source| self.wrap(source))
     }
 
-    fn node(&self, image: &wim::Image, id: wim::InodeId) -> Result<Node> {
+    fn node(&self, image: &wim::Image, id: wim::InodeId, gaps: bool) -> Result<Node> {
         let inode = image.inode(id);
         let content = |stream: &wim::StreamRef| match stream {
             wim::StreamRef::Empty => Ok(Content::Empty),
             wim::StreamRef::Blob(blob) => Ok(Content::Blob { blob: blob.0, len: self.wim.blob(*blob).size }),
+            wim::StreamRef::Missing(sha1) if gaps => Ok(Content::Missing { sha1: *sha1 }),
             wim::StreamRef::Missing(sha1) => Err(Error::MissingBlob {
                 path: self.path.clone(),
                 name: inode.links.first().map_or_else(String::new, |&link| image.path(link)),
@@ -207,7 +247,7 @@ impl WimSource {
 
     /// The blobs, for reading image `index`: errors name the files of that image.
     pub fn blobs(&self, index: u32) -> WimBlobs<'_> {
-        WimBlobs { source: self, index }
+        WimBlobs { source: self, index, names: OnceLock::new() }
     }
 
     /// What identifies the source for the seed: everything that its metadata and hashes say, none of which needs the
@@ -224,21 +264,28 @@ impl WimSource {
         identity
     }
 
-    /// The first path of the image under which a blob is reached.
-    fn path_of(&self, index: u32, wanted: BlobId) -> Option<String> {
-        let image = self.wim.image(index).ok()?;
-        let is = |stream: &wim::StreamRef| matches!(stream, wim::StreamRef::Blob(blob) if *blob == wanted);
-        image.inodes().iter().find_map(|inode| {
+    /// The first path of the image under which each blob is reached.
+    fn names_of_blobs(&self, index: u32) -> HashMap<BlobId, String> {
+        let mut names = HashMap::new();
+        let Ok(image) = self.wim.image(index) else { return names };
+        for inode in image.inodes() {
             let path = || inode.links.first().map_or_else(|| "\\".to_owned(), |&link| image.path(link));
-            if inode.data.as_ref().is_some_and(is) {
-                return Some(path());
+            let mut add = |stream: &wim::StreamRef, name: &dyn Fn() -> String| {
+                if let wim::StreamRef::Blob(blob) = stream {
+                    names.entry(*blob).or_insert_with(name);
+                }
+            };
+            inode.data.iter().for_each(|data| add(data, &path));
+            inode.efs.iter().for_each(|efs| add(efs, &path));
+            inode
+                .reparse
+                .iter()
+                .for_each(|reparse| add(&reparse.stream, &|| format!("{} (reparse point)", path())));
+            for named in &inode.named {
+                add(&named.stream, &|| format!("{}:{}", path(), String::from_utf16_lossy(&named.name)));
             }
-            if inode.reparse.as_ref().is_some_and(|reparse| is(&reparse.stream)) {
-                return Some(format!("{} (reparse point)", path()));
-            }
-            let stream = inode.named.iter().find(|stream| is(&stream.stream))?;
-            Some(format!("{}:{}", path(), String::from_utf16_lossy(&stream.name)))
-        })
+        }
+        names
     }
 }
 
@@ -248,6 +295,20 @@ pub struct WimBlobs<'a> {
     source: &'a WimSource,
     /// The image that is read, for the names in errors.
     index: u32,
+    /// The first path of every blob. Made when something is damaged: then often much is.
+    names: OnceLock<HashMap<BlobId, String>>,
+}
+
+impl WimBlobs<'_> {
+    /// Something that has the content of a blob, for errors.
+    fn name(&self, blob: u32) -> String {
+        let names = self.names.get_or_init(|| self.source.names_of_blobs(self.index));
+        names.get(&BlobId(blob)).cloned().unwrap_or_else(|| format!("blob {blob}"))
+    }
+
+    fn error(&self, blob: u32, source: wim::Error) -> Error {
+        Error::Blob { path: self.source.file_of(BlobId(blob)), name: self.name(blob), source }
+    }
 }
 
 impl BlobStore for WimBlobs<'_> {
@@ -264,7 +325,7 @@ impl BlobStore for WimBlobs<'_> {
     }
 
     fn reader(&self) -> Box<dyn BlobRead + Send + '_> {
-        Box::new(WimBlobReader { source: self.source, index: self.index, reader: self.source.wim.reader() })
+        Box::new(WimBlobReader { blobs: self, reader: self.source.wim.reader() })
     }
 
     fn keep(&self, blobs: &[u32]) {
@@ -277,17 +338,13 @@ impl BlobStore for WimBlobs<'_> {
     }
 
     fn damaged(&self, blob: u32, source: wim::Error) -> Error {
-        Error::Blob {
-            path: self.source.file_of(BlobId(blob)),
-            name: self.source.path_of(self.index, BlobId(blob)).unwrap_or_else(|| format!("blob {blob}")),
-            source,
-        }
+        self.error(blob, source)
     }
 
     fn mismatch(&self, blob: u32, found: [u8; 20]) -> Error {
         Error::HashMismatch {
             path: self.source.file_of(BlobId(blob)),
-            name: self.source.path_of(self.index, BlobId(blob)).unwrap_or_else(|| format!("blob {blob}")),
+            name: self.name(blob),
             expected: hex(&self.sha1(blob)),
             found: hex(&found),
         }
@@ -295,17 +352,12 @@ impl BlobStore for WimBlobs<'_> {
 }
 
 struct WimBlobReader<'a> {
-    source: &'a WimSource,
-    index: u32,
+    blobs: &'a WimBlobs<'a>,
     reader: wim::BlobReader<'a>,
 }
 
 impl BlobRead for WimBlobReader<'_> {
     fn read_at(&mut self, blob: u32, offset: u64, buf: &mut [u8]) -> Result<()> {
-        self.reader.read_at(BlobId(blob), offset, buf).map_err(|source| Error::Blob {
-            path: self.source.file_of(BlobId(blob)),
-            name: self.source.path_of(self.index, BlobId(blob)).unwrap_or_else(|| format!("blob {blob}")),
-            source,
-        })
+        self.reader.read_at(BlobId(blob), offset, buf).map_err(|source| self.blobs.error(blob, source))
     }
 }

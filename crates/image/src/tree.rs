@@ -49,6 +49,12 @@ pub enum Content {
         /// Length in bytes.
         len: u64,
     },
+    /// Content that the source should hold and does not. Only in trees that were asked for
+    /// [with gaps](crate::WimSource::tree_with_gaps).
+    Missing {
+        /// Its SHA-1.
+        sha1: [u8; 20],
+    },
     /// So many zeros, which are not stored: the unnamed stream of a sparse file.
     Hole {
         /// Length in bytes.
@@ -57,10 +63,10 @@ pub enum Content {
 }
 
 impl Content {
-    /// Length in bytes.
+    /// Length in bytes; 0 for what is missing.
     pub fn len(&self) -> u64 {
         match self {
-            Self::Empty => 0,
+            Self::Empty | Self::Missing { .. } => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Blob { len, .. } | Self::Hole { len } => *len,
         }
@@ -215,7 +221,7 @@ impl Tree {
     pub fn reparse_blobs(&self) -> Vec<u32> {
         let blob = |node: &Node| match node.reparse.as_ref()?.data {
             Content::Blob { blob, .. } => Some(blob),
-            Content::Empty | Content::Bytes(_) | Content::Hole { .. } => None,
+            Content::Empty | Content::Bytes(_) | Content::Missing { .. } | Content::Hole { .. } => None,
         };
         self.nodes.iter().filter_map(blob).collect()
     }
