@@ -46,12 +46,17 @@ fn decode(src: &[u8], size: usize) -> Result<Vec<u8>, Error> {
     })
 }
 
+/// Items and bytes of a chunk that the encoder writes: codes are rebuilt every 1024 symbols or sooner, so this is several
+/// times what it takes to get there, and still thousands of inputs a second.
+const MAX_ITEMS: usize = 4000;
+const MAX_LEN: u32 = 20_000;
+
 /// Three bytes make an item; they are gone through several times, so that codes are rebuilt.
 fn written(mode: u8, data: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let rounds = 1 + usize::from(mode >> 1 & 0x1F);
     let mut items = Vec::new();
     let mut at = 0_u32;
-    for round in 0..rounds as u32 {
+    'rounds: for round in 0..rounds as u32 {
         for [kind, low, high] in data.as_chunks().0 {
             let share = u32::from(u16::from_le_bytes([*low, *high]));
             let length = match kind >> 3 & 7 {
@@ -74,8 +79,8 @@ fn written(mode: u8, data: &[u8]) -> (Vec<u8>, Vec<u8>) {
                 0 | 6 | 7 => 1,
                 _ => length,
             };
-            if at > 200_000 {
-                break;
+            if at > MAX_LEN || items.len() == MAX_ITEMS {
+                break 'rounds;
             }
         }
     }
