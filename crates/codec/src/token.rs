@@ -33,9 +33,9 @@ impl Observer for Silent {
 /// Collects tokens: what lies between two matches was literal.
 pub(crate) struct Recorder<'a> {
     tokens: &'a mut Vec<Token>,
-    end_of_last: usize,
-    /// The latest matches. There is always room for one more, so that a literal can be written like a match and
-    /// forgotten, without a branch.
+    end_of_last: u32,
+    /// The latest matches, still with their positions in place of their literals. There is always room for one more, so
+    /// that a literal can be written like a match and forgotten, without a branch.
     batch: [Token; BATCH],
     filled: usize,
 }
@@ -49,11 +49,22 @@ impl<'a> Recorder<'a> {
     }
 
     /// Adds the literals after the last match of a chunk of `size` bytes.
-    pub(crate) fn finish(self, size: usize) {
-        self.tokens.extend_from_slice(&self.batch[..self.filled]);
-        if size > self.end_of_last {
-            self.tokens.push(Token { literals: (size - self.end_of_last) as u32, length: 0, offset: 0 });
+    pub(crate) fn finish(mut self, size: usize) {
+        self.flush();
+        if size as u32 > self.end_of_last {
+            self.tokens.push(Token { literals: size as u32 - self.end_of_last, length: 0, offset: 0 });
         }
+    }
+
+    #[inline(never)]
+    fn flush(&mut self) {
+        for token in &mut self.batch[..self.filled] {
+            let at = token.literals;
+            token.literals = at - self.end_of_last;
+            self.end_of_last = at + token.length;
+        }
+        self.tokens.extend_from_slice(&self.batch[..self.filled]);
+        self.filled = 0;
     }
 }
 
@@ -62,12 +73,10 @@ impl Observer for Recorder<'_> {
     fn token(&mut self, literal: bool, at: usize, length: usize, offset: usize) {
         // Chunks are at most 2 MiB, so everything fits.
         self.batch[self.filled % BATCH] =
-            Token { literals: (at - self.end_of_last) as u32, length: length as u32, offset: offset as u32 };
+            Token { literals: at as u32, length: length as u32, offset: offset as u32 };
         self.filled += usize::from(!literal);
-        self.end_of_last = core::hint::select_unpredictable(literal, self.end_of_last, at + length);
         if self.filled == BATCH {
-            self.tokens.extend_from_slice(&self.batch);
-            self.filled = 0;
+            self.flush();
         }
     }
 }
