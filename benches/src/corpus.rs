@@ -2,6 +2,7 @@
 //! component store and `System32`, short names, security descriptors. Made once, into the cache directory.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,9 +20,14 @@ const VOLUME: u64 = 2 << 30;
 
 const IMAGE: &str = "Large Windows-shaped corpus";
 
-/// The corpus compressed with `codec` ("LZX" or "XPRESS").
+/// The corpus compressed with `codec` ("LZX", "XPRESS", or "LZMS", which is one solid resource).
 pub(crate) fn get(codec: &str) -> Result<PathBuf, Box<dyn Error>> {
     let cache = testkit::cache();
+    if codec == "LZMS" {
+        return kept("corpus-solid.esd", |out| {
+            wimlib(&["export".as_ref(), get("LZX")?.as_ref(), "1".as_ref(), out.as_ref(), "--solid".as_ref()])
+        });
+    }
     let out = cache.join(format!("corpus-{}.wim", codec.to_lowercase()));
     if out.exists() {
         return Ok(out);
@@ -39,6 +45,69 @@ pub(crate) fn get(codec: &str) -> Result<PathBuf, Box<dyn Error>> {
     meant.compare(&Tree::of_wim(&captured, 1).ok_or("wimlib is missing")?).assert_none();
     std::fs::rename(captured, &out)?;
     Ok(out)
+}
+
+/// Makes a file of the cache unless it is there.
+fn kept(
+    name: &str,
+    make: impl FnOnce(&Path) -> Result<(), Box<dyn Error>>,
+) -> Result<PathBuf, Box<dyn Error>> {
+    let cache = testkit::cache();
+    let out = cache.join(name);
+    if !out.exists() {
+        let scratch = tempfile::tempdir_in(&cache)?;
+        let made = scratch.path().join(name);
+        make(&made)?;
+        std::fs::rename(made, &out)?;
+    }
+    Ok(out)
+}
+
+fn wimlib(args: &[&OsStr]) -> Result<(), Box<dyn Error>> {
+    let output = Command::new("wimlib-imagex").args(args).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("wimlib-imagex {args:?}: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+/// What a Unix system is made of, for another corpus than the Windows-shaped one: programs, Python and its library,
+/// documents, as this machine has them; so its numbers compare with each other only.
+pub(crate) fn unix(codec: &str) -> Result<PathBuf, Box<dyn Error>> {
+    let plain = kept("unix-plain.wim", |out| {
+        let scratch = tempfile::tempdir_in(testkit::cache())?;
+        for (root, limit) in
+            [("usr/bin", 50_000_000), ("usr/lib/python3", 20_000_000), ("usr/share/doc", 30_000_000)]
+        {
+            let mut taken = 0;
+            let mut waiting = vec![Path::new("/").join(root)];
+            while let Some(directory) = waiting.pop() {
+                let Ok(entries) = std::fs::read_dir(&directory) else { continue };
+                let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+                paths.sort();
+                for path in paths {
+                    let kind = path.symlink_metadata()?;
+                    if kind.is_dir() {
+                        waiting.push(path);
+                    } else if kind.is_file() && taken + kind.len() <= limit {
+                        taken += kind.len();
+                        let to = scratch.path().join(path.strip_prefix("/")?);
+                        std::fs::create_dir_all(to.parent().ok_or("a file has a parent")?)?;
+                        std::fs::copy(&path, to)?;
+                    }
+                }
+            }
+        }
+        wimlib(&["capture".as_ref(), scratch.path().as_ref(), out.as_ref(), "--compress=none".as_ref()])
+    })?;
+    let (name, option) = match codec {
+        "LZMS" => ("unix-solid.esd", "--solid"),
+        "XPRESS" => ("unix-xpress.wim", "--compress=XPRESS"),
+        _ => ("unix-lzx.wim", "--compress=LZX"),
+    };
+    kept(name, |out| {
+        wimlib(&["export".as_ref(), plain.as_ref(), "1".as_ref(), out.as_ref(), option.as_ref()])
+    })
 }
 
 /// `count` small files, compressed with LZX.

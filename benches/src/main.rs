@@ -2,6 +2,7 @@
 
 mod contest;
 mod corpus;
+mod decode;
 mod measure;
 mod roundtrip;
 
@@ -14,6 +15,7 @@ usage: cargo run --release -p wimforge-benches -- COMMAND
 
   build [WIM [IMAGE]] [--runs N]   wimforge against mkntfs + wimlib-imagex apply + qemu-img, on the corpus or on WIM
   roundtrip [WIM [IMAGE]]          build, capture again, compare; every reader; on WIM, or the corpus in LZX and XPRESS
+  decode [WIM...] [--runs N]       chunks decoded on one core: ours, libwim, ms-compress, 7-Zip; of both corpora or of WIMs
   corpus                           make the 500 MB corpus, with LZX and with XPRESS, and say where it is
   many COUNT                       make a WIM of COUNT files, and say where it is
 
@@ -54,6 +56,7 @@ fn run(args: &[String]) -> Result<bool, Box<dyn Error>> {
             }
         }
         ["roundtrip", wim, rest @ ..] => roundtrip::run(&wimforge()?, Path::new(wim), image(rest)?)?,
+        ["decode", files @ ..] => decode::run(files, runs)?,
         ["corpus"] => {
             for codec in ["LZX", "XPRESS"] {
                 println!("{}", corpus::get(codec)?.display());
