@@ -38,6 +38,7 @@ targets! {
     lzx = "../../../fuzz/fuzz_targets/lzx.rs",
     lzms = "../../../fuzz/fuzz_targets/lzms.rs",
     mbr = "../../../fuzz/fuzz_targets/mbr.rs",
+    ntfs_check = "../../../fuzz/fuzz_targets/ntfs_check.rs",
     ntfs_plan = "../../../fuzz/fuzz_targets/ntfs_plan.rs",
     vhd_open = "../../../fuzz/fuzz_targets/vhd_open.rs",
     vmdk_open = "../../../fuzz/fuzz_targets/vmdk_open.rs",
