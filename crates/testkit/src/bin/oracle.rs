@@ -9,7 +9,7 @@ use testkit::{fixture, hostile, reader, seeds};
 
 const USAGE: &str = "\
 usage: oracle make KIND OUT.wim        write a fixture as an uncompressed WIM;
-                                       KIND: small, two-images, rich, ids, many=COUNT,
+                                       KIND: small, two-images, rich, ids, many=COUNT, random=SEED,
                                        or one of the hostile: cyclic, exploding, deep, names, long-name,
                                        duplicate-names, missing-blob, false-links
        oracle readers VOLUME WIM [N]   let every NTFS reader read VOLUME, which was made from image N
@@ -101,6 +101,10 @@ fn make(kind: &str) -> Option<testkit::wimfile::WimFile> {
         "duplicate-names" => hostile::duplicate_names(),
         "missing-blob" => hostile::missing_blob(),
         "false-links" => hostile::false_links(),
-        other => fixture::many(other.strip_prefix("many=")?.parse().ok()?),
+        other => match other.split_once('=')? {
+            ("many", count) => fixture::many(count.parse().ok()?),
+            ("random", seed) => testkit::random::tree(seed.parse().ok()?),
+            _ => return None,
+        },
     })
 }
