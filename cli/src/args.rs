@@ -37,11 +37,11 @@ pub(crate) enum Command {
     Build(Build),
     /// Say what a file is: a WIM, or a disk image (raw, VHD, VMDK)
     Info(Info),
-    /// List files inside a WIM image
+    /// List files inside a WIM image or a disk
     Ls(Ls),
-    /// Write one file or stream of a WIM image to standard output
+    /// Write one file or stream of a WIM image or a disk to standard output
     Cat(Cat),
-    /// Extract files of a WIM image to a directory
+    /// Extract files of a WIM image or a disk to a directory
     Extract(Extract),
     /// Check every hash of a WIM
     Verify(Verify),
@@ -144,15 +144,17 @@ Examples:
   wimforge ls nano.wim                          the root directory
   wimforge ls nano.wim Windows/System32 -l      with attributes, sizes and times
   wimforge ls install.wim -i 2 -R               everything, one path a line
-  wimforge ls nano.wim 'Windows/*.exe' --detailed")]
+  wimforge ls nano.wim 'Windows/*.exe' --detailed
+  wimforge ls nano.vhd                          the partitions of a disk, or the files of its only volume
+  wimforge ls nano.vhd:2/Windows -l             a directory of partition 2; or: ls nano.vhd 2/Windows")]
 pub(crate) struct Ls {
-    /// The WIM
+    /// A WIM, or a disk (raw, VHD, VMDK), where `FILE:2/path` is a path in partition 2
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// A file or directory inside, with / or \\; `*`, `?` and `[a-z]` allowed
     #[arg(value_name = "PATH", default_value = "/")]
     pub(crate) path: String,
-    /// Which image, by number or name
+    /// Which image, by number or name; of a disk: which partition, by number or label
     #[arg(short, long, value_name = "INDEX|NAME")]
     pub(crate) image: Option<ImageChoice>,
     /// Attributes, size and time of last write
@@ -164,23 +166,30 @@ pub(crate) struct Ls {
     /// All that is known of each: times, security descriptor, every stream with its hash, links, reparse target
     #[arg(long, conflicts_with = "long")]
     pub(crate) detailed: bool,
+    /// On a disk: files that Windows compressed (Compact OS) as they lie there, with their reparse points
+    #[arg(long)]
+    pub(crate) raw: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
   wimforge cat nano.wim Windows/System32/drivers/etc/hosts
-  wimforge cat nano.wim Users/setup.exe:Zone.Identifier      a named stream")]
+  wimforge cat nano.wim Users/setup.exe:Zone.Identifier      a named stream
+  wimforge cat nano.vhd:2/Windows/win.ini                    a file of partition 2 of a disk")]
 pub(crate) struct Cat {
-    /// The WIM
+    /// A WIM, or a disk (raw, VHD, VMDK), where `FILE:2/path` is a path in partition 2
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// The file inside; `path:stream` names a stream
     #[arg(value_name = "PATH")]
-    pub(crate) path: String,
-    /// Which image, by number or name
+    pub(crate) path: Option<String>,
+    /// Which image, by number or name; of a disk: which partition, by number or label
     #[arg(short, long, value_name = "INDEX|NAME")]
     pub(crate) image: Option<ImageChoice>,
+    /// On a disk: files that Windows compressed (Compact OS) as they lie there, with their reparse points
+    #[arg(long)]
+    pub(crate) raw: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -189,11 +198,12 @@ Examples:
   wimforge extract nano.wim -C out                        everything
   wimforge extract nano.wim Windows/INF Windows/Boot -C out
   wimforge extract nano.wim 'Windows/System32/*.dll' -C out
+  wimforge extract nano.vhd:2/Windows/Logs -C out         of partition 2 of a disk
 
 Files are only ever written inside DIR. What the host cannot hold (named streams, short names, security
 descriptors, attributes, reparse points other than symbolic links) is counted and said.")]
 pub(crate) struct Extract {
-    /// The WIM
+    /// A WIM, or a disk (raw, VHD, VMDK), where `FILE:2/path` is a path in partition 2
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Files and directories inside, `*`, `?` and `[a-z]` allowed [default: everything]
@@ -202,12 +212,15 @@ pub(crate) struct Extract {
     /// Directory to extract to; made if missing
     #[arg(short = 'C', long, value_name = "DIR")]
     pub(crate) directory: PathBuf,
-    /// Which image, by number or name
+    /// Which image, by number or name; of a disk: which partition, by number or label
     #[arg(short, long, value_name = "INDEX|NAME")]
     pub(crate) image: Option<ImageChoice>,
     /// Replace files that exist
     #[arg(long)]
     pub(crate) force: bool,
+    /// On a disk: files that Windows compressed (Compact OS) as they lie there, with their reparse points
+    #[arg(long)]
+    pub(crate) raw: bool,
     #[command(flatten)]
     pub(crate) resources: Resources,
 }

@@ -21,7 +21,7 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     }
     match error.chain().find_map(|cause| cause.downcast_ref::<image::Error>()) {
         // The errors of several lines: each of them is ours, what is in them is not.
-        Some(image::Error::ImageChoice { .. }) => {
+        Some(image::Error::ImageChoice { .. } | image::Error::PartitionChoice { .. }) => {
             say_lines(&format!("error: {error:#}"));
         }
         _ => say(&format!("error: {error:#}")),

@@ -4,24 +4,28 @@ use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use image::pipeline::BlobStore;
 use image::tree::{ATTRIBUTE_ENCRYPTED, Content, NamedStream};
-use image::{Error, TreeIndex, WimSource, copy_blob};
+use image::{Error, Scope, TreeIndex, copy_blob};
 
+use super::opened::Found;
 use crate::args::Cat;
 use crate::report::say;
 
 pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
-    let source = WimSource::open(&args.file)?;
-    let image = source.choose(args.image.as_ref())?;
-    let tree = source.tree_with_gaps(image)?;
+    let asked = args.path.as_deref().unwrap_or_default();
+    let source = Found::open(&args.file, &[asked], args.image.as_ref(), args.raw)?.files()?;
+    let asked = source.paths.first().map_or("", String::as_str);
+    if asked.is_empty() {
+        return Err(Error::Recipe(format!("{}: which file? Give its path", args.file.display())).into());
+    }
+    let (tree, blobs) = source.read(&Scope::paths([asked], false))?;
     let index = TreeIndex::new(&tree);
-    let missing = |what: String| Error::NotFound { path: args.file.clone(), what };
+    let missing = |what: String| Error::NotFound { path: source.file().to_owned(), what };
 
-    let (path, stream) = match index.find(&args.path) {
+    let (path, stream) = match index.find(asked) {
         // No file system of Windows has a name with a colon, but a WIM can say anything.
-        Some(_) => (args.path.as_str(), None),
-        None => split(&args.path),
+        Some(_) => (asked, None),
+        None => split(asked),
     };
     let (name, node) = super::find(&index, &source, path)?;
     let node = &tree.nodes[node.0 as usize];
@@ -40,7 +44,8 @@ pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
             ))
         })?,
     };
-    if stream.is_none() && node.attributes & ATTRIBUTE_ENCRYPTED != 0 {
+    // A WIM has what its keys can make a file of again, a volume has only what it holds; reading that is refused.
+    if stream.is_none() && node.attributes & ATTRIBUTE_ENCRYPTED != 0 && !source.is_disk() {
         say(&format!("note: {path:?} is encrypted; this is its form for backups, which needs the keys"));
     }
     let mut out = io::stdout().lock();
@@ -56,9 +61,8 @@ pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
             io::copy(&mut io::repeat(0).take(len), &mut out)?;
         }
         &Content::Blob { blob, .. } => {
-            let blobs = source.blobs(image);
             let output = |source| Error::Write { path: "standard output".into(), source };
-            copy_blob(&blobs, blobs.reader().as_mut(), blob, &mut Vec::new(), &mut |part| {
+            copy_blob(blobs.as_ref(), blobs.reader().as_mut(), blob, &mut Vec::new(), &mut |part| {
                 out.write_all(part).map_err(output)
             })?;
         }

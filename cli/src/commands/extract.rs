@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use image::{ExtractOptions, Extracted, NameId, TreeIndex, WimSource, tree::NodeId};
+use image::{ExtractOptions, Extracted, NameId, Scope, TreeIndex, tree::NodeId};
 
+use super::opened::Found;
 use crate::args::{Common, Extract};
 use crate::report::{self, printable, say};
 use crate::size::human;
@@ -13,23 +14,28 @@ use crate::{progress, signal};
 
 pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
     let cancel = signal::cancel_flag()?;
-    let source = WimSource::open(&args.file)?;
-    let image = source.choose(args.image.as_ref())?;
-    let tree = source.tree_with_gaps(image)?;
+    let asked: Vec<&str> = match &args.paths[..] {
+        [] => vec![""],
+        paths => paths.iter().map(String::as_str).collect(),
+    };
+    let source = Found::open(&args.file, &asked, args.image.as_ref(), args.raw)?.files()?;
+    let everything = source.paths.iter().all(|path| path.is_empty());
+    let scope = Scope::paths(source.paths.iter().map(String::as_str), true);
+    let (tree, blobs) = source.read(&scope)?;
     let index = TreeIndex::new(&tree);
-    let roots: Vec<(Option<NameId>, NodeId)> = if args.paths.is_empty() {
+    let roots: Vec<(Option<NameId>, NodeId)> = if everything {
         vec![(None, NodeId::ROOT)]
     } else {
         let mut roots = Vec::new();
-        for path in &args.paths {
+        for path in &source.paths {
             roots.extend(super::find_all(&index, &source, path)?);
         }
         roots
     };
-    source.wim().set_memory(args.resources.memory);
+    source.set_memory(args.resources.memory);
     let pool = super::pool(&args.resources)?;
     let written = AtomicU64::new(0);
-    let total = if args.paths.is_empty() { tree.stream_bytes() } else { 0 };
+    let total = if everything { tree.stream_bytes() } else { 0 };
     let poll = || (written.load(Ordering::Relaxed), total);
     let options = ExtractOptions {
         destination: &args.directory,
@@ -39,7 +45,7 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
         written: &written,
     };
     let extracted = progress::during("extracting", common.quiet, &poll, || {
-        image::extract(&index, &source.blobs(image), &roots, &options)
+        image::extract(&index, blobs.as_ref(), &roots, &options)
     })?;
     if common.json {
         let report = serde_json::json!({ "schema": "wimforge.extract/1", "extracted": extracted });
@@ -64,9 +70,10 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
     for (path, problem) in &extracted.failed {
         say(&format!("failed: {path}: {problem}"));
     }
-    let (file, them) = match extracted.failed.len() {
-        1 => ("1 file".to_owned(), "it"),
-        more => (format!("{more} files"), "them"),
+    let (file, them) = if extracted.failed.len() == 1 {
+        ("1 file", "it")
+    } else {
+        (&*format!("{} files", extracted.failed.len()), "them")
     };
     say(&format!(
         "error: {}: {file} could not be extracted, the content is damaged or missing; all others are there. \

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use image::{DiskFile, DiskInfo, Error, FileKind, WimSource};
 use serde_json::{Value, json};
 
+use super::volumes;
 use crate::args::{Common, Info};
 use crate::report::{printable, say};
 use crate::size::human;
@@ -33,15 +34,29 @@ pub(crate) fn run(args: &Info, common: &Common) -> anyhow::Result<ExitCode> {
             ))
             .into());
         }
-        let info = DiskFile::open(&args.file)?.info()?;
-        if kind == FileKind::Raw && info.partition_table.is_none() && !looks_like_a_disk(&info) {
+        let disk = DiskFile::open(&args.file)?;
+        let (info, partitions) = (disk.info()?, volumes::describe(&disk));
+        if kind == FileKind::Raw
+            && info.partition_table.is_none()
+            && partitions.is_none()
+            && !looks_like_a_disk(&info)
+        {
             let what = "is neither a WIM nor a disk image that this version knows (raw with a partition table, VHD, VMDK)";
             return Err(Error::Unsupported { path: args.file.clone(), what: what.to_owned() }.into());
         }
         if common.json {
-            writeln!(out, "{:#}", json!({ "schema": "wimforge.info.disk/1", "disk": info }))?;
+            writeln!(
+                out,
+                "{:#}",
+                json!({ "schema": "wimforge.info.disk/1", "disk": info, "volumes": partitions })
+            )?;
         } else {
-            disk_text(&info, &mut out)?;
+            // What a volume without a partition table has where one would be, is none.
+            let whole = partitions.as_ref().is_some_and(|partitions| partitions.table == "none");
+            disk_text(&info, whole, &mut out)?;
+            if let Some(partitions) = partitions {
+                volumes::text(&partitions, &mut out)?;
+            }
         }
     }
     out.flush()?;
@@ -153,7 +168,7 @@ fn wim_json(source: &WimSource) -> Value {
     })
 }
 
-fn disk_text(info: &DiskInfo, out: &mut dyn Write) -> io::Result<()> {
+fn disk_text(info: &DiskInfo, whole: bool, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "disk of {} ({} bytes) in {}, {} stored",
@@ -165,12 +180,14 @@ fn disk_text(info: &DiskInfo, out: &mut dyn Write) -> io::Result<()> {
     for (name, value) in &info.container.details {
         writeln!(out, "  {name:<16} {}", printable(value))?;
     }
+    if whole {
+        return Ok(());
+    }
     let Some(table) = &info.partition_table else {
         let problem = info.partition_problem.as_deref().unwrap_or("none");
         return writeln!(out, "partition table: {problem}");
     };
-    let protective =
-        if table.protective { " (protects a GPT, which this version does not read)" } else { "" };
+    let protective = if table.protective { " (protects a GPT)" } else { "" };
     writeln!(out, "partition table: MBR, disk signature {:08x}{protective}", table.disk_signature)?;
     for partition in &table.partitions {
         let file_system = match &partition.file_system {

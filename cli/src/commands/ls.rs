@@ -5,18 +5,31 @@ use std::process::ExitCode;
 
 use image::pipeline::{BlobRead, BlobStore};
 use image::tree::{Content, Node, NodeId, Reparse};
-use image::{NameId, TreeIndex, WimBlobs, WimSource, copy_blob, reparse_target, sddl};
+use image::{
+    DiskFile, DiskVolume, NameId, Partitions, Scope, TreeIndex, VolumeOptions, copy_blob, reparse_target,
+    sddl,
+};
 use serde_json::{Value, json};
 
+use super::opened::Found;
 use crate::args::{Common, Ls};
-use crate::report::printable;
+use crate::report::{self, printable};
+use crate::size::human;
 
 pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
-    let source = WimSource::open(&args.file)?;
-    let image = source.choose(args.image.as_ref())?;
-    let tree = source.tree_with_gaps(image)?;
+    let source = match Found::open(&args.file, &[&args.path], args.image.as_ref(), args.raw)? {
+        Found::Files(opened) => opened,
+        Found::Several(disk, partitions) => return list_partitions(&disk, &partitions, common),
+    };
+    let path = &source.paths[0];
+    // Where other names of a file lie, only the whole of a volume tells.
+    let scope = match args.detailed || common.json {
+        true => Scope::all(),
+        false => Scope::paths([path.as_str()], args.recursive),
+    };
+    let (tree, blobs) = source.read(&scope)?;
     let index = TreeIndex::new(&tree);
-    let found = super::find_all(&index, &source, &args.path)?;
+    let found = super::find_all(&index, &source, path)?;
 
     // What is in a directory that was named; files that were named, and all that a pattern names, themselves.
     let mut listed = Vec::new();
@@ -36,10 +49,9 @@ pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
         super::say_missing(&index);
     }
     let mut out = BufWriter::new(io::stdout().lock());
-    let blobs = source.blobs(image);
     // Listed in the order of the names, which is not that of the contents.
     blobs.keep(&tree.reparse_blobs());
-    let view = View { index: &index, blobs: &blobs };
+    let view = View { index: &index, blobs: blobs.as_ref() };
     if common.json {
         let mut reader = blobs.reader();
         // One by one: a list with all its details is many times as large as the tree.
@@ -68,6 +80,44 @@ pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
         }
     }
     out.flush()?;
+    Ok(if source.say_damage(&tree) { report::VERIFICATION.into() } else { ExitCode::SUCCESS })
+}
+
+/// The partitions of a disk with several volumes.
+fn list_partitions(disk: &DiskFile, partitions: &Partitions, common: &Common) -> anyhow::Result<ExitCode> {
+    let label =
+        |partition| DiskVolume::open(disk, partition, VolumeOptions::default()).map(|volume| volume.label());
+    let each = partitions.partitions.iter();
+    let each = each.map(|found| (found, label(found).unwrap_or_default()));
+    let mut out = io::stdout().lock();
+    if common.json {
+        let entries: Vec<Value> = each
+            .map(|(partition, label)| {
+                json!({
+                    "number": partition.number,
+                    "start": partition.start,
+                    "size": partition.size,
+                    "kind": partition.kind.to_string(),
+                    "name": partition.name,
+                    "file_system": partition.file_system,
+                    "label": label,
+                })
+            })
+            .collect();
+        writeln!(out, "{:#}", json!({ "schema": "wimforge.ls.partitions/1", "partitions": entries }))?;
+    } else {
+        for (partition, label) in each {
+            let system = partition.file_system.as_ref().map_or("-", |found| found.name);
+            let name = if label.is_empty() { partition.name.clone().unwrap_or_default() } else { label };
+            let line = format!(
+                "{}  {system:<9} {:>10}  {}",
+                partition.number,
+                human(partition.size),
+                printable(&name)
+            );
+            writeln!(out, "{}", line.trim_end())?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -126,7 +176,7 @@ const MAX_LINKS: usize = 1024;
 /// A tree, and the source of its contents.
 struct View<'a> {
     index: &'a TreeIndex<'a>,
-    blobs: &'a WimBlobs<'a>,
+    blobs: &'a dyn BlobStore,
 }
 
 impl View<'_> {
@@ -137,7 +187,9 @@ impl View<'_> {
 
     fn sha1(&self, content: &Content) -> Option<String> {
         match content {
-            Content::Blob { blob, .. } => Some(super::hex(&self.blobs.sha1(*blob))),
+            Content::Blob { blob, .. } => {
+                self.blobs.states_sha1().then(|| super::hex(&self.blobs.sha1(*blob)))
+            }
             Content::Missing { sha1 } => Some(super::hex(sha1)),
             Content::Empty | Content::Bytes(_) | Content::Hole { .. } => None,
         }

@@ -5,32 +5,38 @@ pub(crate) mod cat;
 pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod ls;
+mod opened;
 pub(crate) mod verify;
+mod volumes;
 
 use anyhow::Context;
 
 use image::tree::{Content, Node, NodeId};
-use image::{NameId, TreeIndex, WimSource};
+use image::{NameId, TreeIndex};
 
+use self::opened::Opened;
 use crate::args::Resources;
 use crate::report::say;
 
-/// A path inside the image of a WIM.
+/// A path inside an image or volume.
 fn find(
     index: &TreeIndex<'_>,
-    source: &WimSource,
+    source: &Opened,
     path: &str,
 ) -> Result<(Option<NameId>, NodeId), image::Error> {
     index.find(path).ok_or_else(|| image::Error::NotFound {
-        path: source.path().to_owned(),
-        what: format!("no {path:?} in the image; `wimforge ls` shows what there is"),
+        path: source.file().to_owned(),
+        what: format!(
+            "no {path:?} in the {}; `wimforge ls` shows what there is",
+            if source.is_disk() { "volume" } else { "image" }
+        ),
     })
 }
 
-/// What a path inside the image names, patterns included: at least one thing.
+/// What a path inside an image or volume names, patterns included: at least one thing.
 fn find_all(
     index: &TreeIndex<'_>,
-    source: &WimSource,
+    source: &Opened,
     path: &str,
 ) -> Result<Vec<(Option<NameId>, NodeId)>, image::Error> {
     let found = index.find_all(path);

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod commands;
+mod disk_paths;
 mod hostile;
 mod ids;
 mod manners;

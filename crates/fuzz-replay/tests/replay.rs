@@ -40,6 +40,7 @@ targets! {
     mbr = "../../../fuzz/fuzz_targets/mbr.rs",
     ntfs_check = "../../../fuzz/fuzz_targets/ntfs_check.rs",
     ntfs_plan = "../../../fuzz/fuzz_targets/ntfs_plan.rs",
+    ntfs_read = "../../../fuzz/fuzz_targets/ntfs_read.rs",
     vhd_open = "../../../fuzz/fuzz_targets/vhd_open.rs",
     vmdk_open = "../../../fuzz/fuzz_targets/vmdk_open.rs",
     wim_open = "../../../fuzz/fuzz_targets/wim_open.rs",

@@ -107,6 +107,36 @@ pub enum Error {
         /// The images, one a line, each line preceded by a line feed.
         list: String,
     },
+    /// A volume of a disk is damaged or unsupported.
+    #[error("{}: partition {partition}", path.display())]
+    Disk {
+        /// The disk.
+        path: PathBuf,
+        /// The number of the partition.
+        partition: u32,
+        /// Why.
+        #[source]
+        source: ntfs_writer::read::Error,
+    },
+    /// The partition table of an existing disk is damaged.
+    #[error("{}", path.display())]
+    DiskTable {
+        /// The disk.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: bootsector::Error,
+    },
+    /// The disk holds several volumes and none was chosen, or the chosen one is not there.
+    #[error("{}: {problem}; say which, as in {}:2{list}", path.display(), path.display())]
+    PartitionChoice {
+        /// The disk.
+        path: PathBuf,
+        /// What is wrong with the choice.
+        problem: String,
+        /// The partitions, one a line, each line preceded by a line feed.
+        list: String,
+    },
     /// The disk is too small for what goes on it.
     #[error(
         "a disk of {found} bytes is too small: it must be at least {needed} bytes (--size {}MiB)",
@@ -216,7 +246,9 @@ impl Error {
                 wim::Error::Unsupported { .. } => ErrorKind::Unsupported,
                 _ => ErrorKind::Failed,
             },
+            Self::Disk { source: ntfs_writer::read::Error::Malformed { .. }, .. } => ErrorKind::Verification,
             Self::Unsupported { .. }
+            | Self::Disk { source: ntfs_writer::read::Error::Unsupported { .. }, .. }
             | Self::Vhd { source: vhd::Error::Unsupported { .. }, .. }
             | Self::Vmdk { source: vmdk::Error::Unsupported { .. }, .. }
             | Self::Volume { source: ntfs_writer::Error::Unsupported { .. }, .. } => ErrorKind::Unsupported,
@@ -225,6 +257,7 @@ impl Error {
             | Self::Volume { source: ntfs_writer::Error::Option { .. }, .. }
             | Self::Recipe(_)
             | Self::ImageChoice { .. }
+            | Self::PartitionChoice { .. }
             | Self::Exists { .. }
             | Self::BlockDevice { .. } => ErrorKind::Usage,
             _ => ErrorKind::Failed,

@@ -8,7 +8,6 @@
 mod host_name;
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
@@ -209,22 +208,27 @@ pub fn extract(
 
 /// Whether an error is about one content of the source, so that others may be fine.
 fn is_of_content(error: &Error) -> bool {
-    matches!(error, Error::Blob { .. } | Error::HashMismatch { .. } | Error::MissingBlob { .. })
+    use Error::{Blob, Disk, HashMismatch, MissingBlob};
+    matches!(error, Blob { .. } | HashMismatch { .. } | MissingBlob { .. } | Disk { .. })
 }
 
 /// Why a content cannot be had. The names that it has are said elsewhere.
 fn one_line(error: &Error) -> String {
     match error {
-        Error::Blob { source, .. } => {
-            let causes = std::iter::successors(source.source(), |&cause| cause.source());
-            causes.fold(source.to_string(), |text, cause| format!("{text}: {cause}"))
-        }
+        Error::Blob { source, .. } => chain(source),
+        Error::Disk { source, .. } => chain(source),
         Error::HashMismatch { expected, found, .. } => {
             format!("content does not match its SHA-1 (expected {expected}, found {found})")
         }
         Error::MissingBlob { sha1, .. } => format!("its content (SHA-1 {sha1}) is not in the WIM"),
         other => other.to_string(),
     }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn missing(sha1: &[u8; 20]) -> Error {
@@ -495,7 +499,7 @@ fn write_content(
     }
 }
 
-/// Hands a blob to `write` part by part, and fails after the last when its SHA-1 is not what it must be.
+/// Hands a blob to `write` part by part, and fails after the last when its SHA-1 is not what it must be. (A disk states none.)
 pub fn copy_blob(
     blobs: &dyn BlobStore,
     reader: &mut dyn BlobRead,
@@ -510,9 +514,14 @@ pub fn copy_blob(
         let part = (len - offset).min(PART as u64) as usize;
         buffer.resize(part, 0);
         reader.read_at(blob, offset, buffer)?;
-        hash.update(&buffer);
+        if blobs.states_sha1() {
+            hash.update(&buffer);
+        }
         write(buffer)?;
         offset += part as u64;
+    }
+    if !blobs.states_sha1() {
+        return Ok(());
     }
     let found: [u8; 20] = hash.finalize().into();
     if found != blobs.sha1(blob) {

@@ -5,6 +5,7 @@ mod compact;
 mod container;
 mod disk_file;
 mod disk_layout;
+mod disk_source;
 mod error;
 mod extract;
 mod glob;
@@ -21,6 +22,10 @@ mod volume;
 pub use build::{PartitionSummary, Plan, Run, Summary, Usage};
 pub use compact::CompactSummary;
 pub use disk_file::{Container, DiskFile, DiskInfo, FileKind, FileSystemInfo, PartitionInfo, TableInfo};
+pub use disk_source::{
+    DiskBlobs, DiskPartition, DiskPlace, DiskVolume, PartitionKind, Partitions, PartitionsInfo, Scope,
+    TableKind, VolumeInfo, VolumeOptions, VolumeReport,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use extract::{ExtractOptions, Extracted, copy_blob, extract, reparse_target};
 pub use output::PartialFile;

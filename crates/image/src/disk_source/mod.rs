@@ -11,6 +11,7 @@
 mod blobs;
 mod partitions;
 mod place;
+mod report;
 mod scan;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use serde::Serialize;
 pub use self::blobs::DiskBlobs;
 pub use self::partitions::{DiskPartition, PartitionKind, Partitions, TableKind};
 pub use self::place::DiskPlace;
+pub use self::report::{PartitionsInfo, VolumeReport};
 pub use self::scan::Scope;
 use crate::recipe::ImageChoice;
 use crate::tree::Tree;

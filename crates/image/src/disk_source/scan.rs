@@ -176,7 +176,7 @@ pub(super) fn scan<'v>(source: &'v DiskVolume, scope: &Scope) -> Result<(Tree, D
     let mut scan = Scan {
         source,
         volume,
-        budget: Budget::new(volume.boot().len().min(MAX_METADATA)),
+        budget: Budget::new(volume.available().min(MAX_METADATA)),
         tree: Tree { nodes: Vec::new(), names: Vec::new(), descriptors: Vec::new(), notes: Vec::new() },
         node_of: HashMap::new(),
         references: Vec::new(),

@@ -1,0 +1,159 @@
+//! What `ls`, `cat` and `extract` read: an image of a WIM, or a volume of a disk.
+
+use std::path::Path;
+
+use image::pipeline::BlobStore;
+use image::tree::Tree;
+use image::{
+    DiskFile, DiskPlace, DiskVolume, Error, FileKind, ImageChoice, Partitions, Scope, VolumeOptions,
+    WimSource,
+};
+
+use crate::report::say;
+
+/// A source of files, and the paths in it that were asked for.
+pub(crate) struct Opened {
+    source: Source,
+    pub(crate) paths: Vec<String>,
+}
+
+enum Source {
+    Wim { source: WimSource, image: u32 },
+    Disk(Box<DiskVolume>),
+}
+
+/// What a name on the command line leads to.
+pub(crate) enum Found {
+    Files(Opened),
+    /// A disk with several volumes, of which none was chosen.
+    Several(DiskFile, Partitions),
+}
+
+impl Found {
+    /// Opens `file`, which may end with a partition and a path (`disk.vhd:2/Windows`), to read `paths` in it. On a disk
+    /// with several partitions a path may begin with the number of one.
+    pub(crate) fn open(
+        file: &Path,
+        paths: &[&str],
+        choice: Option<&ImageChoice>,
+        raw: bool,
+    ) -> Result<Self, Error> {
+        let place = DiskPlace::parse(file);
+        // Directories, and what is not there, get the words of whoever opens WIMs.
+        let wim = !place.file.is_file() && place.file.is_dir() || is_wim(&place.file)?;
+        let number = place.partition.map(ImageChoice::Index);
+        if number.is_some() && choice.is_some() {
+            let both = format!("{} and --image both choose; leave one out", file.display());
+            return Err(Error::Recipe(both));
+        }
+        let choice = choice.or(number.as_ref());
+        let inner = |path: &str| match (&*place.path, path) {
+            ("", path) => path.to_owned(),
+            (inner, "" | "/") => inner.to_owned(),
+            (inner, path) => format!("{}/{path}", inner.trim_end_matches(['/', '\\'])),
+        };
+        if wim {
+            let source = WimSource::open(&place.file)?;
+            let image = source.choose(choice)?;
+            let paths = paths.iter().map(|path| inner(path)).collect();
+            return Ok(Self::Files(Opened { source: Source::Wim { source, image }, paths }));
+        }
+        let disk = DiskFile::open(&place.file)?;
+        let partitions = Partitions::of(&disk)?;
+        let mut number: Option<ImageChoice> = None;
+        let mut inside = Vec::new();
+        for path in paths {
+            let (own, rest) = if choice.is_some() { (None, *path) } else { partitions.split(path) };
+            let own = own.map(ImageChoice::Index);
+            if !inside.is_empty() && own != number {
+                let several = format!("{}: the paths lie in different partitions", place.file.display());
+                return Err(Error::Recipe(several));
+            }
+            number = own;
+            inside.push(inner(rest));
+        }
+        let choice = choice.or(number.as_ref());
+        let nothing = inside.iter().all(|path| path.is_empty() || path == "/");
+        let volumes = partitions.partitions.iter().filter(|partition| partition.is_ntfs()).count();
+        if choice.is_none() && nothing && volumes != 1 && partitions.partitions.len() > 1 {
+            return Ok(Self::Several(disk, partitions));
+        }
+        let volume = DiskVolume::choose(&disk, &partitions, choice, VolumeOptions { raw })?;
+        Ok(Self::Files(Opened { source: Source::Disk(Box::new(volume)), paths: inside }))
+    }
+
+    /// The files; of a disk with several volumes one has to be chosen.
+    pub(crate) fn files(self) -> Result<Opened, Error> {
+        match self {
+            Self::Files(opened) => Ok(opened),
+            Self::Several(disk, partitions) => {
+                let volume = DiskVolume::choose(&disk, &partitions, None, VolumeOptions::default())?;
+                Ok(Opened { source: Source::Disk(Box::new(volume)), paths: Vec::new() })
+            }
+        }
+    }
+}
+
+/// Whether a file is a WIM. What neither is one nor begins like a disk is refused here.
+fn is_wim(file: &Path) -> Result<bool, Error> {
+    let (kind, reader) = FileKind::of(file)?;
+    if kind == FileKind::Raw {
+        let mut sector = [0; 512];
+        let known = disk::ReadAt::read_exact_at(&reader, &mut sector, 0).is_ok();
+        // The signature of a master boot record and of a volume's first sector.
+        if !known || sector[510..] != [0x55, 0xAA] {
+            // What a qcow2 or an ISO is, is said when it is opened.
+            DiskFile::open(file)?;
+            let what = "is neither a WIM nor a disk image that this version knows (raw, VHD, VMDK)";
+            return Err(Error::Unsupported { path: file.to_owned(), what: what.to_owned() });
+        }
+    }
+    Ok(kind == FileKind::Wim)
+}
+
+impl Opened {
+    /// The file that was opened.
+    pub(crate) fn file(&self) -> &Path {
+        match &self.source {
+            Source::Wim { source, .. } => source.path(),
+            Source::Disk(volume) => volume.path(),
+        }
+    }
+
+    /// Whether it is a volume of a disk.
+    pub(crate) fn is_disk(&self) -> bool {
+        matches!(self.source, Source::Disk(_))
+    }
+
+    /// Bytes that may be kept of what was decoded.
+    pub(crate) fn set_memory(&self, bytes: u64) {
+        match &self.source {
+            Source::Wim { source, .. } => source.wim().set_memory(bytes),
+            Source::Disk(_) => {}
+        }
+    }
+
+    /// The tree, at least as far as the scope asks for, and what its files hold.
+    pub(crate) fn read(&self, scope: &Scope) -> Result<(Tree, Box<dyn BlobStore + '_>), Error> {
+        match &self.source {
+            Source::Wim { source, image } => {
+                Ok((source.tree_with_gaps(*image)?, Box::new(source.blobs(*image))))
+            }
+            Source::Disk(volume) => {
+                let (tree, blobs) = volume.tree(scope)?;
+                Ok((tree, Box::new(blobs)))
+            }
+        }
+    }
+
+    /// Says what of a volume could not be read, and whether there was any.
+    pub(crate) fn say_damage(&self, tree: &Tree) -> bool {
+        if !self.is_disk() {
+            return false;
+        }
+        for note in &tree.notes {
+            say(&format!("damaged: {note}"));
+        }
+        !tree.notes.is_empty()
+    }
+}
