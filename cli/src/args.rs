@@ -43,8 +43,10 @@ pub(crate) enum Command {
     Cat(Cat),
     /// Extract files of a WIM image or a disk to a directory
     Extract(Extract),
-    /// Check every hash of a WIM
+    /// Check every hash of a WIM, or a disk against the WIM that it was built from
     Verify(Verify),
+    /// Check the NTFS volumes of a disk
+    Check(Check),
 }
 
 /// How much of the machine to use. None of it changes a byte of the output.
@@ -230,12 +232,39 @@ pub(crate) struct Extract {
 Examples:
   wimforge verify nano.wim            every file's content, the metadata, the integrity table
   wimforge verify nano.wim --json
+  wimforge verify nano.vhd --against nano.wim   every path, stream, hash, time, descriptor and link of the disk
 
-Exit code 3 means that damage was found; the damaged paths are listed.")]
+Exit code 3 means that damage or a difference was found; the paths are listed.")]
 pub(crate) struct Verify {
-    /// The WIM
+    /// The WIM, or with --against the disk: `disk.vhd`, or `disk.vhd:2` for its partition 2
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// The WIM that the disk was built from [the disk's largest NTFS volume is compared]
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) against: Option<PathBuf>,
+    /// Which image of SOURCE, by number or name
+    #[arg(short, long, value_name = "INDEX|NAME", requires = "against")]
+    pub(crate) image: Option<ImageChoice>,
     #[command(flatten)]
     pub(crate) resources: Resources,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  wimforge check disk.vhd             every NTFS volume, by all rules that Windows and other readers are known to have
+  wimforge check disk.vhd:2 --notes   partition 2, with what is unusual but not wrong
+  wimforge check disk.vmdk --json
+
+Exit code 3 means that there are errors.")]
+pub(crate) struct Check {
+    /// The disk image (raw, VHD, VMDK) or a volume, or with `:N` its partition N
+    #[arg(value_name = "DISK")]
+    pub(crate) file: PathBuf,
+    /// Show notes, too: what Windows leaves behind and puts up with
+    #[arg(long)]
+    pub(crate) notes: bool,
+    /// For a disk that was just built: nothing unused may hold data, nothing may be out of date
+    #[arg(long)]
+    pub(crate) strict: bool,
 }

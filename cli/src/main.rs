@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         args::Command::Cat(cat) => commands::cat::run(cat),
         args::Command::Extract(extract) => commands::extract::run(extract, &args.common),
         args::Command::Verify(verify) => commands::verify::run(verify, &args.common),
+        args::Command::Check(check) => commands::check::run(check, &args.common),
     };
     match result {
         Ok(code) => code,

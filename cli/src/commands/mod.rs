@@ -1,7 +1,9 @@
 //! One module per command: its arguments to a library call, the result to the screen.
 
+pub(crate) mod against;
 pub(crate) mod build;
 pub(crate) mod cat;
+pub(crate) mod check;
 pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod ls;

@@ -17,12 +17,14 @@ pub(crate) struct Opened {
     pub(crate) paths: Vec<String>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a command has one")]
 enum Source {
     Wim { source: WimSource, image: u32 },
     Disk(Box<DiskVolume>),
 }
 
 /// What a name on the command line leads to.
+#[expect(clippy::large_enum_variant, reason = "a command has one")]
 pub(crate) enum Found {
     Files(Opened),
     /// A disk with several volumes, of which none was chosen.

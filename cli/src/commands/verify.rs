@@ -16,9 +16,14 @@ use crate::size::human;
 use crate::{progress, signal};
 
 pub(crate) fn run(args: &Verify, common: &Common) -> anyhow::Result<ExitCode> {
+    if let Some(against) = &args.against {
+        return super::against::run(args, against, common);
+    }
     let cancel = signal::cancel_flag()?;
     if FileKind::of(&args.file)?.0 != FileKind::Wim {
-        let what = "is not a WIM; verifying disks is not supported yet".to_owned();
+        let what =
+            "is not a WIM; compare a disk with --against SOURCE, and check its volumes with `wimforge check`"
+                .to_owned();
         return Err(Error::Unsupported { path: args.file.clone(), what }.into());
     }
     let source = WimSource::open(&args.file)?;

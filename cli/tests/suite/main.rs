@@ -6,9 +6,11 @@
 
 mod bad_input;
 mod commands;
+mod compact;
 mod disk_paths;
 mod hostile;
 mod ids;
 mod manners;
 mod proof;
+mod random;
 mod support;

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod build;
+mod check_disk;
 mod compact;
+mod compare;
 mod container;
 mod disk_file;
 mod disk_layout;
@@ -20,7 +22,9 @@ mod tree_index;
 mod volume;
 
 pub use build::{PartitionSummary, Plan, Run, Summary, Usage};
+pub use check_disk::{VolumeCheck, check_disk};
 pub use compact::CompactSummary;
+pub use compare::{CompareOptions, Comparison, Difference, MAX_LISTED, compare};
 pub use disk_file::{Container, DiskFile, DiskInfo, FileKind, FileSystemInfo, PartitionInfo, TableInfo};
 pub use disk_source::{
     DiskBlobs, DiskPartition, DiskPlace, DiskVolume, PartitionKind, Partitions, PartitionsInfo, Scope,
@@ -28,6 +32,7 @@ pub use disk_source::{
 };
 pub use error::{Error, ErrorKind, Result};
 pub use extract::{ExtractOptions, Extracted, copy_blob, extract, reparse_target};
+pub use ntfs_writer::check::{Report as CheckReport, Severity as CheckSeverity};
 pub use output::PartialFile;
 pub use pipeline::Counters;
 pub use recipe::{Algorithm, Compact, Format, ImageChoice, Layout, Level, Output, Recipe};

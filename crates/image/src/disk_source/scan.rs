@@ -104,11 +104,11 @@ impl Scope {
         match deepest {
             // A path that leads on from here needs no less than all its components.
             Some(Some(levels)) => {
-                let longer = paths.iter().map(|&(path, next)| {
+                let mut longer = paths.iter().map(|&(path, next)| {
                     let rest = wanted[path].components.len() - next;
                     wanted[path].levels.map(|levels| levels.saturating_add(rest as u32))
                 });
-                Below::Levels(longer.fold(Some(levels), |a, b| Some(a?.max(b?))))
+                Below::Levels(longer.try_fold(levels, |a, b| Some(a.max(b?))))
             }
             Some(None) => Below::Levels(None),
             None => Below::Paths(paths),

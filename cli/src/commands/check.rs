@@ -1,0 +1,113 @@
+//! `wimforge check`
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use image::{DiskFile, DiskPlace, Error, FileKind, VolumeCheck, check_disk};
+use serde_json::{Value, json};
+
+use crate::args::{Check, Common};
+use crate::report;
+use crate::size::human;
+
+pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
+    let place = DiskPlace::parse(&args.file);
+    if FileKind::of(&place.file)?.0 == FileKind::Wim {
+        let what = "is a WIM; `wimforge verify` checks it".to_owned();
+        return Err(Error::Unsupported { path: place.file, what }.into());
+    }
+    let disk = DiskFile::open(&place.file)?;
+    let checks = check_disk(&disk, place.partition, args.strict)?;
+    if checks.iter().all(|check| check.report.is_none()) {
+        let what = "holds no NTFS volume".to_owned();
+        return Err(Error::Unsupported { path: place.file, what }.into());
+    }
+    let mut out = BufWriter::new(io::stdout().lock());
+    if common.json {
+        let volumes: Vec<Value> = checks.iter().map(as_json).collect();
+        let clean = is_clean(&checks);
+        let path = place.file.to_string_lossy();
+        let value = json!({ "schema": "wimforge.check/1", "path": path, "clean": clean, "volumes": volumes });
+        writeln!(out, "{value:#}")?;
+    } else {
+        for check in &checks {
+            as_text(check, args.notes, &mut out)?;
+        }
+    }
+    out.flush()?;
+    Ok(if is_clean(&checks) { ExitCode::SUCCESS } else { report::VERIFICATION.into() })
+}
+
+fn is_clean(checks: &[VolumeCheck]) -> bool {
+    checks.iter().filter_map(|check| check.report.as_ref()).all(image::CheckReport::is_clean)
+}
+
+fn as_text(check: &VolumeCheck, notes: bool, out: &mut dyn Write) -> io::Result<()> {
+    let partition = &check.partition;
+    let found = partition.file_system.as_ref().map_or("no known file system", |found| found.name);
+    let number = partition.number;
+    writeln!(out, "partition {number}: {found}, {} at {}", human(partition.size), human(partition.start))?;
+    let Some(report) = &check.report else { return Ok(()) };
+    let shown = |severity: image::CheckSeverity| notes || severity < image::CheckSeverity::Note;
+    for finding in report.findings.iter().filter(|finding| shown(finding.severity)) {
+        writeln!(out, "  {}", report::printable(&finding.to_string()))?;
+    }
+    for more in report.more.iter().filter(|more| shown(more.severity)) {
+        writeln!(out, "  {}: {}: and {} more", more.severity, more.code, more.count)?;
+    }
+    for what in &report.not_checked {
+        writeln!(out, "  not checked: {what}")?;
+    }
+    let verdict = if report.is_clean() { "clean" } else { "DAMAGED" };
+    let (errors, warnings) = (report.errors, report.warnings);
+    writeln!(
+        out,
+        "  {verdict}: {} files, {errors} errors, {warnings} warnings, {} notes",
+        report.files, report.notes
+    )
+}
+
+fn as_json(check: &VolumeCheck) -> Value {
+    let report = check.report.as_ref().map(|report| {
+        let findings: Vec<Value> = report
+            .findings
+            .iter()
+            .map(|finding| {
+                json!({
+                    "severity": finding.severity.as_str(),
+                    "code": finding.code.as_str(),
+                    "record": finding.record,
+                    "path": finding.path,
+                    "offset": finding.offset,
+                    "text": finding.text,
+                })
+            })
+            .collect();
+        let more: Vec<Value> = report
+            .more
+            .iter()
+            .map(|more| json!({ "severity": more.severity.as_str(), "code": more.code.as_str(), "count": more.count }))
+            .collect();
+        json!({
+            "clean": report.is_clean(),
+            "errors": report.errors,
+            "warnings": report.warnings,
+            "notes": report.notes,
+            "files": report.files,
+            "records": report.records,
+            "clusters": report.clusters,
+            "cluster_size": report.cluster_size,
+            "findings": findings,
+            "more": more,
+            "not_checked": report.not_checked,
+        })
+    });
+    let partition = &check.partition;
+    json!({
+        "partition": partition.number,
+        "start": partition.start,
+        "size": partition.size,
+        "file_system": partition.file_system.as_ref().map(|found| found.name),
+        "report": report,
+    })
+}

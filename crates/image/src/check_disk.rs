@@ -1,0 +1,52 @@
+//! The volumes of a disk, each held against the rules of NTFS.
+
+use disk::SubRange;
+use ntfs_writer::check::{self, Report};
+
+use crate::disk_source::{DiskPartition, Partitions};
+use crate::{DiskFile, Error, Result};
+
+/// What was found in one partition.
+#[derive(Clone, Debug)]
+pub struct VolumeCheck {
+    /// The partition.
+    pub partition: DiskPartition,
+    /// The findings; `None` when it holds no NTFS volume.
+    pub report: Option<Report>,
+}
+
+/// Checks every NTFS volume of a disk, or that of one partition. `strict` makes errors of what Windows leaves behind
+/// and a volume that was just built does not have: unused space that is not zero, a log that is not empty, sizes in a
+/// directory that are out of date.
+///
+/// # Errors
+/// When the disk or its partition table cannot be read, or there is no partition of that number. Faults of volumes are
+/// in the reports.
+pub fn check_disk(disk: &DiskFile, number: Option<u32>, strict: bool) -> Result<Vec<VolumeCheck>> {
+    let partitions = Partitions::of(disk)?.partitions;
+    let wanted = |partition: &DiskPartition| number.is_none_or(|number| partition.number == number);
+    let mut checks = Vec::new();
+    for partition in partitions.into_iter().filter(wanted) {
+        let report = if partition.is_ntfs() { Some(check_volume(disk, &partition, strict)?) } else { None };
+        checks.push(VolumeCheck { partition, report });
+    }
+    if checks.is_empty() {
+        let what = match number {
+            Some(number) => format!("has no partition {number}"),
+            None => "holds no partition and no volume".to_owned(),
+        };
+        return Err(Error::NotFound { path: disk.path().to_owned(), what });
+    }
+    Ok(checks)
+}
+
+fn check_volume(disk: &DiskFile, partition: &DiskPartition, strict: bool) -> Result<Report> {
+    let read = |source| Error::Read { path: disk.path().to_owned(), source };
+    let range = SubRange::new(disk.disk().clone(), partition.start, partition.size).map_err(read)?;
+    let Some(range) = range else {
+        let what = format!("partition {} ends past the disk's end", partition.number);
+        return Err(read(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, what)));
+    };
+    let options = if strict { check::Options::ours() } else { check::Options::default() };
+    check::check(&range, &options).map_err(|source| Error::Volume { volume: "NTFS", source })
+}

@@ -1,0 +1,489 @@
+//! A finished disk against the image it was built from: every path, name, stream, hash, attribute, time, security
+//! descriptor, link and reparse point.
+//!
+//! What a volume cannot hold as the image has it (two short names that are the same, say) is decided by the planner, so
+//! it is asked again here, and its notes are the only differences that are expected; they are listed as such. All else
+//! is a difference. The disk's streams are hashed in the order in which they lie, by all threads; the image's need not
+//! be read, its hashes are stated.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use ntfs_writer as ntfs;
+use serde::Serialize;
+use sha1::{Digest, Sha1};
+
+use crate::disk_source::{DiskBlobs, DiskVolume, Scope};
+use crate::error::hex;
+use crate::pipeline::{BlobRead, BlobStore};
+use crate::source::{WimBlobs, WimSource};
+use crate::tree::{
+    ATTRIBUTE_COMPRESSED, ATTRIBUTE_REPARSE_POINT, Content, Name, Node, NodeId, ObjectId, Reparse, Tree,
+};
+use crate::{Error, Result, volume};
+
+/// How to compare.
+#[derive(Clone, Copy, Debug)]
+pub struct CompareOptions<'a> {
+    /// The threads to hash with.
+    pub pool: &'a rayon::ThreadPool,
+    /// Set it to stop.
+    pub cancel: &'a AtomicBool,
+    /// Bytes hashed so far, for whoever shows it.
+    pub hashed: &'a AtomicU64,
+    /// Bytes that will be hashed, once it is known.
+    pub total: &'a AtomicU64,
+}
+
+/// Something that is not as in the image.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Difference {
+    /// The file, with backslashes; streams after a colon.
+    pub path: String,
+    /// What was found and what was expected.
+    pub what: String,
+}
+
+/// The outcome of a comparison.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Comparison {
+    /// Files and directories of the image, each once whatever its number of names.
+    pub files: u64,
+    /// Their names.
+    pub names: u64,
+    /// Bytes of the disk's streams that were hashed.
+    pub bytes: u64,
+    /// What differs, by path; at most [`MAX_LISTED`].
+    pub differences: Vec<Difference>,
+    /// How many differences there are, listed or not.
+    pub different: u64,
+    /// What differs because a volume cannot hold it otherwise, or because the image contradicts itself.
+    pub expected: Vec<String>,
+    /// What was noticed while the disk was read.
+    pub notes: Vec<String>,
+}
+
+/// Differences that a [`Comparison`] lists.
+pub const MAX_LISTED: usize = 1000;
+
+const ATTRIBUTE_NORMAL: u32 = 0x80;
+/// LZNT1 needs clusters up to this size.
+const MAX_COMPRESSED_CLUSTER: u32 = 4096;
+/// The largest reparse buffer there is ([MS-FSCC] 2.1.2).
+const MAX_REPARSE: u64 = 16 << 10;
+/// About how much of a stream is read at once.
+const PIECE: usize = 1 << 20;
+
+/// Compares a volume with image `index` of a WIM.
+///
+/// # Errors
+/// When either cannot be read as a tree; damage of single files is a difference.
+pub fn compare(
+    disk: &DiskVolume,
+    source: &WimSource,
+    index: u32,
+    options: CompareOptions<'_>,
+) -> Result<Comparison> {
+    let cluster_size = disk.info()?.cluster_size;
+    let (mut disk_tree, disk_blobs) = disk.tree(&Scope::all())?;
+    let tree = source.tree(index)?;
+    let planner = planner_notes(&tree, cluster_size)?;
+    let mut comparison = Comparison {
+        files: tree.nodes.len() as u64,
+        names: tree.names.len() as u64,
+        expected: planner.texts,
+        notes: std::mem::take(&mut disk_tree.notes),
+        ..Comparison::default()
+    };
+    let image_blobs = source.blobs(index);
+    let mut pair = Pair {
+        image: Side::new(&tree),
+        disk: Side::new(&disk_tree),
+        image_blobs: &image_blobs,
+        disk_blobs: &disk_blobs,
+        cluster_size,
+        short_dropped: planner.short_dropped,
+        id_dropped: planner.id_dropped,
+        found: Vec::new(),
+        streams: Vec::new(),
+        partner: vec![None; tree.nodes.len()],
+        partner_of_disk: HashMap::new(),
+    };
+    pair.walk()?;
+    let Pair { mut found, streams, .. } = pair;
+    comparison.bytes = hash(&disk_blobs, streams, options, &mut found)?;
+    found.sort();
+    comparison.different = found.len() as u64;
+    found.truncate(MAX_LISTED);
+    comparison.differences = found;
+    Ok(comparison)
+}
+
+/// What the planner has to change.
+#[derive(Default)]
+struct Planner {
+    texts: Vec<String>,
+    short_dropped: HashSet<String>,
+    id_dropped: HashSet<String>,
+}
+
+fn planner_notes(tree: &Tree, cluster_size: u32) -> Result<Planner> {
+    // The partition's place does not matter, but large clusters want it to be on one.
+    let options = ntfs::Options { cluster_size, hidden_sectors: 1 << 12, ..ntfs::Options::default() };
+    let plan = volume::plan(tree.clone(), options, "Windows")?;
+    let mut planner = Planner::default();
+    for note in plan.notes() {
+        match note {
+            ntfs::Note::ShortNameDropped { path, .. } => {
+                planner.short_dropped.insert(path.clone());
+            }
+            ntfs::Note::ObjectIdDropped { path } => {
+                planner.id_dropped.insert(path.clone());
+            }
+            _ => {}
+        }
+        planner.texts.push(note.to_string());
+    }
+    Ok(planner)
+}
+
+/// One of the two trees.
+struct Side<'a> {
+    tree: &'a Tree,
+    /// The names in each directory, sorted by their units.
+    children: HashMap<NodeId, Vec<&'a Name>>,
+}
+
+impl<'a> Side<'a> {
+    fn new(tree: &'a Tree) -> Self {
+        let mut children: HashMap<NodeId, Vec<&Name>> = HashMap::new();
+        for name in &tree.names {
+            children.entry(name.parent).or_default().push(name);
+        }
+        for names in children.values_mut() {
+            names.sort_by(|a, b| a.long.cmp(&b.long));
+        }
+        Self { tree, children }
+    }
+
+    fn node(&self, id: NodeId) -> &'a Node {
+        &self.tree.nodes[id.0 as usize]
+    }
+
+    fn names_in(&self, directory: NodeId) -> &[&'a Name] {
+        self.children.get(&directory).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A stream of the disk whose hash is to be compared.
+struct ToHash {
+    blob: u32,
+    expected: [u8; 20],
+    path: String,
+}
+
+struct Pair<'a> {
+    image: Side<'a>,
+    disk: Side<'a>,
+    image_blobs: &'a WimBlobs<'a>,
+    disk_blobs: &'a DiskBlobs<'a>,
+    cluster_size: u32,
+    short_dropped: HashSet<String>,
+    id_dropped: HashSet<String>,
+    found: Vec<Difference>,
+    streams: Vec<ToHash>,
+    /// The disk's file for each of the image's, and the other way round: links are the same on both sides.
+    partner: Vec<Option<NodeId>>,
+    partner_of_disk: HashMap<NodeId, NodeId>,
+}
+
+impl Pair<'_> {
+    fn differs(&mut self, path: &str, what: impl Into<String>) {
+        self.found.push(Difference { path: path.to_owned(), what: what.into() });
+    }
+
+    fn walk(&mut self) -> Result<()> {
+        let mut image_reader = self.image_blobs.reader();
+        let mut disk_reader = self.disk_blobs.reader();
+        let mut readers = Readers { image: image_reader.as_mut(), disk: disk_reader.as_mut() };
+        self.nodes(NodeId::ROOT, NodeId::ROOT, "\\", &mut readers);
+        let mut stack = vec![(NodeId::ROOT, NodeId::ROOT, String::new())];
+        while let Some((image, disk, path)) = stack.pop() {
+            let mut wanted = self.image.names_in(image).to_vec().into_iter().peekable();
+            let mut there = self.disk.names_in(disk).to_vec().into_iter().peekable();
+            loop {
+                let order = match (wanted.peek(), there.peek()) {
+                    (None, None) => break,
+                    (Some(_), None) => std::cmp::Ordering::Less,
+                    (None, Some(_)) => std::cmp::Ordering::Greater,
+                    (Some(a), Some(b)) => a.long.cmp(&b.long),
+                };
+                let left = if order.is_le() { wanted.next() } else { None };
+                let right = if order.is_ge() { there.next() } else { None };
+                let name = left.or(right).expect("one of them is there");
+                let path = format!("{path}\\{}", String::from_utf16_lossy(&name.long));
+                match (left, right) {
+                    (Some(left), Some(right)) => {
+                        self.names(left, right, &path, &mut readers);
+                        let both = self.image.node(left.node).is_directory()
+                            && self.disk.node(right.node).is_directory();
+                        if both {
+                            stack.push((left.node, right.node, path));
+                        }
+                    }
+                    (Some(_), None) => self.differs(&path, "is not on the disk"),
+                    _ => self.differs(&path, "is not in the image"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn names(&mut self, image: &Name, disk: &Name, path: &str, readers: &mut Readers<'_>) {
+        if image.short != disk.short && !self.short_dropped.contains(path) {
+            // A name that is its own short name may be written as both or as one.
+            let own = |name: &Name| name.short.as_ref().is_none_or(|short| same_letters(short, &name.long));
+            if !(own(image) && own(disk)) {
+                let show = |name: &Option<Box<[u16]>>| {
+                    name.as_ref().map_or_else(|| "none".to_owned(), |units| String::from_utf16_lossy(units))
+                };
+                let what = format!("short name {}, expected {}", show(&disk.short), show(&image.short));
+                self.differs(path, what);
+            }
+        }
+        match (self.partner[image.node.0 as usize], self.partner_of_disk.get(&disk.node).copied()) {
+            (None, None) => self.nodes(image.node, disk.node, path, readers),
+            (Some(partner), Some(back)) if partner == disk.node && back == image.node => {}
+            _ => self.differs(path, "is a link to another file than in the image"),
+        }
+    }
+
+    /// Compares two files, seen for the first time.
+    fn nodes(&mut self, image_id: NodeId, disk_id: NodeId, path: &str, readers: &mut Readers<'_>) {
+        self.partner[image_id.0 as usize] = Some(disk_id);
+        self.partner_of_disk.insert(disk_id, image_id);
+        let (image, disk) = (self.image.node(image_id), self.disk.node(disk_id));
+
+        let mut attributes = image.attributes & !(ATTRIBUTE_NORMAL | ATTRIBUTE_REPARSE_POINT);
+        if image.reparse.is_some() {
+            attributes |= ATTRIBUTE_REPARSE_POINT;
+        }
+        if self.cluster_size > MAX_COMPRESSED_CLUSTER {
+            attributes &= !ATTRIBUTE_COMPRESSED;
+        }
+        if disk.attributes & !ATTRIBUTE_NORMAL != attributes {
+            self.differs(path, format!("attributes {:#x}, expected {attributes:#x}", disk.attributes));
+        }
+        for (which, found, expected) in [
+            ("created", disk.times.created, image.times.created),
+            ("written", disk.times.written, image.times.written),
+            ("accessed", disk.times.accessed, image.times.accessed),
+        ] {
+            if found != expected {
+                self.differs(path, format!("{which} {found}, expected {expected}"));
+            }
+        }
+        if let Some(wanted) = image.security {
+            let wanted = &self.image.tree.descriptors[wanted.0 as usize];
+            let there = disk.security.map(|id| &self.disk.tree.descriptors[id.0 as usize]);
+            if there != Some(wanted) {
+                let show = |descriptor: &[u8]| crate::sddl(descriptor).unwrap_or_else(|| hex(descriptor));
+                let found = there.map_or_else(|| "none".to_owned(), |found| show(found));
+                self.differs(path, format!("security descriptor {found}, expected {}", show(wanted)));
+            }
+        }
+        if birth_of(image) != birth_of(disk) && !self.id_dropped.contains(path) {
+            self.differs(path, "another object id");
+        }
+        if image.extended != disk.extended {
+            self.differs(path, "other extended attributes");
+        }
+        self.reparse(image.reparse.as_ref(), disk.reparse.as_ref(), path, readers);
+        self.streams_of(image, disk, path);
+    }
+
+    fn streams_of(&mut self, image: &Node, disk: &Node, path: &str) {
+        let empty = Content::Empty;
+        if image.is_directory() != disk.is_directory() {
+            self.differs(path, if disk.is_directory() { "is a directory" } else { "is no directory" });
+        } else {
+            let of = |node: &Node| node.data.clone().unwrap_or(empty.clone());
+            self.content(&of(image), &of(disk), path.to_owned());
+        }
+        let by_name = |node: &Node| -> BTreeMap<Box<[u16]>, Content> {
+            node.named.iter().map(|stream| (stream.name.clone(), stream.content.clone())).collect()
+        };
+        let (wanted, mut there) = (by_name(image), by_name(disk));
+        for (name, content) in wanted {
+            let path = format!("{path}:{}", String::from_utf16_lossy(&name));
+            match there.remove(&name) {
+                Some(found) => self.content(&content, &found, path),
+                None => self.differs(&path, "is not on the disk"),
+            }
+        }
+        for name in there.into_keys() {
+            let path = format!("{path}:{}", String::from_utf16_lossy(&name));
+            self.differs(&path, "is not in the image");
+        }
+    }
+
+    /// Compares lengths, and hashes as far as they are known; others are for [`hash`].
+    fn content(&mut self, image: &Content, disk: &Content, path: String) {
+        if image.len() != disk.len() {
+            let what = format!("{} bytes, expected {}", disk.len(), image.len());
+            return self.differs(&path, what);
+        }
+        let expected = match image {
+            Content::Blob { blob, .. } => self.image_blobs.sha1(*blob),
+            Content::Bytes(bytes) => Sha1::digest(bytes).into(),
+            _ => return,
+        };
+        match disk {
+            Content::Blob { blob, .. } => self.streams.push(ToHash { blob: *blob, expected, path }),
+            Content::Bytes(bytes) => {
+                let found: [u8; 20] = Sha1::digest(bytes).into();
+                if found != expected {
+                    self.found.push(other_hash(path, &found, &expected));
+                }
+            }
+            _ => self.differs(&path, format!("a hole, expected SHA-1 {}", hex(&expected))),
+        }
+    }
+
+    fn reparse(
+        &mut self,
+        image: Option<&Reparse>,
+        disk: Option<&Reparse>,
+        path: &str,
+        readers: &mut Readers<'_>,
+    ) {
+        match (image, disk) {
+            (None, None) => {}
+            (Some(_), None) => self.differs(path, "has no reparse point"),
+            (None, Some(found)) => self.differs(path, format!("has a reparse point (tag {:#x})", found.tag)),
+            (Some(wanted), Some(found)) => {
+                let bytes = |content: &Content, reader: &mut dyn BlobRead| -> Result<Vec<u8>> {
+                    match content {
+                        Content::Bytes(bytes) => Ok(bytes.to_vec()),
+                        &Content::Blob { blob, len } if len <= MAX_REPARSE => {
+                            let mut data = vec![0; len as usize];
+                            reader.read_at(blob, 0, &mut data).map(|()| data)
+                        }
+                        _ => Ok(Vec::new()),
+                    }
+                };
+                let wanted_data = bytes(&wanted.data, readers.image);
+                let found_data = bytes(&found.data, readers.disk);
+                match (wanted_data, found_data) {
+                    (Ok(wanted_data), Ok(found_data)) => {
+                        let head = |reparse: &Reparse| (reparse.tag, reparse.reserved, reparse.data.len());
+                        if head(wanted) != head(found) || wanted_data != found_data {
+                            let (found, wanted) = (found.tag, wanted.tag);
+                            self.differs(
+                                path,
+                                format!("another reparse point (tag {found:#x}, expected {wanted:#x})"),
+                            );
+                        }
+                    }
+                    (Err(error), _) | (_, Err(error)) => self.differs(path, one_line(&error)),
+                }
+            }
+        }
+    }
+}
+
+/// A reader for small contents of either side.
+struct Readers<'a> {
+    image: &'a mut (dyn BlobRead + Send + 'a),
+    disk: &'a mut (dyn BlobRead + Send + 'a),
+}
+
+/// An object id with its births; those that the planner makes up where the image has none count as none.
+fn birth_of(node: &Node) -> Option<([u8; 16], Option<[u8; 48]>)> {
+    let ObjectId { id, birth } = node.object_id?;
+    let made_up = |birth: &[u8; 48]| {
+        birth[..16].iter().all(|&byte| byte == 0)
+            && birth[16..32] == id
+            && birth[32..].iter().all(|&byte| byte == 0)
+    };
+    Some((id, birth.filter(|birth| !made_up(birth))))
+}
+
+fn same_letters(a: &[u16], b: &[u16]) -> bool {
+    String::from_utf16_lossy(a).to_uppercase() == String::from_utf16_lossy(b).to_uppercase()
+}
+
+fn other_hash(path: String, found: &[u8; 20], expected: &[u8; 20]) -> Difference {
+    Difference { path, what: format!("SHA-1 {}, expected {}", hex(found), hex(expected)) }
+}
+
+fn one_line(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Hashes streams of the disk, in the order in which they lie; returns how many bytes.
+fn hash(
+    blobs: &DiskBlobs<'_>,
+    mut streams: Vec<ToHash>,
+    options: CompareOptions<'_>,
+    found: &mut Vec<Difference>,
+) -> Result<u64> {
+    streams.sort_by_key(|stream| stream.blob);
+    let total = streams.iter().map(|stream| blobs.blob_len(stream.blob)).sum();
+    options.total.store(total, Ordering::Relaxed);
+    let next = AtomicUsize::new(0);
+    let differences: Mutex<Vec<Difference>> = Mutex::default();
+    let work = || {
+        let mut reader = blobs.reader();
+        let mut buffer = Vec::new();
+        while let Some(stream) = streams.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if options.cancel.load(Ordering::Relaxed) {
+                return;
+            }
+            let difference = match sha1_of(blobs, reader.as_mut(), stream.blob, &mut buffer, options) {
+                Ok(found) if found == stream.expected => continue,
+                Ok(found) => other_hash(stream.path.clone(), &found, &stream.expected),
+                Err(error) => Difference { path: stream.path.clone(), what: one_line(&error) },
+            };
+            differences.lock().unwrap_or_else(PoisonError::into_inner).push(difference);
+        }
+    };
+    options.pool.in_place_scope(|scope| {
+        for _ in 0..options.pool.current_num_threads() {
+            scope.spawn(|_| work());
+        }
+    });
+    if options.cancel.load(Ordering::Relaxed) {
+        return Err(Error::Cancelled);
+    }
+    found.append(&mut differences.into_inner().unwrap_or_else(PoisonError::into_inner));
+    Ok(total)
+}
+
+fn sha1_of(
+    blobs: &DiskBlobs<'_>,
+    reader: &mut dyn BlobRead,
+    blob: u32,
+    buffer: &mut Vec<u8>,
+    options: CompareOptions<'_>,
+) -> Result<[u8; 20]> {
+    let len = blobs.blob_len(blob);
+    let mut hash = Sha1::new();
+    let mut at = 0;
+    while at < len && !options.cancel.load(Ordering::Relaxed) {
+        let part = (len - at).min(PIECE as u64) as usize;
+        buffer.resize(part, 0);
+        reader.read_at(blob, at, buffer)?;
+        hash.update(&buffer);
+        options.hashed.fetch_add(part as u64, Ordering::Relaxed);
+        at += part as u64;
+    }
+    Ok(hash.finalize().into())
+}
