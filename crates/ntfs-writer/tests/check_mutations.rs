@@ -6,6 +6,8 @@
 mod common;
 #[path = "check_mutations/image.rs"]
 mod image;
+#[path = "check_mutations/kernel.rs"]
+mod kernel;
 #[path = "check_mutations/table.rs"]
 mod table;
 #[path = "check_mutations/tools.rs"]

@@ -58,7 +58,9 @@ impl Checker<'_> {
                     places.push((header.offset, u64::from(header.len)));
                 }
                 places.sort_unstable();
-                if let Some(pair) = places.windows(2).find(|pair| pair[0].0 + pair[0].1 > pair[1].0) {
+                if let Some(pair) =
+                    places.windows(2).find(|pair| pair[0].0.saturating_add(pair[0].1) > pair[1].0)
+                {
                     let text =
                         format_args!("descriptors at {:#x} and {:#x} of $SDS overlap", pair[0].0, pair[1].0);
                     self.error(Code::SdsEntry, place, text);

@@ -103,7 +103,7 @@ impl Value {
 
     pub(super) fn place(&self, offset: u64) -> Option<u64> {
         match self {
-            Self::Resident(_, place) => place.map(|place| place + offset),
+            Self::Resident(_, place) => place.map(|place| place.saturating_add(offset)),
             Self::Clusters(stream) => stream.place(offset),
         }
     }

@@ -31,8 +31,8 @@ pub const fn runs(pairs: &[u8], vcn: u64, clusters: u64) -> Runs<'_> {
 
 const WHAT: &str = "mapping pairs";
 
-/// No value has more clusters than fit a signed byte count.
-const MAX_VCN: u64 = 1 << 54;
+/// No value has more clusters: 2 PiB of the smallest, and with the largest, bytes still fit 63 bits.
+const MAX_VCN: u64 = 1 << 42;
 
 impl Runs<'_> {
     /// How many bytes have been read, the end byte included once it was met.
