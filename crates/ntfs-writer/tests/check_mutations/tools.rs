@@ -258,7 +258,8 @@ pub fn table(base: &Image, mutations: &[Mutation]) -> String {
     }
     text += match kernel {
         Some(_) => {
-            "- ntfs3: Linux in QEMU, `mount -t ntfs3 -o ro`: hash every file, list; the kernel's messages (built without WOF, it cannot\n  read the file of that kind, in the unchanged volume either)\n"
+            "- ntfs3: Linux in QEMU, `mount -t ntfs3 -o ro`: hash every file, list; the kernel's messages\n  (built without WOF, \
+             it cannot read the file of that kind, in the unchanged volume either)\n"
         }
         None => "- ntfs3: not run, for want of the kernel that `crates/testkit/fetch-kernel.sh` fetches\n",
     };
