@@ -262,7 +262,9 @@ fn read_by_others(disk: &Path, folder: &Path) -> Option<usize> {
             }
             theirs.insert(path.split_once(':').map_or(path, |(path, _)| path));
         }
-        let odd: Vec<_> = theirs.symmetric_difference(&listed).take(5).collect();
+        // fls gives up at some depth; a volume that chkdsk repaired has directories far below.
+        let shallow = |path: &&&str| path.matches('/').count() < 100;
+        let odd: Vec<_> = theirs.symmetric_difference(&listed).filter(shallow).take(5).collect();
         assert!(odd.is_empty(), "not in both lists: {odd:?}");
     }
     if len < 16 << 30 {
