@@ -99,6 +99,9 @@ pub(crate) struct Build {
     /// Cluster size of the Windows volume: 512 to 2MiB (above 64KiB: Windows 10 1709 or later)
     #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
     pub(crate) cluster_size: u64,
+    /// Make 8.3 names for files that have none in the image [default: only those of the image]
+    #[arg(long)]
+    pub(crate) short_names: bool,
     /// Keep files compressed on the disk, as `compact /CompactOS` does: lzx (copied from a source in LZX), xpress4k,
     /// xpress8k or xpress16k [default: what the source has, else xpress8k]
     #[arg(long, value_name = "ALGORITHM", num_args = 0..=1, require_equals = true)]

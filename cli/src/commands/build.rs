@@ -66,6 +66,7 @@ fn recipe(args: &Build, to_stdout: bool) -> anyhow::Result<Recipe> {
         system_size: args.system_size,
         recovery_size: args.recovery_size,
         cluster_size,
+        short_names: args.short_names,
         compact: args.compact_os.map(|algorithm| Compact {
             algorithm,
             assume_driver: args.assume_wof,

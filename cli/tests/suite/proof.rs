@@ -119,6 +119,28 @@ fn either_of_two_images() {
 }
 
 #[test]
+fn short_names_on_request() {
+    let wim = testdata("nano-small.wim");
+    let scratch = scratch();
+    let raw = scratch.path().join("disk.raw");
+    build(&wim, &raw, &["--layout", "mbr1", "--size", "64MiB", "--short-names"]).well();
+    wimforge(args!["check", &raw, "--strict"]).well();
+    wimforge(args!["verify", &raw, "--against", &wim]).well();
+    let listed = wimforge(args!["ls", &raw, "-R", "--detailed"]).well();
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    for short in ["PROGRA~1", "LONGFI~1.TXT"] {
+        assert!(text.contains(short), "no {short} in {text}");
+    }
+    let volume = scratch.path().join("volume.img");
+    if disk::cut(&raw, None, &volume).is_some() {
+        reader::ntfsprogs(&volume);
+        let tree = Tree::of_wim(&wim, 1).expect("wimlib is there");
+        reader::ntfs_3g(&volume, &tree);
+        assert_eq!(reader::sleuthkit(&volume, &tree), Some(0));
+    }
+}
+
+#[test]
 fn one_partition() {
     let wim = testdata("nano-small.wim");
     let scratch = scratch();

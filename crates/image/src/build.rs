@@ -319,6 +319,7 @@ fn volume_options(
         serial: serial(seed, role),
         label: role.name().to_owned(),
         created: time,
+        short_names: recipe.short_names && role == Role::Windows,
         ..ntfs::Options::default()
     })
 }

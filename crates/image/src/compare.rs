@@ -105,13 +105,19 @@ pub fn compare(
         cluster_size,
         short_dropped: planner.short_dropped,
         id_dropped: planner.id_dropped,
+        short_made: 0,
         found: Vec::new(),
         streams: Vec::new(),
         partner: vec![None; tree.nodes.len()],
         partner_of_disk: HashMap::new(),
     };
     pair.walk()?;
-    let Pair { mut found, streams, .. } = pair;
+    let Pair { mut found, streams, short_made, .. } = pair;
+    if short_made > 0 {
+        comparison
+            .expected
+            .push(format!("{short_made} names have a short name that the image does not give them"));
+    }
     comparison.bytes = hash(&disk_blobs, streams, options, &mut found)?;
     found.sort();
     comparison.different = found.len() as u64;
@@ -191,6 +197,7 @@ struct Pair<'a> {
     cluster_size: u32,
     short_dropped: HashSet<String>,
     id_dropped: HashSet<String>,
+    short_made: u64,
     found: Vec<Difference>,
     streams: Vec<ToHash>,
     /// The disk's file for each of the image's, and the other way round: links are the same on both sides.
@@ -243,8 +250,12 @@ impl Pair<'_> {
     fn names(&mut self, image: &Name, disk: &Name, path: &str, readers: &mut Readers<'_>) {
         if image.short != disk.short && !self.short_dropped.contains(path) {
             // A name that is its own short name may be written as both or as one.
+            if image.short.is_none() && disk.short.is_some() {
+                // Made by `--short-names`, or by Windows.
+                self.short_made += 1;
+            }
             let own = |name: &Name| name.short.as_ref().is_none_or(|short| same_letters(short, &name.long));
-            if !(own(image) && own(disk)) {
+            if image.short.is_some() && !(own(image) && own(disk)) {
                 let show = |name: &Option<Box<[u16]>>| {
                     name.as_ref().map_or_else(|| "none".to_owned(), |units| String::from_utf16_lossy(units))
                 };

@@ -28,6 +28,8 @@ pub struct Recipe {
     pub recovery_size: u64,
     /// Cluster size of the Windows volume in bytes.
     pub cluster_size: u32,
+    /// Make 8.3 names for files that have none in the image.
+    pub short_names: bool,
     /// Keep files compressed on the Windows volume; `None` stores them as they are.
     pub compact: Option<Compact>,
     /// Text from which all identities derive; `None` takes the source's own hashes.
@@ -54,6 +56,7 @@ impl Recipe {
             system_size: 350 * MIB,
             recovery_size: 500 * MIB,
             cluster_size: 4096,
+            short_names: false,
             compact: None,
             seed: None,
             time: None,

@@ -17,6 +17,7 @@ mod plan;
 pub mod read;
 mod runs;
 mod secure;
+mod short_names;
 mod system;
 mod tree;
 mod upcase;

@@ -17,7 +17,7 @@ use crate::pack::Spread;
 use crate::secure::{self, Store};
 use crate::system::{self, SystemNames};
 use crate::tree::{Files, Link, NONE};
-use crate::{Error, Result, names, upcase};
+use crate::{Error, Result, names, short_names, upcase};
 
 /// The record of the root directory, and its sequence number.
 pub(crate) const ROOT_RECORD: u32 = 5;
@@ -175,6 +175,11 @@ impl Model {
         all.clear();
         for &link in links {
             self.check_short(link);
+        }
+        if self.options.short_names {
+            self.generate_shorts(links);
+        }
+        for &link in links {
             all.push(link << 1);
             if self.files.short(link).is_some() {
                 all.push(link << 1 | SHORT);
@@ -266,6 +271,31 @@ impl Model {
         } else if !names::is_win32(long) {
             self.note_short(link, "the long name is not a Win32 name");
             self.files.drop_short(link);
+        }
+    }
+
+    /// Gives short names to what came without, in the order of the links.
+    fn generate_shorts(&mut self, links: &[u32]) {
+        let table = upcase::table();
+        let fold =
+            |name: &[u16]| -> Box<[u16]> { name.iter().map(|&unit| table[usize::from(unit)]).collect() };
+        let files = &self.files;
+        let names = links.iter().flat_map(|&link| [Some(files.long(link)), files.short(link)]);
+        let mut taken: HashSet<Box<[u16]>> = names.flatten().map(fold).collect();
+        for &link in links {
+            let found = &self.files.links[link as usize];
+            if found.namespace == names::WIN32_AND_DOS || self.files.short(link).is_some() {
+                continue;
+            }
+            let long = self.files.long(link);
+            if names::is_short(long) {
+                self.files.links[link as usize].namespace = names::WIN32_AND_DOS;
+            } else if short_names::is_needed(long)
+                && let Some(short) = short_names::generate(long, |name| taken.contains(name))
+            {
+                self.files.set_short(link, &short);
+                taken.insert(short);
+            }
         }
     }
 

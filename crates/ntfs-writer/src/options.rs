@@ -42,6 +42,8 @@ pub struct Options {
     pub alignment: u64,
     /// Zeroed file records to keep free at the end of `$MFT`, so that its first growth does not fragment it.
     pub reserve_records: u32,
+    /// Make 8.3 names for files that came without one. Otherwise only those that the caller gives are written.
+    pub short_names: bool,
 }
 
 impl Default for Options {
@@ -57,6 +59,7 @@ impl Default for Options {
             created: FileTime(0),
             alignment: 65_536,
             reserve_records: 256,
+            short_names: false,
         }
     }
 }

@@ -120,6 +120,21 @@ impl Files {
         (link.short_len > 0).then(|| &short[..usize::from(link.short_len)])
     }
 
+    /// Gives a link a short name. Both lie at the end of the arena then.
+    pub(crate) fn set_short(&mut self, link: u32, short: &[u16]) {
+        let long = self.long(link).to_vec();
+        let at = self.names.len();
+        if at + long.len() + short.len() > u32::MAX as usize {
+            // A volume of that many names does without one more.
+            return;
+        }
+        self.names.extend_from_slice(&long);
+        self.names.extend_from_slice(short);
+        let link = &mut self.links[link as usize];
+        link.name = at as u32;
+        link.short_len = short.len() as u8;
+    }
+
     pub(crate) fn drop_short(&mut self, link: u32) {
         self.links[link as usize].short_len = 0;
     }
