@@ -91,6 +91,9 @@ fn wim_text(source: &WimSource, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "boot     image {index}")?;
     }
     writeln!(out, "integrity table: {}", if wim.has_integrity() { "yes" } else { "no" })?;
+    if wim.image_count() > 1 {
+        image_table(source, out)?;
+    }
     for index in 1..=wim.image_count() {
         let Some(image) = wim.xml().image(index) else {
             writeln!(out, "image {index}: not described in the XML")?;
@@ -115,6 +118,42 @@ fn wim_text(source: &WimSource, out: &mut dyn Write) -> io::Result<()> {
                 writeln!(out, "  {name:<14} {}", printable(&value))?;
             }
         }
+    }
+    Ok(())
+}
+
+/// A line for each image.
+fn image_table(source: &WimSource, out: &mut dyn Write) -> io::Result<()> {
+    const COLUMNS: usize = 7;
+    let wim = source.wim();
+    let mut rows =
+        vec![["image", "name", "edition", "architecture", "version", "files", "size"].map(str::to_owned)];
+    for index in 1..=wim.image_count() {
+        let mut row = [const { String::new() }; COLUMNS];
+        row[0] = index.to_string();
+        if let Some(image) = wim.xml().image(index) {
+            let shown = |text: Option<String>| printable(&text.unwrap_or_default()).into_owned();
+            row[1] = shown(image.name.clone());
+            row[2] = shown(image.edition.clone());
+            row[3] = shown(image.architecture.as_ref().map(ToString::to_string));
+            row[4] = shown(image.version.as_ref().map(ToString::to_string));
+            row[5] = shown(image.file_count.map(|count| count.to_string()));
+            row[6] = shown(image.total_bytes.map(human));
+        }
+        rows.push(row);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    // A column that no image has something for is left out.
+    let columns: Vec<usize> =
+        (0..COLUMNS).filter(|&column| rows[1..].iter().any(|row| !row[column].is_empty())).collect();
+    for row in &rows {
+        let cell = |&column: &usize| {
+            // Numbers are easier to compare when they end together.
+            let (text, width) = (&row[column], width(column));
+            if matches!(column, 0 | 5 | 6) { format!("{text:>width$}") } else { format!("{text:<width$}") }
+        };
+        let line: Vec<String> = columns.iter().map(cell).collect();
+        writeln!(out, "{}", line.join("  ").trim_end())?;
     }
     Ok(())
 }
