@@ -161,6 +161,8 @@ complain() {{ echo "$*" >> /tmp/complaints; }}
 up() {{ mount -t ntfs3 -o iocharset=utf8,"$1" /dev/vda /mnt || complain "mount $1 failed"; }}
 down() {{ cd /; umount /mnt || complain "umount failed"; }}
 section() {{ echo "== $1" >> /tmp/out; }}
+# Not ls, which shows what it cannot print as question marks.
+names() {{ find . -mindepth 1 -maxdepth 1 | sed 's,^\./,,'; }}
 touch /tmp/complaints
 
 up ro
@@ -174,7 +176,7 @@ down
 up rw
 cd /mnt/'{quoted}' || complain "no directory {quoted}"
 section listing
-ls -A > /tmp/first; cat /tmp/first >> /tmp/out
+names > /tmp/first; cat /tmp/first >> /tmp/out
 i=0
 while [ $i -lt {CREATED} ]; do
     echo "content $i" > "created by ntfs3 $i.tmp" || complain "create $i"
@@ -185,7 +187,7 @@ down
 up rw
 cd /mnt/'{quoted}'
 section listing
-ls -A >> /tmp/out
+names >> /tmp/out
 i=0
 while [ $i -lt {CREATED} ]; do
     read -r line < "created by ntfs3 $i.tmp"
@@ -199,7 +201,7 @@ down
 up ro
 cd /mnt/'{quoted}'
 section listing
-ls -A >> /tmp/out
+names >> /tmp/out
 down
 
 section complaints
