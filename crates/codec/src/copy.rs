@@ -114,9 +114,20 @@ pub(crate) unsafe fn any(to: *mut u8, offset: usize, length: usize) {
                 }
             }
         } else {
-            overlapping(to, offset, length);
+            overlapping_apart(to, offset, length);
         }
     }
+}
+
+/// [`overlapping`], where it is so rare that its registers are better used by what is around it.
+///
+/// # Safety
+/// As [`overlapping`].
+#[cold]
+#[inline(never)]
+unsafe fn overlapping_apart(to: *mut u8, offset: usize, length: usize) {
+    // SAFETY: as required of the caller.
+    unsafe { overlapping(to, offset, length) };
 }
 
 /// Copies a match with an offset less than 16, writing up to [`OVERLAPPING_OVERSHOOT`] bytes more.
