@@ -104,7 +104,9 @@ impl Files {
         let mut early = vec![false; tree.nodes.len()];
         // A parent's name comes before its children's.
         for name in &tree.names {
-            let (parent, node) = (&directories[&name.parent.0], name.node.0);
+            // What is no directory has no children; the planner says so.
+            let Some(parent) = directories.get(&name.parent.0) else { continue };
+            let node = name.node.0;
             let text = String::from_utf16_lossy(&name.long);
             let mut reached =
                 Reached { leading: Vec::new(), all: parent.all || anywhere.iter().any(|p| p.matches(&text)) };

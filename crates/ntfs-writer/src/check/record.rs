@@ -6,6 +6,7 @@ use super::report::{Code, Place};
 use super::state::{Claim, NameRef, hash};
 use super::{Checker, MAX_CLAIMS, Severity, system};
 use crate::layout::STRIDE;
+use crate::layout::attribute::RESIDENT_LEN;
 use crate::layout::record::END_LEN;
 use crate::names;
 use crate::parse::{self, Attribute, Body, NonResident, Record, flags, kind};
@@ -13,29 +14,9 @@ use crate::parse::{self, Attribute, Body, NonResident, Record, flags, kind};
 /// Bytes that are read at once.
 const CHUNK: u64 = 256 << 10;
 
-/// Free slots for the instances of a record: none has more attributes than fit the largest.
-const RESIDENT_HEAD: usize = 24;
-
 /// How an attribute is called in findings.
 pub(super) fn kind_name(kind: u32) -> &'static str {
-    match kind {
-        kind::STANDARD_INFORMATION => "$STANDARD_INFORMATION",
-        kind::ATTRIBUTE_LIST => "$ATTRIBUTE_LIST",
-        kind::FILE_NAME => "$FILE_NAME",
-        kind::OBJECT_ID => "$OBJECT_ID",
-        kind::SECURITY_DESCRIPTOR => "$SECURITY_DESCRIPTOR",
-        kind::VOLUME_NAME => "$VOLUME_NAME",
-        kind::VOLUME_INFORMATION => "$VOLUME_INFORMATION",
-        kind::DATA => "$DATA",
-        kind::INDEX_ROOT => "$INDEX_ROOT",
-        kind::INDEX_ALLOCATION => "$INDEX_ALLOCATION",
-        kind::BITMAP => "$BITMAP",
-        kind::REPARSE_POINT => "$REPARSE_POINT",
-        kind::EA_INFORMATION => "$EA_INFORMATION",
-        kind::EA => "$EA",
-        kind::LOGGED_UTILITY_STREAM => "$LOGGED_UTILITY_STREAM",
-        _ => "unknown attribute",
-    }
+    kind::name(kind).unwrap_or("unknown attribute")
 }
 
 impl Checker<'_> {
@@ -246,7 +227,7 @@ impl Checker<'_> {
                 format_args!("{name}: flags {:#x}, expected no other than {known:#x}", attribute.flags);
             self.error(Code::AttributeHeader, at.plus(12), text);
         }
-        if !attribute.name.is_empty() && usize::from(attribute.name_offset) < RESIDENT_HEAD {
+        if !attribute.name.is_empty() && usize::from(attribute.name_offset) < RESIDENT_LEN {
             let text =
                 format_args!("{name}: name at {:#x}, expected behind the header", attribute.name_offset);
             self.error(Code::AttributeHeader, at.plus(10), text);

@@ -1,22 +1,6 @@
 use binrw::binrw;
 
-/// Attribute type codes.
-pub(crate) mod kind {
-    pub(crate) const STANDARD_INFORMATION: u32 = 0x10;
-    pub(crate) const ATTRIBUTE_LIST: u32 = 0x20;
-    pub(crate) const FILE_NAME: u32 = 0x30;
-    pub(crate) const OBJECT_ID: u32 = 0x40;
-    pub(crate) const SECURITY_DESCRIPTOR: u32 = 0x50;
-    pub(crate) const VOLUME_NAME: u32 = 0x60;
-    pub(crate) const VOLUME_INFORMATION: u32 = 0x70;
-    pub(crate) const DATA: u32 = 0x80;
-    pub(crate) const INDEX_ROOT: u32 = 0x90;
-    pub(crate) const INDEX_ALLOCATION: u32 = 0xA0;
-    pub(crate) const BITMAP: u32 = 0xB0;
-    pub(crate) const REPARSE_POINT: u32 = 0xC0;
-    pub(crate) const EA_INFORMATION: u32 = 0xD0;
-    pub(crate) const EA: u32 = 0xE0;
-}
+pub(crate) use crate::parse::kind;
 
 /// Bits of [`AttributeHeader::flags`].
 pub(crate) mod flags {
@@ -31,7 +15,7 @@ pub(crate) mod flags {
 #[brw(little)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AttributeHeader {
-    /// 0x00: see [`kind`].
+    /// 0x00: type code, see [`kind`].
     pub(crate) kind: u32,
     /// 0x04: length of the attribute in bytes, a multiple of 8.
     pub(crate) len: u32,

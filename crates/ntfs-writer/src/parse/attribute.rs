@@ -34,6 +34,28 @@ pub mod kind {
     pub const EA: u32 = 0xE0;
     /// Data of encryption or transactions.
     pub const LOGGED_UTILITY_STREAM: u32 = 0x100;
+
+    /// What `$AttrDef` calls a type.
+    pub const fn name(kind: u32) -> Option<&'static str> {
+        Some(match kind {
+            STANDARD_INFORMATION => "$STANDARD_INFORMATION",
+            ATTRIBUTE_LIST => "$ATTRIBUTE_LIST",
+            FILE_NAME => "$FILE_NAME",
+            OBJECT_ID => "$OBJECT_ID",
+            SECURITY_DESCRIPTOR => "$SECURITY_DESCRIPTOR",
+            VOLUME_NAME => "$VOLUME_NAME",
+            VOLUME_INFORMATION => "$VOLUME_INFORMATION",
+            DATA => "$DATA",
+            INDEX_ROOT => "$INDEX_ROOT",
+            INDEX_ALLOCATION => "$INDEX_ALLOCATION",
+            BITMAP => "$BITMAP",
+            REPARSE_POINT => "$REPARSE_POINT",
+            EA_INFORMATION => "$EA_INFORMATION",
+            EA => "$EA",
+            LOGGED_UTILITY_STREAM => "$LOGGED_UTILITY_STREAM",
+            _ => return None,
+        })
+    }
 }
 
 /// Flags of attributes.

@@ -73,24 +73,10 @@ struct KindName(u32);
 
 impl fmt::Display for KindName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            kind::STANDARD_INFORMATION => "$STANDARD_INFORMATION",
-            kind::ATTRIBUTE_LIST => "$ATTRIBUTE_LIST",
-            kind::FILE_NAME => "$FILE_NAME",
-            kind::OBJECT_ID => "$OBJECT_ID",
-            kind::SECURITY_DESCRIPTOR => "$SECURITY_DESCRIPTOR",
-            kind::VOLUME_NAME => "$VOLUME_NAME",
-            kind::VOLUME_INFORMATION => "$VOLUME_INFORMATION",
-            kind::DATA => "$DATA",
-            kind::INDEX_ROOT => "$INDEX_ROOT",
-            kind::INDEX_ALLOCATION => "$INDEX_ALLOCATION",
-            kind::BITMAP => "$BITMAP",
-            kind::REPARSE_POINT => "$REPARSE_POINT",
-            kind::EA_INFORMATION => "$EA_INFORMATION",
-            kind::EA => "$EA",
-            kind::LOGGED_UTILITY_STREAM => "$LOGGED_UTILITY_STREAM",
-            other => return write!(f, "attribute {other:#x}"),
-        })
+        match kind::name(self.0) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "attribute {:#x}", self.0),
+        }
     }
 }
 
