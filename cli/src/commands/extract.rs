@@ -70,6 +70,7 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
     for (path, problem) in &extracted.failed {
         say(&format!("failed: {path}: {problem}"));
     }
+    let more = if source.is_disk() { "check" } else { "verify" };
     let (file, them) = if extracted.failed.len() == 1 {
         ("1 file", "it")
     } else {
@@ -77,7 +78,7 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
     };
     say(&format!(
         "error: {}: {file} could not be extracted, the content is damaged or missing; all others are there. \
-         `wimforge verify` tells more about {them}",
+         `wimforge {more}` tells more about {them}",
         args.file.display()
     ));
     Ok(report::VERIFICATION.into())
