@@ -16,6 +16,28 @@ impl FileTime {
         Self(since_1601.saturating_mul(TICKS))
     }
 
+    /// The start of a second of the Gregorian calendar, in UTC; saturates as [`from_unix_seconds`](Self::from_unix_seconds).
+    pub fn from_calendar(time: Calendar) -> Self {
+        let of_day = i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second);
+        let days = days_from_civil(time.year, time.month.into(), time.day.into());
+        Self::from_unix_seconds(days.saturating_mul(86_400).saturating_add(of_day))
+    }
+
+    /// The second in which it lies, in UTC.
+    pub fn to_calendar(self) -> Calendar {
+        let (seconds, _) = self.to_unix();
+        let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        let (year, month, day) = civil_from_days(days);
+        Calendar {
+            year,
+            month: month as u8,
+            day: day as u8,
+            hour: (second_of_day / 3600) as u8,
+            minute: (second_of_day / 60 % 60) as u8,
+            second: (second_of_day % 60) as u8,
+        }
+    }
+
     /// Whole seconds since 1970-01-01 UTC (negative before), rounded down, and the nanoseconds after them.
     pub fn to_unix(self) -> (i64, u32) {
         let seconds = (self.0 / TICKS) as i64 - UNIX_EPOCH_SECONDS;
@@ -24,13 +46,28 @@ impl FileTime {
     }
 }
 
+/// A second of the proleptic Gregorian calendar, as formats store it that do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Calendar {
+    /// The year.
+    pub year: i64,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 0 to 59.
+    pub second: u8,
+}
+
 /// `2026-11-21T10:28:00.1234567Z`, every digit of the 100 ns resolution.
 impl fmt::Display for FileTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, nanoseconds) = self.to_unix();
-        let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        let (year, month, day) = civil_from_days(days);
-        let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
+        let (_, nanoseconds) = self.to_unix();
+        let Calendar { year, month, day, hour, minute, second } = self.to_calendar();
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:07}Z", nanoseconds / 100)
     }
 }
@@ -50,6 +87,15 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// The inverse of [`civil_from_days`]. Days past a month's end run on into the next.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let month_from_march = (month + 9) % 12;
+    let day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +113,16 @@ mod tests {
     fn out_of_range_saturates() {
         assert_eq!(FileTime::from_unix_seconds(i64::MIN), FileTime(0));
         assert_eq!(FileTime::from_unix_seconds(i64::MAX), FileTime(u64::MAX));
+    }
+
+    #[test]
+    fn calendars_come_back() {
+        for days in (-134_774..200_000).step_by(97) {
+            let time = FileTime::from_unix_seconds(days * 86_400 + 86_399);
+            assert_eq!(FileTime::from_calendar(time.to_calendar()), time, "{time}");
+        }
+        let leap = Calendar { year: 2000, month: 2, day: 29, hour: 23, minute: 59, second: 58 };
+        assert_eq!(FileTime::from_calendar(leap).to_string(), "2000-02-29T23:59:58.0000000Z");
+        assert_eq!(FileTime::from_calendar(leap).to_calendar(), leap);
     }
 }

@@ -13,7 +13,7 @@ mod sink;
 pub use at::At;
 pub use block_map::{BlockMap, MappedRange, RangeKind};
 pub use extent::{Allocated, Content, Extent, ExtentMap, Label, NO_NODE, Piece, PieceContent};
-pub use filetime::FileTime;
+pub use filetime::{Calendar, FileTime};
 pub use guid::Guid;
 pub use io::{ReadAt, SubRange, WriteAt};
 pub use lba::{Lba, SectorSize};
