@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod boot;
 mod build;
 mod check_disk;
 mod compact;
@@ -8,11 +9,13 @@ mod container;
 mod disk_file;
 mod disk_layout;
 mod disk_source;
+mod edit;
 mod error;
 mod extract;
 mod glob;
 mod output;
 pub mod pipeline;
+mod prepass;
 pub mod recipe;
 mod sddl;
 mod source;
@@ -30,6 +33,7 @@ pub use disk_source::{
     DiskBlobs, DiskPartition, DiskPlace, DiskVolume, PartitionKind, Partitions, PartitionsInfo, Scope,
     TableKind, VolumeInfo, VolumeOptions, VolumeReport,
 };
+pub use edit::{Action, Change};
 pub use error::{Error, ErrorKind, Result};
 pub use extract::{ExtractOptions, Extracted, copy_blob, extract, reparse_target};
 pub use ntfs_writer::check::{Report as CheckReport, Severity as CheckSeverity};

@@ -146,7 +146,7 @@ impl<'a> TreeIndex<'a> {
 }
 
 /// Upper case, unit by unit where a unit has a single upper-case form: near enough to `$UpCase` for finding names.
-fn fold(name: &[u16]) -> Vec<u16> {
+pub(crate) fn fold(name: &[u16]) -> Vec<u16> {
     let upper = |unit: u16| {
         let mut upper = char::from_u32(unit.into()).into_iter().flat_map(char::to_uppercase);
         match (upper.next(), upper.next()) {

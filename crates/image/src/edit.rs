@@ -1,0 +1,431 @@
+//! Edits of a tree: what a build changes between the source and the planner.
+//!
+//! The tree is two flat lists, so an edit never moves anything: new files and names go to the end (which keeps a parent's
+//! name before its children's), contents are replaced in place, and what lost its last name is dropped by
+//! [`Editor::finish`], once for all edits. Every edit is recorded with its reason; that record is what
+//! `verify --against` holds a finished disk against.
+
+use std::collections::{BTreeSet, HashMap};
+#[cfg(test)]
+use std::sync::Arc;
+
+use disk::FileTime;
+use serde::{Deserialize, Serialize};
+use sha1::{Digest, Sha1};
+
+use crate::error::hex;
+use crate::tree::{
+    ATTRIBUTE_COMPRESSED, ATTRIBUTE_ENCRYPTED, ATTRIBUTE_SPARSE_FILE, Content, DescriptorId, Name, Node,
+    NodeId, Times, Tree,
+};
+#[cfg(test)]
+use crate::tree_index::TreeIndex;
+use crate::tree_index::fold;
+use crate::{Error, Result};
+
+/// Something that a build changed on purpose.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Change {
+    /// The partition it is on, from 1.
+    pub partition: u32,
+    /// The file or directory, from the volume's root, with backslashes.
+    pub path: String,
+    /// What happened to it.
+    pub action: Action,
+    /// Why, in a few words.
+    pub reason: String,
+    /// Length of the new content in bytes; `None` for directories and for what was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// SHA-1 of the new content, in hexadecimal; `None` as for the size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha1: Option<String>,
+}
+
+/// What happened to a file or directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It is not in the image.
+    Added,
+    /// It has another content than in the image.
+    Changed,
+    /// It is in the image only.
+    Removed,
+}
+
+/// What an edit needs of the source: the hash that is stated of a blob.
+pub(crate) trait Hashes {
+    /// The SHA-1 of a blob.
+    fn sha1(&self, blob: u32) -> [u8; 20];
+}
+
+/// A tree being edited.
+pub(crate) struct Editor<'a> {
+    tree: &'a mut Tree,
+    hashes: &'a dyn Hashes,
+    partition: u32,
+    /// Numbers of the names in each directory; of those that the source gave, then of those that edits added.
+    children: Children,
+    removed: BTreeSet<u32>,
+    changes: Vec<Change>,
+    /// Where in `changes` a path is, in upper case.
+    known: HashMap<Vec<u16>, usize>,
+}
+
+/// Names by directory. Those of the source are indexed once; a build touches few directories.
+struct Children {
+    source: HashMap<NodeId, Vec<u32>>,
+    added: HashMap<NodeId, Vec<u32>>,
+    /// How many names the source gave.
+    names: usize,
+}
+
+impl<'a> Editor<'a> {
+    /// Edits `tree`, which becomes partition `partition`.
+    pub(crate) fn new(tree: &'a mut Tree, hashes: &'a dyn Hashes, partition: u32) -> Self {
+        let names = tree.names.len();
+        let children = Children { source: HashMap::new(), added: HashMap::new(), names };
+        let (removed, changes, known) = (BTreeSet::new(), Vec::new(), HashMap::new());
+        Self { tree, hashes, partition, children, removed, changes, known }
+    }
+
+    /// The tree as it is now, with names that will go still there.
+    pub(crate) fn tree(&self) -> &Tree {
+        self.tree
+    }
+
+    /// The file or directory of this path, with slashes or backslashes, whatever the case.
+    pub(crate) fn find(&mut self, path: &str) -> Option<NodeId> {
+        let mut at = NodeId::ROOT;
+        for part in parts(path) {
+            let name = self.child(at, part)?;
+            at = self.tree.names[name as usize].node;
+        }
+        Some(at)
+    }
+
+    /// The names in a directory: their numbers, in the order in which they came.
+    pub(crate) fn children(&mut self, directory: NodeId) -> Vec<u32> {
+        let (tree, names) = (&*self.tree, self.children.names);
+        let of_source = self.children.source.entry(directory).or_insert_with(|| {
+            let of = |&number: &u32| tree.names[number as usize].parent == directory;
+            (0..names as u32).filter(of).collect()
+        });
+        let added = self.children.added.get(&directory).into_iter().flatten();
+        let all = of_source.iter().chain(added).copied();
+        all.filter(|number| !self.removed.contains(number)).collect()
+    }
+
+    fn child(&mut self, directory: NodeId, wanted: &str) -> Option<u32> {
+        let wanted = fold(&wanted.encode_utf16().collect::<Vec<u16>>());
+        let children = self.children(directory);
+        let name = |number: &u32| &self.tree.names[*number as usize];
+        let long = children.iter().find(|number| fold(&name(number).long) == wanted);
+        let short =
+            || children.iter().find(|n| name(n).short.as_ref().is_some_and(|short| fold(short) == wanted));
+        long.or_else(short).copied()
+    }
+
+    /// The directory of this path, made with its parents where it is missing: with the attributes, times and security
+    /// descriptor of `like`.
+    pub(crate) fn directory(&mut self, path: &str, like: &Style, reason: &str) -> Result<NodeId> {
+        let mut at = NodeId::ROOT;
+        let mut so_far = String::new();
+        for part in parts(path) {
+            so_far = format!("{so_far}\\{part}");
+            at = match self.child(at, part) {
+                Some(name) => self.tree.names[name as usize].node,
+                None => {
+                    let mut node = Node::directory(like.times, like.security);
+                    node.attributes |= like.attributes;
+                    self.record(&so_far, Action::Added, reason);
+                    self.add(at, part, node)
+                }
+            };
+            if !self.tree.nodes[at.0 as usize].is_directory() {
+                return Err(Error::Recipe(format!("{so_far} is a file in the image, a directory is needed")));
+            }
+        }
+        Ok(at)
+    }
+
+    /// Writes a file: the one that is there gets the content, attributes and times, a new one also the descriptor. Parents
+    /// must exist.
+    pub(crate) fn file(&mut self, path: &str, content: Content, style: &Style, reason: &str) -> Result<()> {
+        let (parent, name) = path.rsplit_once(['\\', '/']).unwrap_or(("", path));
+        let parent = self
+            .find(parent)
+            .ok_or_else(|| Error::Recipe(format!("{path}: its directory is not in the image")))?;
+        let path = normal(path);
+        if !self.tree.nodes[parent.0 as usize].is_directory() {
+            return Err(Error::Recipe(format!("{path}: what should hold it is a file in the image")));
+        }
+        let change = self.change(&path, &content);
+        match self.child(parent, name) {
+            Some(number) => {
+                let node = &mut self.tree.nodes[self.tree.names[number as usize].node.0 as usize];
+                if node.is_directory() || node.reparse.is_some() {
+                    return Err(Error::Recipe(format!("{path} is no plain file in the image, cannot replace it")));
+                }
+                node.data = Some(content);
+                node.attributes = plain(node.attributes) | style.attributes;
+                node.times = style.times;
+                self.push(Change { action: Action::Changed, reason: reason.to_owned(), ..change });
+            }
+            None => {
+                let mut node = Node::directory(style.times, style.security);
+                node.attributes = style.attributes;
+                node.data = Some(content);
+                self.add(parent, name, node);
+                self.push(Change { reason: reason.to_owned(), ..change });
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a file another content; its attributes, times, names and descriptor stay.
+    pub(crate) fn replace(&mut self, path: &str, content: Content, reason: &str) -> Result<()> {
+        let node = self.find(path).ok_or_else(|| Error::Recipe(format!("{path} is not in the image")))?;
+        let path = normal(path);
+        let change = self.change(&path, &content);
+        let node = &mut self.tree.nodes[node.0 as usize];
+        if node.is_directory() || node.reparse.is_some() {
+            return Err(Error::Recipe(format!("{path} is no plain file in the image, cannot replace it")));
+        }
+        node.data = Some(content);
+        node.attributes = plain(node.attributes);
+        self.push(Change { action: Action::Changed, reason: reason.to_owned(), ..change });
+        Ok(())
+    }
+
+    /// Takes a file's name away, and the file with its last name. Nothing happens when it is not there.
+    pub(crate) fn remove(&mut self, path: &str, reason: &str) {
+        let (parent, name) = path.rsplit_once(['\\', '/']).unwrap_or(("", path));
+        let Some(number) = self.find(parent).and_then(|parent| self.child(parent, name)) else { return };
+        if !self.tree.nodes[self.tree.names[number as usize].node.0 as usize].is_directory() {
+            self.removed.insert(number);
+            self.record(&normal(path), Action::Removed, reason);
+        }
+    }
+
+    fn add(&mut self, parent: NodeId, name: &str, node: Node) -> NodeId {
+        let id = NodeId(self.tree.nodes.len() as u32);
+        self.tree.nodes.push(node);
+        let number = self.tree.names.len() as u32;
+        let long = name.encode_utf16().collect();
+        self.tree.names.push(Name { parent, node: id, long, short: None });
+        self.children.added.entry(parent).or_default().push(number);
+        id
+    }
+
+    fn change(&self, path: &str, content: &Content) -> Change {
+        let sha1: [u8; 20] = match content {
+            Content::Blob { blob, .. } => self.hashes.sha1(*blob),
+            Content::Bytes(bytes) => Sha1::digest(bytes).into(),
+            Content::Empty | Content::Missing { .. } | Content::Hole { .. } => Sha1::digest([]).into(),
+        };
+        Change {
+            partition: self.partition,
+            path: path.to_owned(),
+            action: Action::Added,
+            reason: String::new(),
+            size: Some(content.len()),
+            sha1: Some(hex(&sha1)),
+        }
+    }
+
+    /// Records what has no content.
+    fn record(&mut self, path: &str, action: Action, reason: &str) {
+        let (partition, path, reason) = (self.partition, path.to_owned(), reason.to_owned());
+        self.push(Change { partition, path, action, reason, size: None, sha1: None });
+    }
+
+    /// A file that was changed twice is recorded with what it has in the end, and as added if it was.
+    fn push(&mut self, change: Change) {
+        let path: Vec<u16> = change.path.encode_utf16().collect();
+        let Some(&before) = self.known.get(&fold(&path)) else {
+            self.known.insert(fold(&path), self.changes.len());
+            self.changes.push(change);
+            return;
+        };
+        let before = &mut self.changes[before];
+        let action = match (before.action, change.action) {
+            (Action::Added, Action::Changed) => Action::Added,
+            (_, action) => action,
+        };
+        let reason = match before.reason == change.reason {
+            true => change.reason,
+            false => format!("{}; {}", before.reason, change.reason),
+        };
+        *before = Change { action, reason, path: std::mem::take(&mut before.path), ..change };
+    }
+
+    /// Drops what was removed, and says what was changed, in path order.
+    pub(crate) fn finish(self) -> Vec<Change> {
+        let Self { tree, removed, mut changes, .. } = self;
+        if !removed.is_empty() {
+            let mut number = 0;
+            tree.names.retain(|_| {
+                number += 1;
+                !removed.contains(&(number - 1))
+            });
+            drop_nameless(tree);
+        }
+        changes.sort();
+        changes
+    }
+}
+
+/// Drops files that no name is left of, and renumbers the others.
+fn drop_nameless(tree: &mut Tree) {
+    let mut named = vec![false; tree.nodes.len()];
+    named[NodeId::ROOT.0 as usize] = true;
+    tree.names.iter().for_each(|name| named[name.node.0 as usize] = true);
+    let mut next = 0;
+    let renumbered: Vec<u32> = named
+        .iter()
+        .map(|&named| {
+            let number = next;
+            next += u32::from(named);
+            number
+        })
+        .collect();
+    let mut number = 0;
+    tree.nodes.retain(|_| {
+        number += 1;
+        named[number - 1]
+    });
+    for name in &mut tree.names {
+        name.node = NodeId(renumbered[name.node.0 as usize]);
+        name.parent = NodeId(renumbered[name.parent.0 as usize]);
+    }
+}
+
+/// How a file or directory that an edit makes looks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style {
+    /// `FILE_ATTRIBUTE_*`, without that of directories.
+    pub(crate) attributes: u32,
+    /// Its times.
+    pub(crate) times: Times,
+    /// Its security descriptor; without one, the volume's default.
+    pub(crate) security: Option<DescriptorId>,
+}
+
+impl Style {
+    /// All times the same.
+    pub(crate) fn new(attributes: u32, time: FileTime, security: Option<DescriptorId>) -> Self {
+        Self { attributes, times: Times { created: time, written: time, accessed: time }, security }
+    }
+}
+
+/// Without the attributes that describe how the old content was stored.
+fn plain(attributes: u32) -> u32 {
+    attributes & !(ATTRIBUTE_COMPRESSED | ATTRIBUTE_ENCRYPTED | ATTRIBUTE_SPARSE_FILE)
+}
+
+fn parts(path: &str) -> impl Iterator<Item = &str> {
+    path.split(['\\', '/']).filter(|part| !part.is_empty())
+}
+
+fn normal(path: &str) -> String {
+    parts(path).fold(String::new(), |path, part| path + "\\" + part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Named;
+    impl Hashes for Named {
+        fn sha1(&self, blob: u32) -> [u8; 20] {
+            [blob as u8; 20]
+        }
+    }
+
+    const NONE: Style = Style {
+        attributes: 0x20,
+        times: Times { created: FileTime(1), written: FileTime(2), accessed: FileTime(3) },
+        security: None,
+    };
+
+    fn blob(number: u32) -> Content {
+        Content::Blob { blob: number, len: 10 }
+    }
+
+    /// `/a/x` and `/b/x` are the same file, `/a/y` another.
+    fn tree() -> Tree {
+        let mut tree = Tree::empty(Times::default());
+        let mut editor = Editor::new(&mut tree, &Named, 1);
+        editor.directory("a", &NONE, "").unwrap();
+        editor.directory("b", &NONE, "").unwrap();
+        editor.file("a/x", blob(1), &NONE, "").unwrap();
+        editor.file("a/y", blob(2), &NONE, "").unwrap();
+        let (b, x) = (editor.find("B").unwrap(), editor.find("A\\X").unwrap());
+        editor.finish();
+        tree.names.push(Name { parent: b, node: x, long: [120].into(), short: None });
+        tree
+    }
+
+    fn paths(tree: &Tree) -> Vec<String> {
+        let index = TreeIndex::new(tree);
+        (0..tree.names.len() as u32).map(|name| index.path(crate::NameId(name))).collect()
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_when_its_last_name_is() {
+        let mut tree = tree();
+        let mut editor = Editor::new(&mut tree, &Named, 1);
+        editor.remove("a/X", "test");
+        editor.remove("a/nothing", "test");
+        editor.remove("a", "directories stay");
+        assert_eq!(editor.find("a/x"), None);
+        assert!(editor.find("b/x").is_some());
+        let changes = editor.finish();
+        assert_eq!(changes.len(), 1);
+        assert_eq!((changes[0].path.as_str(), changes[0].action), ("\\a\\X", Action::Removed));
+        assert_eq!((tree.nodes.len(), paths(&tree)), (5, ["/a", "/b", "/a/y", "/b/x"].map(str::to_owned).into()));
+
+        let mut editor = Editor::new(&mut tree, &Named, 1);
+        editor.remove("b/x", "test");
+        editor.finish();
+        assert_eq!((tree.nodes.len(), paths(&tree)), (4, ["/a", "/b", "/a/y"].map(str::to_owned).into()));
+        let y = tree.names[2].node;
+        assert_eq!(tree.nodes[y.0 as usize].data, Some(blob(2)));
+    }
+
+    #[test]
+    fn a_file_is_made_or_replaced_and_recorded_once() {
+        let mut tree = tree();
+        let mut editor = Editor::new(&mut tree, &Named, 3);
+        editor.directory("New\\Deep", &NONE, "one").unwrap();
+        editor.file("New/Deep/File", blob(7), &NONE, "one").unwrap();
+        editor.replace("NEW/DEEP/FILE", blob(8), "two").unwrap();
+        editor.replace("a/x", Content::Bytes(Arc::from(*b"abc")), "three").unwrap();
+        assert!(editor.replace("a", blob(1), "").is_err());
+        assert!(editor.file("a/x/y", blob(1), &NONE, "").is_err());
+        assert!(editor.file("none/y", blob(1), &NONE, "").is_err());
+        assert!(editor.directory("a/x", &NONE, "").is_err());
+        let changes = editor.finish();
+        let short: Vec<(&str, Action, &str)> =
+            changes.iter().map(|change| (&*change.path, change.action, &*change.reason)).collect();
+        assert_eq!(
+            short,
+            [
+                ("\\New", Action::Added, "one"),
+                ("\\New\\Deep", Action::Added, "one"),
+                ("\\New\\Deep\\File", Action::Added, "one; two"),
+                ("\\a\\x", Action::Changed, "three"),
+            ]
+        );
+        // RFC 3174's own example.
+        let abc = changes.iter().find(|change| change.path == "\\a\\x").unwrap();
+        assert_eq!(abc.sha1.as_deref(), Some("a9993e364706816aba3e25717850c26c9cd0d89d"));
+        assert_eq!((abc.size, abc.partition), (Some(3), 3));
+        // Both names of it.
+        let index = TreeIndex::new(&tree);
+        let of = |path: &str| index.find(path).unwrap().1;
+        assert_eq!(of("a/x"), of("b/x"));
+    }
+}
