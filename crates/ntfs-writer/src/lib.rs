@@ -27,7 +27,7 @@ pub use error::{Error, Result};
 pub use node::{
     DescriptorId, Ea, Name, NamedStream, Node, NodeId, Note, ObjectId, ReadBlob, Reparse, Source, Times,
 };
-pub use options::{Geometry, Options};
+pub use options::{BOOT_CODE_LEN, Geometry, Options};
 pub use plan::Plan;
 pub use tree::Builder;
 pub use volume::Volume;

@@ -44,7 +44,13 @@ pub struct Options {
     pub reserve_records: u32,
     /// Make 8.3 names for files that came without one. Otherwise only those that the caller gives are written.
     pub short_names: bool,
+    /// What the BIOS runs: the 8192 bytes of `$Boot`, of which the volume's own fields (0x00 to 0x53) and the signature
+    /// (0x1FE) are replaced. Without it, `$Boot` asks the BIOS for the next device.
+    pub boot_code: Option<Box<[u8; BOOT_CODE_LEN]>>,
 }
+
+/// Length in bytes of an NTFS boot record: 16 sectors of 512 bytes, all of `$Boot`.
+pub const BOOT_CODE_LEN: usize = 8192;
 
 impl Default for Options {
     fn default() -> Self {
@@ -60,6 +66,7 @@ impl Default for Options {
             alignment: 65_536,
             reserve_records: 256,
             short_names: false,
+            boot_code: None,
         }
     }
 }

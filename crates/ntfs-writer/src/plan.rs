@@ -22,7 +22,7 @@ use crate::{Error, Result, upcase};
 /// Clusters of a volume are numbered in 32 bits.
 pub(crate) const MAX_CLUSTERS: u64 = u32::MAX as u64;
 /// `$Boot`: 16 sectors of 512 bytes.
-pub(crate) const BOOT_LEN: u64 = 8192;
+pub(crate) const BOOT_LEN: u64 = crate::BOOT_CODE_LEN as u64;
 /// The smallest `$LogFile` that Windows makes.
 pub(crate) const MIN_LOG: u64 = 2 << 20;
 

@@ -94,7 +94,7 @@ impl Volume {
         };
         parts.push(Part { start: volume_len - sector, len: sector, what: What::BootCopy });
 
-        let boot = boot_sector(&planned, &places, total_sectors);
+        let boot = boot_record(&planned, &places, total_sectors);
         let heads = system::heads(&planned.model, &places);
         let record = |number| system::record(&planned.model, &planned.views, &places, &heads, number);
         let system = (0..FIRST_RECORD)
@@ -154,7 +154,7 @@ impl Volume {
         let record = u64::from(self.planned.model.options.record_size);
         let whole = |end: u64| (0, end.min(part.len));
         match part.what {
-            What::Boot => vec![whole(SECTOR)],
+            What::Boot => vec![whole(self.boot.len() as u64)],
             What::BootCopy => vec![whole(SECTOR)],
             What::Mft => vec![whole(self.planned.mft_used)],
             What::MftBitmap => {
@@ -238,7 +238,8 @@ impl Volume {
         let planned = &*self.planned;
         let io = |source| Error::Io { at: At::new(self.label(part.what).kind, part.start), source };
         match part.what {
-            What::Boot | What::BootCopy => copy(&self.boot, offset, buf),
+            What::Boot => copy(&self.boot, offset, buf),
+            What::BootCopy => copy(&self.boot[..SECTOR as usize], offset, buf),
             What::Mft | What::Mirror => {
                 let record_size = planned.model.options.record_size as usize;
                 units(record_size, offset, buf, |record, buf| self.render_record(record as u32, buf, blobs))?;
@@ -448,12 +449,20 @@ fn choose(planned: &Planned, clusters: u64, volume_len: u64, notes: &mut Vec<Not
     Ok((tight, len))
 }
 
-fn boot_sector(planned: &Planned, places: &Places, total_sectors: u64) -> Vec<u8> {
+/// What of `$Boot` is not zero: the boot sector, or all of it when there is code.
+fn boot_record(planned: &Planned, places: &Places, total_sectors: u64) -> Vec<u8> {
     let options = &planned.model.options;
     let sector = options.sector_size.bytes();
     let lcn = |clusters: &Clusters| clusters.run.lcn.map_or(0, u64::from);
-    let mut code = [0; 426];
-    code[..NO_BOOT_CODE.len()].copy_from_slice(&NO_BOOT_CODE);
+    let mut out = match &options.boot_code {
+        Some(code) => code.to_vec(),
+        None => vec![0; SECTOR as usize],
+    };
+    let mut code = [0; BootSector::CODE_LEN];
+    match &options.boot_code {
+        Some(record) => code.copy_from_slice(&record[BootSector::CODE..][..BootSector::CODE_LEN]),
+        None => code[..NO_BOOT_CODE.len()].copy_from_slice(&NO_BOOT_CODE),
+    }
     let boot = BootSector {
         jump: [0xEB, 0x52, 0x90],
         oem_id: *b"NTFS    ",
@@ -479,7 +488,6 @@ fn boot_sector(planned: &Planned, places: &Places, total_sectors: u64) -> Vec<u8
         code,
         signature: [0x55, 0xAA],
     };
-    let mut out = vec![0; SECTOR as usize];
     put(&mut out, 0, &boot);
     out
 }

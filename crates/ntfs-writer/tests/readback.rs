@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Tree, check, feature_rich, noise, reader};
-use wimforge_ntfs_writer::Options;
+use wimforge_ntfs_writer::{BOOT_CODE_LEN, Options};
 
 const CLUSTERS: [u32; 10] = [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072, 2 << 20];
 
@@ -156,4 +156,26 @@ fn a_wrong_byte_is_noticed() {
         }
     }
     assert!(missed.is_empty(), "{missed:x?}");
+}
+
+#[test]
+fn boot_code_of_the_caller() {
+    let code: Box<[u8; BOOT_CODE_LEN]> = Box::new(std::array::from_fn(|at| (at % 251) as u8 | 1));
+    for sector_size in [disk::SectorSize::B512, disk::SectorSize::B4096] {
+        let plain = Options { sector_size, ..options(4096, 4096) };
+        let with = Options { boot_code: Some(code.clone()), ..plain.clone() };
+        let (plain, with) = (Tree::default().image(plain, 0), Tree::default().image(with, 0));
+        check::compare(&Tree::default(), &with);
+
+        // The volume's own fields, the code around them, and the signature.
+        assert_eq!(with[..0x54], plain[..0x54]);
+        assert_eq!(with[0x54..0x1FE], code[0x54..0x1FE]);
+        assert_eq!(with[0x1FE..0x200], [0x55, 0xAA]);
+        assert_eq!(with[0x200..BOOT_CODE_LEN], code[0x200..]);
+        // The copy is of the first sector; nothing else has changed.
+        let copy = with.len() - sector_size.bytes() as usize;
+        assert_eq!(with[copy..][..512], with[..512]);
+        assert_eq!(with[copy + 512..], plain[copy + 512..]);
+        assert_eq!(with[BOOT_CODE_LEN..copy], plain[BOOT_CODE_LEN..copy]);
+    }
 }

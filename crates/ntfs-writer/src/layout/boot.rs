@@ -47,10 +47,17 @@ pub struct BootSector {
     pub serial: u64,
     /// 0x50: checksum, 0 and never verified.
     pub checksum: u32,
-    /// 0x54: code. Ours asks the BIOS for the next boot device.
-    pub code: [u8; 426],
+    /// 0x54: code. Without any of the caller's, it asks the BIOS for the next boot device.
+    pub code: [u8; BootSector::CODE_LEN],
     /// 0x1FE: 55 AA.
     pub signature: [u8; 2],
+}
+
+impl BootSector {
+    /// Where the code begins.
+    pub(crate) const CODE: usize = 0x54;
+    /// How much of it is in this sector.
+    pub(crate) const CODE_LEN: usize = 0x1FE - Self::CODE;
 }
 
 /// `int 18h` (no boot device here: try the next), and where a BIOS returns from it, `hlt` for ever.
