@@ -1,0 +1,36 @@
+//! Reads a hive, writes it again, and says how long that took and how large the result is.
+#![expect(clippy::print_stdout, reason = "a program")]
+
+use std::error::Error;
+use std::time::Instant;
+
+use wimforge_hive::{Hive, Key};
+
+fn count(key: &Key) -> (usize, usize) {
+    key.subkeys().map(count).fold((1, key.values().len()), |sum, below| (sum.0 + below.0, sum.1 + below.1))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args_os().skip(1);
+    let input = args.next().ok_or("usage: rewrite HIVE [OUTPUT]")?;
+    let bytes = std::fs::read(&input)?;
+    let start = Instant::now();
+    let hive = Hive::parse(&bytes)?;
+    let parsed = start.elapsed();
+    let start = Instant::now();
+    let written = hive.to_bytes()?;
+    let emitted = start.elapsed();
+    let (keys, values) = count(hive.root());
+    println!(
+        "{}: {keys} keys, {values} values; read {parsed:.1?}, written {emitted:.1?}; {} bytes -> {}",
+        input.display(),
+        bytes.len(),
+        written.len()
+    );
+    assert!(Hive::parse(&written)? == hive, "the same tree");
+    match args.next() {
+        Some(output) => std::fs::write(output, written)?,
+        None => {}
+    }
+    Ok(())
+}
