@@ -248,6 +248,9 @@ pub(crate) struct Verify {
     /// Which image of SOURCE, by number or name
     #[arg(short, long, value_name = "INDEX|NAME", requires = "against")]
     pub(crate) image: Option<ImageChoice>,
+    /// With --against: what the build changed on purpose, as `build --record` wrote it
+    #[arg(long, value_name = "FILE", requires = "against")]
+    pub(crate) record: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) resources: Resources,
 }

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use anyhow::Context as _;
 use image::{
-    CompareOptions, Comparison, DiskFile, DiskPlace, DiskVolume, Error, ImageChoice, Partitions,
+    Change, CompareOptions, Comparison, DiskFile, DiskPlace, DiskVolume, Error, ImageChoice, Partitions,
     VolumeOptions, WimSource, compare,
+    compare_with_record,
 };
 use serde_json::json;
 
@@ -28,33 +30,70 @@ pub(crate) fn run(args: &Verify, against: &Path, common: &Common) -> anyhow::Res
     let (hashed, total) = (AtomicU64::new(0), AtomicU64::new(0));
     let poll = || (hashed.load(Ordering::Relaxed), total.load(Ordering::Relaxed));
     let started = Instant::now();
-    let options = CompareOptions { pool: &pool, cancel, hashed: &hashed, total: &total };
+    let record = match &args.record {
+        Some(path) => read_record(path)?,
+        None => Vec::new(),
+    };
+    let options = CompareOptions { pool: &pool, cancel, hashed: &hashed, total: &total, record: &record };
     let found =
         progress::during("comparing", common.quiet, &poll, || compare(&volume, &source, index, options))?;
+    let partition = volume.partition().number;
+    let mut compared = vec![(partition, found)];
+    // What the build put on the other partitions, unless just one was named.
+    let mut others: Vec<u32> = record.iter().map(|change| change.partition).collect();
+    others.sort_unstable();
+    others.dedup();
+    for number in others.into_iter().filter(|&number| place.partition.is_none() && number != partition) {
+        let volume = choose(&disk, Some(number))?;
+        compared.push((number, compare_with_record(&volume, &source, index, options)?));
+    }
     let seconds = started.elapsed().as_secs_f64();
+    let same = compared.iter().all(|(_, found)| found.different == 0);
 
     let mut out = BufWriter::new(io::stdout().lock());
-    let partition = volume.partition().number;
     if common.json {
+        let others: Vec<_> = compared[1..]
+            .iter()
+            .map(|(number, found)| json!({ "partition": number, "comparison": found }))
+            .collect();
         let value = json!({
             "schema": "wimforge.verify.disk/1",
             "path": place.file.to_string_lossy(),
             "against": against.to_string_lossy(),
             "image": index,
             "partition": partition,
-            "same": found.different == 0,
-            "comparison": found,
+            "same": same,
+            "comparison": compared[0].1,
+            "others": others,
             "seconds": seconds,
         });
         writeln!(out, "{value:#}")?;
     } else {
-        if !common.quiet {
-            found.notes.iter().for_each(|note| say(&format!("note: {note}")));
+        for (number, found) in &compared {
+            if !common.quiet {
+                found.notes.iter().for_each(|note| say(&format!("note: {note}")));
+            }
+            text(found, *number, index, seconds, &mut out)?;
         }
-        text(&found, partition, index, seconds, &mut out)?;
+        if !same && args.record.is_none() && !common.quiet {
+            say("note: what the build changed on purpose counts as different without its record (--record)");
+        }
     }
     out.flush()?;
-    Ok(if found.different == 0 { ExitCode::SUCCESS } else { report::VERIFICATION.into() })
+    Ok(if same { ExitCode::SUCCESS } else { report::VERIFICATION.into() })
+}
+
+/// What a build changed on purpose: of what `build --json` printed, or `build --record` wrote.
+fn read_record(path: &Path) -> anyhow::Result<Vec<Change>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let value: serde_json::Value =
+        serde_json::from_str(&text).with_context(|| format!("{}: is not JSON", path.display()))?;
+    let changes = value.get("changes").or_else(|| value.get("build")?.get("changes"));
+    let changes = changes.with_context(|| {
+        format!("{}: is no record of a build (no \"changes\" in it); build --record writes one", path.display())
+    })?;
+    serde_json::from_value(changes.clone())
+        .with_context(|| format!("{}: is no record of a build", path.display()))
 }
 
 /// The volume that was named, or else the largest: of the disks that are built here, that of Windows.

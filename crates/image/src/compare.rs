@@ -2,8 +2,9 @@
 //! descriptor, link and reparse point.
 //!
 //! What a volume cannot hold as the image has it (two short names that are the same, say) is decided by the planner, so
-//! it is asked again here, and its notes are the only differences that are expected; they are listed as such. All else
-//! is a difference. The disk's streams are hashed in the order in which they lie, by all threads; the image's need not
+//! it is asked again here. What the build changed on purpose (hives, boot files) is in its own record, with the hash that
+//! each file must have. These two are the only differences that are expected; they are listed as such. All else is a
+//! difference, also something that is recorded and not there. The disk's streams are hashed in the order in which they lie, by all threads; the image's need not
 //! be read, its hashes are stated.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -15,12 +16,15 @@ use serde::Serialize;
 use sha1::{Digest, Sha1};
 
 use crate::disk_source::{DiskBlobs, DiskVolume, Scope};
+use crate::edit::{Action, Change};
 use crate::error::hex;
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::source::{WimBlobs, WimSource};
 use crate::tree::{
-    ATTRIBUTE_COMPRESSED, ATTRIBUTE_REPARSE_POINT, Content, Name, Node, NodeId, ObjectId, Reparse, Tree,
+    ATTRIBUTE_COMPRESSED, ATTRIBUTE_REPARSE_POINT, Content, Name, Node, NodeId, ObjectId, Reparse, Times,
+    Tree,
 };
+use crate::tree_index::{TreeIndex, fold};
 use crate::{Error, Result, volume};
 
 /// How to compare.
@@ -34,6 +38,8 @@ pub struct CompareOptions<'a> {
     pub hashed: &'a AtomicU64,
     /// Bytes that will be hashed, once it is known.
     pub total: &'a AtomicU64,
+    /// What the build changed on purpose, on all partitions.
+    pub record: &'a [Change],
 }
 
 /// Something that is not as in the image.
@@ -85,10 +91,38 @@ pub fn compare(
     index: u32,
     options: CompareOptions<'_>,
 ) -> Result<Comparison> {
+    let tree = source.tree(index)?;
+    let planner = planner_notes(&tree, disk.info()?.cluster_size)?;
+    compare_trees(disk, source, index, &tree, planner, options)
+}
+
+/// Compares a volume that holds nothing of an image but what the build put there, such as the System partition, with
+/// the build's record.
+///
+/// # Errors
+/// As for [`compare`].
+pub fn compare_with_record(
+    disk: &DiskVolume,
+    source: &WimSource,
+    index: u32,
+    options: CompareOptions<'_>,
+) -> Result<Comparison> {
+    let tree = Tree::empty(Times::default());
+    compare_trees(disk, source, index, &tree, Planner::default(), options)
+}
+
+/// The root itself counts unless the image's tree is empty.
+fn compare_trees(
+    disk: &DiskVolume,
+    source: &WimSource,
+    index: u32,
+    tree: &Tree,
+    planner: Planner,
+    options: CompareOptions<'_>,
+) -> Result<Comparison> {
     let cluster_size = disk.info()?.cluster_size;
     let (mut disk_tree, disk_blobs) = disk.tree(&Scope::all())?;
-    let tree = source.tree(index)?;
-    let planner = planner_notes(&tree, cluster_size)?;
+    let record = Record::new(options.record, disk.partition().number, tree);
     let mut comparison = Comparison {
         files: tree.nodes.len() as u64,
         names: tree.names.len() as u64,
@@ -98,7 +132,7 @@ pub fn compare(
     };
     let image_blobs = source.blobs(index);
     let mut pair = Pair {
-        image: Side::new(&tree),
+        image: Side::new(tree),
         disk: Side::new(&disk_tree),
         image_blobs: &image_blobs,
         disk_blobs: &disk_blobs,
@@ -106,13 +140,23 @@ pub fn compare(
         short_dropped: planner.short_dropped,
         id_dropped: planner.id_dropped,
         short_made: 0,
+        record,
         found: Vec::new(),
         streams: Vec::new(),
         partner: vec![None; tree.nodes.len()],
         partner_of_disk: HashMap::new(),
     };
     pair.walk()?;
-    let Pair { mut found, streams, short_made, .. } = pair;
+    let Pair { mut found, streams, short_made, record, .. } = pair;
+    for (change, met) in record.changes.values() {
+        match met {
+            true => comparison.expected.push(describe(change)),
+            false => found.push(Difference {
+                path: change.path.clone(),
+                what: format!("is not as the build recorded it ({})", describe(change)),
+            }),
+        }
+    }
     if short_made > 0 {
         comparison
             .expected
@@ -152,6 +196,60 @@ fn planner_notes(tree: &Tree, cluster_size: u32) -> Result<Planner> {
         planner.texts.push(note.to_string());
     }
     Ok(planner)
+}
+
+/// What the build changed on one partition.
+struct Record<'a> {
+    /// By path in upper case; and whether the disk has it so, as far as can be said without hashing.
+    changes: BTreeMap<Vec<u16>, (&'a Change, bool)>,
+    /// Files of the image that have another content on the disk, whatever the name they are met by.
+    changed: HashMap<NodeId, Vec<u16>>,
+}
+
+impl<'a> Record<'a> {
+    fn new(changes: &'a [Change], partition: u32, tree: &Tree) -> Self {
+        let here = changes.iter().filter(|change| change.partition == partition);
+        let changes: BTreeMap<_, _> = here.map(|change| (folded(&change.path), (change, false))).collect();
+        let index = TreeIndex::new(tree);
+        let changed = changes
+            .iter()
+            .filter(|(_, (change, _))| change.action == Action::Changed)
+            .filter_map(|(key, (change, _))| Some((index.find(&change.path)?.1, key.clone())))
+            .collect();
+        Self { changes, changed }
+    }
+
+    /// The change of this kind at a path, which now counts as met.
+    fn meet(&mut self, path: &str, action: Action) -> Option<&'a Change> {
+        let (change, met) = self.changes.get_mut(&folded(path))?;
+        (change.action == action).then(|| {
+            *met = true;
+            *change
+        })
+    }
+}
+
+fn folded(path: &str) -> Vec<u16> {
+    fold(&path.encode_utf16().collect::<Vec<u16>>())
+}
+
+fn describe(change: &Change) -> String {
+    let action = match change.action {
+        Action::Added => "added",
+        Action::Changed => "changed",
+        Action::Removed => "removed",
+    };
+    format!("{}: {action}: {}", change.path, change.reason)
+}
+
+/// The SHA-1 that a change states, if it states one.
+fn stated(change: &Change) -> Option<[u8; 20]> {
+    let text = change.sha1.as_deref().filter(|text| text.len() == 40 && text.is_ascii())?;
+    let mut hash = [0; 20];
+    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(hash)
 }
 
 /// One of the two trees.
@@ -198,6 +296,7 @@ struct Pair<'a> {
     short_dropped: HashSet<String>,
     id_dropped: HashSet<String>,
     short_made: u64,
+    record: Record<'a>,
     found: Vec<Difference>,
     streams: Vec<ToHash>,
     /// The disk's file for each of the image's, and the other way round: links are the same on both sides.
@@ -214,7 +313,9 @@ impl Pair<'_> {
         let mut image_reader = self.image_blobs.reader();
         let mut disk_reader = self.disk_blobs.reader();
         let mut readers = Readers { image: image_reader.as_mut(), disk: disk_reader.as_mut() };
-        self.nodes(NodeId::ROOT, NodeId::ROOT, "\\", &mut readers);
+        if !self.image.tree.names.is_empty() {
+            self.nodes(NodeId::ROOT, NodeId::ROOT, "\\", &mut readers);
+        }
         let mut stack = vec![(NodeId::ROOT, NodeId::ROOT, String::new())];
         while let Some((image, disk, path)) = stack.pop() {
             let mut wanted = self.image.names_in(image).to_vec().into_iter().peekable();
@@ -239,12 +340,48 @@ impl Pair<'_> {
                             stack.push((left.node, right.node, path));
                         }
                     }
-                    (Some(_), None) => self.differs(&path, "is not on the disk"),
-                    _ => self.differs(&path, "is not in the image"),
+                    (Some(_), None) => {
+                        if self.record.meet(&path, Action::Removed).is_none() {
+                            self.differs(&path, "is not on the disk");
+                        }
+                    }
+                    (_, Some(right)) => self.added(right.node, path),
+                    (None, None) => {}
                 }
             }
         }
         Ok(())
+    }
+
+    /// Something that only the disk has, and all below it: in the record, or a difference.
+    fn added(&mut self, disk: NodeId, path: String) {
+        let mut open = vec![(disk, path)];
+        while let Some((id, path)) = open.pop() {
+            let Some(change) = self.record.meet(&path, Action::Added) else {
+                self.differs(&path, "is not in the image");
+                continue;
+            };
+            let node = self.disk.node(id);
+            if node.is_directory() {
+                if change.size.is_some() {
+                    self.differs(&path, "is a directory, a file was recorded");
+                }
+                for name in self.disk.names_in(id) {
+                    open.push((name.node, format!("{path}\\{}", String::from_utf16_lossy(&name.long))));
+                }
+            } else {
+                let found = node.data.clone().unwrap_or(Content::Empty);
+                self.recorded(change, &found, path);
+            }
+        }
+    }
+
+    /// A content of the disk against what the record says of it.
+    fn recorded(&mut self, change: &Change, disk: &Content, path: String) {
+        match (change.size, stated(change)) {
+            (Some(size), Some(expected)) => self.stated_content(size, expected, disk, path),
+            _ => self.differs(&path, "has no size and SHA-1 in the build's record"),
+        }
     }
 
     fn names(&mut self, image: &Name, disk: &Name, path: &str, readers: &mut Readers<'_>) {
@@ -276,6 +413,35 @@ impl Pair<'_> {
         self.partner_of_disk.insert(disk_id, image_id);
         let (image, disk) = (self.image.node(image_id), self.disk.node(disk_id));
 
+        let changed = self.record.changed.get(&image_id).cloned();
+        if changed.is_none() {
+            self.attributes_and_times(image, disk, path);
+        }
+        if let Some(wanted) = image.security {
+            let wanted = &self.image.tree.descriptors[wanted.0 as usize];
+            let there = disk.security.map(|id| &self.disk.tree.descriptors[id.0 as usize]);
+            if there != Some(wanted) {
+                let show = |descriptor: &[u8]| crate::sddl(descriptor).unwrap_or_else(|| hex(descriptor));
+                let found = there.map_or_else(|| "none".to_owned(), |found| show(found));
+                self.differs(path, format!("security descriptor {found}, expected {}", show(wanted)));
+            }
+        }
+        if birth_of(image) != birth_of(disk) && !self.id_dropped.contains(path) {
+            self.differs(path, "another object id");
+        }
+        if image.extended != disk.extended {
+            self.differs(path, "other extended attributes");
+        }
+        self.reparse(image.reparse.as_ref(), disk.reparse.as_ref(), path, readers);
+        let change = changed.map(|key| {
+            let (change, met) = self.record.changes.get_mut(&key).expect("it is there by this key");
+            *met = true;
+            *change
+        });
+        self.streams_of(image, disk, path, change);
+    }
+
+    fn attributes_and_times(&mut self, image: &Node, disk: &Node, path: &str) {
         let mut attributes = image.attributes & !(ATTRIBUTE_NORMAL | ATTRIBUTE_REPARSE_POINT);
         if image.reparse.is_some() {
             attributes |= ATTRIBUTE_REPARSE_POINT;
@@ -295,32 +461,18 @@ impl Pair<'_> {
                 self.differs(path, format!("{which} {found}, expected {expected}"));
             }
         }
-        if let Some(wanted) = image.security {
-            let wanted = &self.image.tree.descriptors[wanted.0 as usize];
-            let there = disk.security.map(|id| &self.disk.tree.descriptors[id.0 as usize]);
-            if there != Some(wanted) {
-                let show = |descriptor: &[u8]| crate::sddl(descriptor).unwrap_or_else(|| hex(descriptor));
-                let found = there.map_or_else(|| "none".to_owned(), |found| show(found));
-                self.differs(path, format!("security descriptor {found}, expected {}", show(wanted)));
-            }
-        }
-        if birth_of(image) != birth_of(disk) && !self.id_dropped.contains(path) {
-            self.differs(path, "another object id");
-        }
-        if image.extended != disk.extended {
-            self.differs(path, "other extended attributes");
-        }
-        self.reparse(image.reparse.as_ref(), disk.reparse.as_ref(), path, readers);
-        self.streams_of(image, disk, path);
     }
 
-    fn streams_of(&mut self, image: &Node, disk: &Node, path: &str) {
+    fn streams_of(&mut self, image: &Node, disk: &Node, path: &str, change: Option<&Change>) {
         let empty = Content::Empty;
         if image.is_directory() != disk.is_directory() {
             self.differs(path, if disk.is_directory() { "is a directory" } else { "is no directory" });
         } else {
             let of = |node: &Node| node.data.clone().unwrap_or(empty.clone());
-            self.content(&of(image), &of(disk), path.to_owned());
+            match change {
+                Some(change) => self.recorded(change, &of(disk), path.to_owned()),
+                None => self.content(&of(image), &of(disk), path.to_owned()),
+            }
         }
         let by_name = |node: &Node| -> BTreeMap<Box<[u16]>, Content> {
             node.named.iter().map(|stream| (stream.name.clone(), stream.content.clone())).collect()
@@ -341,16 +493,20 @@ impl Pair<'_> {
 
     /// Compares lengths, and hashes as far as they are known; others are for [`hash`].
     fn content(&mut self, image: &Content, disk: &Content, path: String) {
-        if image.len() != disk.len() {
-            let what = format!("{} bytes, expected {}", disk.len(), image.len());
-            return self.differs(&path, what);
-        }
         let expected = match image {
             Content::Blob { blob, .. } => self.image_blobs.sha1(*blob),
             Content::Bytes(bytes) => Sha1::digest(bytes).into(),
-            _ => return,
+            _ => Sha1::digest([]).into(),
         };
+        self.stated_content(image.len(), expected, disk, path);
+    }
+
+    fn stated_content(&mut self, len: u64, expected: [u8; 20], disk: &Content, path: String) {
+        if disk.len() != len {
+            return self.differs(&path, format!("{} bytes, expected {len}", disk.len()));
+        }
         match disk {
+            _ if len == 0 => {}
             Content::Blob { blob, .. } => self.streams.push(ToHash { blob: *blob, expected, path }),
             Content::Bytes(bytes) => {
                 let found: [u8; 20] = Sha1::digest(bytes).into();

@@ -27,7 +27,7 @@ mod volume;
 pub use build::{PartitionSummary, Plan, Run, Summary, Usage};
 pub use check_disk::{VolumeCheck, check_disk};
 pub use compact::CompactSummary;
-pub use compare::{CompareOptions, Comparison, Difference, MAX_LISTED, compare};
+pub use compare::{CompareOptions, Comparison, Difference, MAX_LISTED, compare, compare_with_record};
 pub use disk_file::{Container, DiskFile, DiskInfo, FileKind, FileSystemInfo, PartitionInfo, TableInfo};
 pub use disk_source::{
     DiskBlobs, DiskPartition, DiskPlace, DiskVolume, PartitionKind, Partitions, PartitionsInfo, Scope,
