@@ -138,7 +138,7 @@ pub(crate) fn bin_size(bins: &[u8], at: usize) -> Result<usize> {
         return fault(format!("{:#x} bytes left, expected a head of {:#x}", bins.len() - at, BinHead::LEN));
     };
     if head[..4] != *b"hbin" {
-        return fault(format!("signature {:?}, expected \"hbin\"", head[..4].escape_ascii().to_string()));
+        return fault(format!("signature \"{}\", expected \"hbin\"", head[..4].escape_ascii()));
     }
     let head: BinHead = read(head);
     if head.offset as usize != at {

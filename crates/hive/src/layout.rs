@@ -120,7 +120,7 @@ impl BaseBlock {
             return Err(Error::malformed(
                 "base block",
                 0,
-                format!("signature {:?}, expected \"regf\"", sector[..4].escape_ascii().to_string()),
+                format!("signature \"{}\", expected \"regf\"", sector[..4].escape_ascii()),
             ));
         }
         Ok(read(sector))

@@ -335,8 +335,7 @@ pub(crate) fn entries(bytes: &[u8], at: u64) -> Result<Entries<'_>> {
         b"li" | b"ri" => 4,
         b"lf" | b"lh" => 8,
         other => {
-            let reason =
-                format!("signature {:?}, expected li, lf, lh or ri", other.escape_ascii().to_string());
+            let reason = format!("signature \"{}\", expected li, lf, lh or ri", other.escape_ascii());
             return Err(fault(reason));
         }
     };
@@ -365,9 +364,8 @@ pub(crate) fn describe(bytes: &[u8], signature: &str, len: usize) -> String {
         Some(found) if found == signature.as_bytes() => {
             format!("{:#x} bytes, expected at least {len:#x}", bytes.len())
         }
-        found => format!(
-            "signature {:?}, expected {signature:?}",
-            found.unwrap_or_default().escape_ascii().to_string()
-        ),
+        found => {
+            format!("signature \"{}\", expected {signature:?}", found.unwrap_or_default().escape_ascii())
+        }
     }
 }
