@@ -9,6 +9,7 @@
 
 #![warn(missing_docs)]
 
+pub mod asm;
 pub mod content;
 pub mod descriptor;
 pub mod disk;
@@ -17,7 +18,9 @@ pub mod hostile;
 pub mod kernel;
 pub mod libfsntfs;
 pub mod patch;
+pub mod payload;
 mod places;
+pub mod qemu;
 pub mod random;
 pub mod reader;
 pub mod seeds;
