@@ -169,6 +169,24 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// An EFI system partition cannot be made from these files.
+    #[error("EFI system partition")]
+    Fat {
+        /// Why.
+        #[source]
+        source: fat::Error,
+    },
+    /// A FAT volume of a disk is damaged or unsupported.
+    #[error("{}: partition {partition}", path.display())]
+    DiskFat {
+        /// The disk.
+        path: PathBuf,
+        /// The number of the partition.
+        partition: u32,
+        /// Why.
+        #[source]
+        source: fat::Error,
+    },
     /// The temporary file that holds compressed files failed.
     #[error("temporary file")]
     Temporary {
@@ -247,7 +265,9 @@ impl Error {
                 _ => ErrorKind::Failed,
             },
             Self::Disk { source: ntfs_writer::read::Error::Malformed { .. }, .. } => ErrorKind::Verification,
+            Self::DiskFat { source: fat::Error::Malformed { .. }, .. } => ErrorKind::Verification,
             Self::Unsupported { .. }
+            | Self::DiskFat { source: fat::Error::Unsupported { .. }, .. }
             | Self::Disk { source: ntfs_writer::read::Error::Unsupported { .. }, .. }
             | Self::Vhd { source: vhd::Error::Unsupported { .. }, .. }
             | Self::Vmdk { source: vmdk::Error::Unsupported { .. }, .. }

@@ -11,6 +11,7 @@ mod disk_layout;
 mod disk_source;
 mod edit;
 mod error;
+pub mod esp;
 mod extract;
 mod glob;
 mod output;

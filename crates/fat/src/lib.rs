@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod geometry;
+pub mod layout;
+mod name;
+mod plan;
+mod read;
+mod time;
+
+pub use error::{Error, Result};
+pub use plan::{Data, Node, Options, Plan};
+pub use read::{Directory, Entry, File, FileStart, Kind, Target, Volume};
