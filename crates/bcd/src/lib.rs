@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod create;
+mod device;
+mod element;
+mod error;
+pub mod names;
+mod object;
+mod options;
+mod store;
+mod template;
+
+pub use create::{
+    DeviceKind, Edition, Firmware, Generation, Recovery, Setup, create, create_from, create_recovery_store,
+};
+pub use device::{Device, DeviceElement, FileDevice, LocateBy, Partition};
+pub use element::{Element, ElementClass, ElementType, Format};
+pub use error::{Error, Result};
+pub use object::{Application, Object, ObjectKind, ObjectType};
+pub use options::{BootMenuPolicy, Debug, Ems, Options};
+pub use store::{Store, StoreRole};
+pub use template::{edit_template, merge_template};
