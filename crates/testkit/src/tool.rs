@@ -26,6 +26,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mount", "mount"),
     ("losetup", "mount"),
     ("sfdisk", "fdisk"),
+    ("hivexregedit", "libwin-hivex-perl"),
+    ("hivexsh", "libhivex-bin"),
     ("setfattr", "attr"),
     ("getfattr", "attr"),
     ("kill", "procps"),
