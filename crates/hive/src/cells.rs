@@ -53,30 +53,38 @@ pub(crate) struct Cell {
 }
 
 impl<'a> Cells<'a> {
-    /// Walks the bins: the bytes behind the base block, `bins_size` of them.
+    /// Walks the bins: the bytes behind the base block, `bins_size` of them. The first fault ends it.
     pub(crate) fn walk(bins: &'a [u8]) -> Result<Self> {
+        let mut fault = None;
+        let cells = Self::walk_on(bins, |error| {
+            fault.get_or_insert(error);
+        });
+        fault.map_or(Ok(cells), Err)
+    }
+
+    /// The same, but goes on after a fault: with the next bin that is one.
+    pub(crate) fn walk_on(bins: &'a [u8], mut fault: impl FnMut(Error)) -> Self {
         let mut cells = Self { bins, used: Bits::new(bins.len()), claimed: Bits::new(bins.len()) };
-        let mut bin = 0;
-        while bin < bins.len() {
-            let end = bin + bin_size(bins, bin)?;
-            let mut at = bin + BinHead::LEN;
-            while at < end {
-                let cell = cell(bins, at, end)?;
-                if cell.used {
-                    cells.used.set(at);
-                }
-                at += cell.size;
+        each_cell(bins, |cell| match cell {
+            Ok(cell) if cell.used => {
+                cells.used.set(cell.offset);
             }
-            bin = end;
-        }
-        Ok(cells)
+            Ok(_) => {}
+            Err(error) => fault(error),
+        });
+        cells
     }
 
     /// Takes the content of a cell in use, which then can't be taken again. `what` is what the cell should hold, and
     /// `from` the absolute offset of the reference to it.
     pub(crate) fn claim(&mut self, offset: u32, what: &'static str, from: u64) -> Result<&'a [u8]> {
-        let content = self.get(offset, what, from)?;
-        if self.claimed.set(offset as usize) {
+        let Some(content) = self.get(offset) else {
+            let size = self.bins.len();
+            let reason =
+                format!("cell at {offset:#x}, where no cell in use begins ({size:#x} bytes of bins)");
+            return Err(Error::malformed(what, from, reason));
+        };
+        if self.mark(offset) {
             return Err(Error::malformed(
                 what,
                 absolute(offset),
@@ -86,26 +94,57 @@ impl<'a> Cells<'a> {
         Ok(content)
     }
 
-    /// Like [`claim`](Self::claim), for what may be used often.
-    pub(crate) fn get(&self, offset: u32, what: &'static str, from: u64) -> Result<&'a [u8]> {
+    /// The content of a cell in use.
+    pub(crate) fn get(&self, offset: u32) -> Option<&'a [u8]> {
         let at = offset as usize;
         if !at.is_multiple_of(ALIGN) || !self.used.get(at) {
-            return Err(Error::malformed(
-                what,
-                from,
-                format!(
-                    "cell at {offset:#x}, where no cell in use begins ({:#x} bytes of bins)",
-                    self.bins.len()
-                ),
-            ));
+            return None;
         }
         let size = u32_at(self.bins, at).expect("the walk found a cell here").cast_signed().unsigned_abs();
-        Ok(&self.bins[at + 4..at + size as usize])
+        Some(&self.bins[at + 4..at + size as usize])
+    }
+
+    /// Claims a cell that [`get`](Self::get) found; says whether it was claimed before.
+    pub(crate) fn mark(&mut self, offset: u32) -> bool {
+        self.claimed.set(offset as usize)
     }
 
     /// Whether a cell was claimed.
     pub(crate) fn is_claimed(&self, offset: usize) -> bool {
         self.claimed.get(offset)
+    }
+}
+
+/// Calls `visit` with each cell in order, and each fault.
+pub(crate) fn each_cell(bins: &[u8], mut visit: impl FnMut(Result<Cell>)) {
+    let mut bin = 0;
+    while bin < bins.len() {
+        let end = match bin_size(bins, bin) {
+            Ok(size) => bin + size,
+            Err(error) => {
+                visit(Err(error));
+                // The next page that begins a bin, by its own words.
+                bin += PAGE;
+                while bin < bins.len() && bin_size(bins, bin).is_err() {
+                    bin += PAGE;
+                }
+                continue;
+            }
+        };
+        let mut at = bin + BinHead::LEN;
+        while at < end {
+            match cell(bins, at, end) {
+                Ok(cell) => {
+                    at += cell.size;
+                    visit(Ok(cell));
+                }
+                Err(error) => {
+                    visit(Err(error));
+                    break;
+                }
+            }
+        }
+        bin = end;
     }
 }
 
@@ -132,7 +171,7 @@ pub(crate) fn bins(file: &[u8], size: u32) -> Result<&[u8]> {
 }
 
 /// The size of the bin at an offset, its head compared.
-pub(crate) fn bin_size(bins: &[u8], at: usize) -> Result<usize> {
+fn bin_size(bins: &[u8], at: usize) -> Result<usize> {
     let fault = |reason| Err(Error::malformed("bin", (at + PAGE) as u64, reason));
     let Some(head) = bins.get(at..at + BinHead::LEN) else {
         return fault(format!("{:#x} bytes left, expected a head of {:#x}", bins.len() - at, BinHead::LEN));
@@ -155,7 +194,7 @@ pub(crate) fn bin_size(bins: &[u8], at: usize) -> Result<usize> {
 }
 
 /// The cell at an offset of a bin that ends at `end`.
-pub(crate) fn cell(bins: &[u8], at: usize, end: usize) -> Result<Cell> {
+fn cell(bins: &[u8], at: usize, end: usize) -> Result<Cell> {
     let fault = |reason| Err(Error::malformed("cell", (at + PAGE) as u64, reason));
     let Some(raw) = u32_at(&bins[..end], at) else {
         return fault(format!("{:#x} bytes left in the bin, expected a cell", end - at));

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cells;
+pub mod check;
 pub mod data;
 mod emit;
 mod error;
@@ -16,6 +17,7 @@ pub mod reg;
 mod upcase;
 mod value;
 
+pub use check::check;
 pub use disk::FileTime;
 pub use error::{Error, Result};
 pub use hive::{Hive, MINOR_VERSIONS};
