@@ -349,6 +349,10 @@ fn modern(object: &mut Object, setup: &Setup) {
         }
         object.set(E::ALLOWED_IN_MEMORY_SETTINGS, Element::IntegerList(vec![ALLOWED_IN_MEMORY]));
     }
+}
+
+/// What is started when the entry fails.
+fn recovers(object: &mut Object, setup: &Setup) {
     if setup.recovery.is_some() {
         object.set(E::RECOVERY_SEQUENCE, Element::ObjectList(vec![setup.recovery_id()]));
         object.set(E::RECOVERY_ENABLED, Element::Boolean(true));
@@ -359,6 +363,7 @@ fn loader(setup: &Setup) -> Object {
     let inherit = names::BOOTLOADER_SETTINGS;
     let mut object = entry(setup.loader_id(), ObjectType::LOADER, setup, &setup.name, inherit);
     modern(&mut object, setup);
+    recovers(&mut object, setup);
     object.set(E::DEVICE, device(setup.os.device(E::PATH)));
     object.set(E::PATH, string(&setup.program("winload")));
     object.set(E::OS_DEVICE, device(setup.os.device(E::SYSTEM_ROOT)));
@@ -398,6 +403,7 @@ fn resume(setup: &Setup) -> Object {
     object.set(E::OS_DEVICE, device(setup.os.device(E::SYSTEM_ROOT)));
     object.set(E::SYSTEM_ROOT, string("\\hiberfil.sys"));
     if setup.generation > Generation::Windows7 {
+        recovers(&mut object, setup);
         object.set(E::RESUME_BOOT_MENU_POLICY, Element::Integer(1));
     }
     object.set(E::RESUME_DEBUG, Element::Boolean(false));

@@ -9,6 +9,7 @@ mod object;
 mod options;
 mod store;
 mod template;
+mod text;
 
 pub use create::{
     DeviceKind, Edition, Firmware, Generation, Recovery, Setup, create, create_from, create_recovery_store,
@@ -20,3 +21,4 @@ pub use object::{Application, Object, ObjectKind, ObjectType};
 pub use options::{BootMenuPolicy, Debug, Ems, Options};
 pub use store::{Store, StoreRole};
 pub use template::{edit_template, merge_template};
+pub use text::{parse_value, value_lines};

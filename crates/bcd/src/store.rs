@@ -254,7 +254,7 @@ const ADMINISTRATORS_ALL: u32 = 0x000F_003F;
 const ADMINISTRATORS_READ: u32 = 0x0006_0019;
 
 /// A self-relative security descriptor as on keys of every store that Windows made: owner Administrators, group and
-/// full access SYSTEM, `administrators` for Administrators, inherited by subkeys ([MS-DTYP] 2.4.6).
+/// full access SYSTEM, `administrators` for Administrators ([MS-DTYP] 2.4.6).
 fn descriptor(administrators: u32) -> Vec<u8> {
     const BUILTIN_ADMINISTRATORS: [u8; 16] = [1, 2, 0, 0, 0, 0, 0, 5, 0x20, 0, 0, 0, 0x20, 2, 0, 0];
     const LOCAL_SYSTEM: [u8; 12] = [1, 1, 0, 0, 0, 0, 0, 5, 0x12, 0, 0, 0];
@@ -270,8 +270,8 @@ fn descriptor(administrators: u32) -> Vec<u8> {
     sd.extend([2, 0]);
     sd.extend([ACL_LEN, 2, 0].iter().flat_map(|field| field.to_le_bytes()));
     for (mask, sid) in [(administrators, &BUILTIN_ADMINISTRATORS[..]), (0x000F_003F, &LOCAL_SYSTEM[..])] {
-        // Access allowed, inherited by containers.
-        sd.extend([0, 2]);
+        // Access allowed, not inherited: in all samples every key has its own.
+        sd.extend([0, 0]);
         sd.extend((8 + sid.len() as u16).to_le_bytes());
         sd.extend(mask.to_le_bytes());
         sd.extend(sid);
