@@ -61,6 +61,24 @@ pub enum Error {
         #[source]
         source: ntfs_writer::Error,
     },
+    /// A registry hive is damaged, or cannot be changed as asked.
+    #[error("{}", path.display())]
+    Hive {
+        /// The hive; of one inside an image, the image and the path inside.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: hive::Error,
+    },
+    /// A `.reg` file cannot be read, or asks for what cannot be done.
+    #[error("{}", path.display())]
+    Reg {
+        /// The file.
+        path: PathBuf,
+        /// Why, and in which line.
+        #[source]
+        source: hive::reg::Error,
+    },
     /// A file's content does not have the hash that the WIM states.
     #[error(
         "{}: {name}: content does not match its SHA-1 (expected {expected}, found {found}); the WIM is damaged",
@@ -264,13 +282,18 @@ impl Error {
                 wim::Error::Unsupported { .. } => ErrorKind::Unsupported,
                 _ => ErrorKind::Failed,
             },
-            Self::Disk { source: ntfs_writer::read::Error::Malformed { .. }, .. } => ErrorKind::Verification,
+            Self::Disk { source: ntfs_writer::read::Error::Malformed { .. }, .. }
+            | Self::Hive { source: hive::Error::Malformed { .. } | hive::Error::Dirty { .. }, .. } => {
+                ErrorKind::Verification
+            }
             Self::DiskFat { source: fat::Error::Malformed { .. }, .. } => ErrorKind::Verification,
             Self::Unsupported { .. }
             | Self::DiskFat { source: fat::Error::Unsupported { .. }, .. }
             | Self::Disk { source: ntfs_writer::read::Error::Unsupported { .. }, .. }
             | Self::Vhd { source: vhd::Error::Unsupported { .. }, .. }
             | Self::Vmdk { source: vmdk::Error::Unsupported { .. }, .. }
+            | Self::Hive { source: hive::Error::Unsupported { .. }, .. }
+            | Self::Reg { source: hive::reg::Error::Unsupported(_), .. }
             | Self::Volume { source: ntfs_writer::Error::Unsupported { .. }, .. } => ErrorKind::Unsupported,
             Self::Vhd { source: vhd::Error::Impossible(_), .. }
             | Self::Vmdk { source: vmdk::Error::Impossible(_), .. }

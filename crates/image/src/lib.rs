@@ -18,6 +18,7 @@ mod output;
 pub mod pipeline;
 mod prepass;
 pub mod recipe;
+pub mod registry;
 mod sddl;
 mod source;
 mod split_set;

@@ -1,3 +1,5 @@
+use crate::paths;
+
 /// What is wrong with a `.reg` file, or why one cannot be written. Whoever opened the file puts its name in front.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -51,6 +53,14 @@ pub enum Error {
         key: String,
         /// What it is, and what to do.
         what: String,
+    },
+    /// An operation's key lies nowhere, or not where it is looked for.
+    #[error("{}{problem}", At(*line))]
+    Path {
+        /// The line that asks for it; 0 when it comes from no file.
+        line: u32,
+        /// Why. It is part of the text, and so no source.
+        problem: paths::Error,
     },
     /// An operation cannot be carried out on this hive.
     #[error("{}[{key}]: {reason}", At(*line))]

@@ -1,0 +1,366 @@
+//! The registry of an image or a disk: finding its hives among the files, and changing them during a build.
+//!
+//! A hive is found by the path of a key: `HKLM\SYSTEM\Select` is in `Windows/System32/config/SYSTEM`. The logs that lie
+//! beside it belong to it: captured and sysprepped images hold hives that were not written to their end, and what is
+//! missing in them is in the logs.
+//!
+//! A build carries out what it was asked for on each hive that it touches, in memory: whole hives first, then subtrees,
+//! then `.reg` files in their order. It reads nothing but these hives, and gives back files: the hive in its new form,
+//! written compactly, and empty logs. The transaction files of the kernel (`.blf`, `.regtrans-ms`) stay: a clean hive
+//! makes no use of what they hold. New keys get the time of the build, or else of their parent; there is no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use disk::FileTime;
+use hive::paths::{self, KnownHive, Mount};
+use hive::reg::{self, Applied, KeyPath, Operation, RegFile};
+use hive::{Hive, Recovery};
+use sha1::{Digest, Sha1};
+
+use crate::{Error, Result};
+
+/// The largest hive that is read, in bytes.
+pub const MAX_HIVE: u64 = 1 << 30;
+
+/// Reads a file of an image by its path, with slashes and whatever the case; `None` when it is not there.
+pub type ReadFile<'a> = dyn FnMut(&str) -> Result<Option<Vec<u8>>> + 'a;
+
+/// A hive that was found among files.
+#[derive(Debug)]
+pub struct FoundHive {
+    /// Its path, with slashes.
+    pub path: String,
+    /// The hive, with what its logs hold.
+    pub hive: Hive,
+    /// What had to be done with the logs.
+    pub recovery: Recovery,
+    /// The logs beside it that are not empty.
+    pub logs: Vec<String>,
+}
+
+/// Finds a hive of an installation, with the logs beside it. `image` is what errors call the files.
+///
+/// # Errors
+/// [`Error::NotFound`] when none of its files is there; [`Error::Hive`] for one that is damaged beyond its logs.
+pub fn find_hive(image: &Path, which: KnownHive, read: &mut ReadFile<'_>) -> Result<FoundHive> {
+    for &path in which.files() {
+        if let Some(bytes) = read(path)? {
+            return open(image, path, &bytes, read);
+        }
+    }
+    let what = format!("no {}, which holds {}", which.files().join(" or "), which.mount());
+    Err(Error::NotFound { path: image.to_owned(), what })
+}
+
+/// Reads the hive at a path inside, with the logs beside it.
+///
+/// # Errors
+/// As [`find_hive`].
+pub fn hive_at(image: &Path, path: &str, read: &mut ReadFile<'_>) -> Result<FoundHive> {
+    match read(path)? {
+        Some(bytes) => open(image, path, &bytes, read),
+        None => Err(Error::NotFound { path: image.to_owned(), what: format!("no {path:?}") }),
+    }
+}
+
+/// Reads a hive file of the host, with the logs beside it.
+///
+/// # Errors
+/// [`Error::Read`], and as [`find_hive`].
+pub fn read_hive(file: &Path) -> Result<FoundHive> {
+    let mut read = |path: &str| {
+        let failed = |source| Error::Read { path: path.into(), source };
+        match fs::metadata(path) {
+            Ok(found) if found.len() > MAX_HIVE => {
+                let what = format!("has {} bytes, too many for a hive (at most {MAX_HIVE})", found.len());
+                Err(Error::Unsupported { path: path.into(), what })
+            }
+            Ok(found) if found.is_file() => fs::read(path).map(Some).map_err(failed),
+            Ok(_) => Err(Error::Unsupported { path: path.into(), what: "is no regular file".to_owned() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    };
+    let Some(path) = file.to_str() else {
+        // Its logs would be looked for under a name that is no text, either.
+        let what = "has a name that is not Unicode; rename it".to_owned();
+        return Err(Error::Unsupported { path: file.to_owned(), what });
+    };
+    match read(path)? {
+        Some(bytes) => open(Path::new(""), path, &bytes, &mut read),
+        None => {
+            let source = std::io::ErrorKind::NotFound.into();
+            Err(Error::Read { path: file.to_owned(), source })
+        }
+    }
+}
+
+fn open(image: &Path, path: &str, bytes: &[u8], read: &mut ReadFile<'_>) -> Result<FoundHive> {
+    let (mut logs, mut contents) = (Vec::new(), Vec::new());
+    for suffix in [".LOG1", ".LOG2", ".LOG"] {
+        let log = format!("{path}{suffix}");
+        if let Some(content) = read(&log)?.filter(|content| !content.is_empty()) {
+            logs.push(log);
+            contents.push(content);
+        }
+    }
+    let contents: Vec<&[u8]> = contents.iter().map(Vec::as_slice).collect();
+    let (hive, recovery) = Hive::recover(bytes, &contents).map_err(|source| damaged(image, path, source))?;
+    Ok(FoundHive { path: path.to_owned(), hive, recovery, logs })
+}
+
+fn damaged(image: &Path, path: &str, source: hive::Error) -> Error {
+    let path = if image.as_os_str().is_empty() {
+        path.into()
+    } else {
+        PathBuf::from(format!("{}: {path}", image.display()))
+    };
+    Error::Hive { path, source }
+}
+
+/// A hive that takes a place in the registry: `SOFTWARE=file`, `HKLM\SYSTEM\Vendor=file`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HiveChoice {
+    /// The key whose place it takes: that of a whole hive, or one below.
+    pub key: String,
+    /// The hive file.
+    pub file: PathBuf,
+}
+
+impl FromStr for HiveChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, file)) if !key.is_empty() && !file.is_empty() => {
+                Ok(Self { key: key.to_owned(), file: file.into() })
+            }
+            _ => Err("expected KEY=FILE, as in SOFTWARE=file or HKLM\\SYSTEM\\Vendor=file".to_owned()),
+        }
+    }
+}
+
+/// What a build changes in the registry, read and understood, but not yet applied.
+#[derive(Debug, Default)]
+pub struct RegistryEdits {
+    hives: Vec<(KnownHive, KeyPath, PathBuf, Hive)>,
+    files: Vec<(PathBuf, RegFile)>,
+    /// Hashes of all that was read.
+    identity: Vec<u8>,
+}
+
+/// A hive that has another content than in the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HiveChange {
+    /// Which one.
+    pub hive: KnownHive,
+    /// Its file, with slashes.
+    pub path: String,
+    /// Whether the image has it.
+    pub exists: bool,
+    /// Its new content.
+    pub bytes: Vec<u8>,
+    /// Logs beside it that must become empty.
+    pub logs: Vec<String>,
+    /// What was changed.
+    pub applied: Applied,
+    /// Whose wish it was, for the record of a build.
+    pub reason: String,
+}
+
+impl RegistryEdits {
+    /// Reads `.reg` files, and hives with their logs.
+    ///
+    /// # Errors
+    /// [`Error::Reg`] names the file and the line, also of a key that is in no hive of an installation; [`Error::Hive`],
+    /// [`Error::Read`].
+    pub fn read(reg_files: &[PathBuf], hives: &[HiveChoice]) -> Result<Self> {
+        let mut edits = Self::default();
+        for choice in hives {
+            let wrong = |problem: String| {
+                Error::Recipe(format!("--hive {}={}: {problem}", choice.key, choice.file.display()))
+            };
+            let (which, key) = match KnownHive::named(&choice.key) {
+                Some(which) => (which, KeyPath::default()),
+                None => {
+                    let location = paths::locate(&KeyPath::parse(&choice.key));
+                    let location = location.map_err(|problem| wrong(problem.to_string()))?;
+                    (location.hive, location.key)
+                }
+            };
+            if which == KnownHive::Bcd {
+                return Err(wrong(NO_BCD.to_owned()));
+            }
+            let found = read_hive(&choice.file)?;
+            let bytes =
+                found.hive.to_bytes().map_err(|source| damaged(Path::new(""), &found.path, source))?;
+            edits.identity.extend_from_slice(&Sha1::digest(&bytes));
+            edits.hives.push((which, key, choice.file.clone(), found.hive));
+        }
+        for path in reg_files {
+            let bytes = fs::read(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+            let wrong = |source| Error::Reg { path: path.clone(), source };
+            let file = RegFile::parse(&bytes).map_err(wrong)?;
+            for operation in &file.operations {
+                if location(operation).map_err(wrong)?.hive == KnownHive::Bcd {
+                    let (line, key, reason) = (operation.line, operation.key.to_string(), NO_BCD.to_owned());
+                    return Err(wrong(reg::Error::Refused { line, key, reason }));
+                }
+            }
+            edits.identity.extend_from_slice(&Sha1::digest(&bytes));
+            edits.files.push((path.clone(), file));
+        }
+        Ok(edits)
+    }
+
+    /// Operations that come from no file, `name` being who wants them.
+    pub fn push(&mut self, name: &str, operations: Vec<Operation>) {
+        let file = RegFile { version: None, encoding: reg::Encoding::Utf8, operations };
+        self.files.push((name.into(), file));
+    }
+
+    /// Whether there is nothing to change.
+    pub fn is_empty(&self) -> bool {
+        self.hives.is_empty() && self.files.is_empty()
+    }
+
+    /// What tells these edits from others, for the seed of a build.
+    pub fn identity(&self) -> &[u8] {
+        &self.identity
+    }
+
+    /// Carries the edits out on the hives that `read` finds. `image` is what errors call the image, `time` the time of
+    /// keys that are made or whose values change.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a hive that the image does not have, [`Error::Hive`], [`Error::Reg`].
+    pub fn apply(
+        &self,
+        image: &Path,
+        time: Option<FileTime>,
+        read: &mut ReadFile<'_>,
+    ) -> Result<Vec<HiveChange>> {
+        let mut wanted: BTreeMap<KnownHive, BTreeSet<String>> = BTreeMap::new();
+        for (which, _, path, _) in &self.hives {
+            wanted.entry(*which).or_default().insert(path.display().to_string());
+        }
+        for (path, file) in &self.files {
+            for operation in &file.operations {
+                let location =
+                    location(operation).map_err(|source| Error::Reg { path: path.clone(), source })?;
+                wanted.entry(location.hive).or_default().insert(path.display().to_string());
+            }
+        }
+        wanted
+            .into_iter()
+            .map(|(which, files)| {
+                let reason = format!("registry: {}", files.into_iter().collect::<Vec<_>>().join(", "));
+                self.apply_to(which, reason, image, time, read)
+            })
+            .collect()
+    }
+
+    fn apply_to(
+        &self,
+        which: KnownHive,
+        reason: String,
+        image: &Path,
+        time: Option<FileTime>,
+        read: &mut ReadFile<'_>,
+    ) -> Result<HiveChange> {
+        let of_hive = || self.hives.iter().filter(move |(hive, ..)| *hive == which);
+        let whole = of_hive().filter(|(_, key, ..)| key.names().is_empty()).last();
+        let (mut found, exists) = match whole {
+            // The one that was there is replaced unread; even a damaged one can be.
+            Some((_, _, _, hive)) => {
+                let (mut path, mut exists, mut logs) = (which.files()[0].to_owned(), false, Vec::new());
+                for &there in which.files() {
+                    if !exists && read(there)?.is_some() {
+                        (path, exists) = (there.to_owned(), true);
+                    }
+                }
+                for suffix in [".LOG1", ".LOG2", ".LOG"] {
+                    let log = format!("{path}{suffix}");
+                    if read(&log)?.is_some_and(|content| !content.is_empty()) {
+                        logs.push(log);
+                    }
+                }
+                (FoundHive { path, hive: hive.clone(), recovery: Recovery::default(), logs }, exists)
+            }
+            None => (find_hive(image, which, read)?, true),
+        };
+        let mut applied = Applied::default();
+        let root = found.hive.root_mut();
+        let mount = Mount::known(root, which);
+        for (_, key, file, hive) in of_hive().filter(|(_, key, ..)| !key.names().is_empty()) {
+            let wrong = |source| Error::Hive { path: file.clone(), source };
+            let key = mount.key(key).map_err(|problem| Error::Recipe(problem.to_string()))?;
+            applied += insert_subtree(root, &key, hive.root(), time).map_err(wrong)?;
+        }
+        for (path, file) in &self.files {
+            let mut locate = |operation: &Operation| {
+                let location = location(operation)?;
+                let inside = (location.hive == which).then(|| mount.key(&operation.key));
+                let wrong = |problem| reg::Error::Path { line: operation.line, problem };
+                inside.transpose().map_err(wrong)
+            };
+            applied += reg::apply(root, &file.operations, time, &mut locate)
+                .map_err(|source| Error::Reg { path: path.clone(), source })?;
+        }
+        let FoundHive { path, mut hive, logs, .. } = found;
+        hive.set_sequence(hive.sequence().wrapping_add(1));
+        if let Some(time) = time {
+            hive.set_written(time);
+        }
+        let bytes = hive.to_bytes().map_err(|source| damaged(image, &path, source))?;
+        Ok(HiveChange { hive: which, path, exists, bytes, logs, applied, reason })
+    }
+}
+
+const NO_BCD: &str = "the boot configuration is made by the build; its options, or `wimforge bcd`, change it";
+
+fn location(operation: &Operation) -> Result<paths::Location, reg::Error> {
+    paths::locate(&operation.key).map_err(|problem| reg::Error::Path { line: operation.line, problem })
+}
+
+/// Puts a copy of `subtree`, which may be the root of another hive, in the place of the key at `path`. The copy keeps
+/// its security descriptors and times; parents that are missing are made.
+///
+/// # Errors
+/// [`hive::Error::Name`] for a path that is no key's. The root of a hive cannot be replaced this way.
+pub fn insert_subtree(
+    root: &mut hive::Key,
+    path: &KeyPath,
+    subtree: &hive::Key,
+    time: Option<FileTime>,
+) -> Result<Applied, hive::Error> {
+    let mut applied = Applied::default();
+    let Some((name, parents)) = path.names().split_last() else {
+        let reason = "is that of the root, which cannot be replaced by a key";
+        return Err(hive::Error::Name { name: String::new(), reason });
+    };
+    let mut key = root;
+    for parent in parents {
+        if key.subkey_named(parent).is_none() {
+            let new = hive::Key::new(parent.clone(), key.security().clone(), time.unwrap_or(key.written()))?;
+            key.insert(new)?;
+            applied.keys_created += 1;
+        }
+        key = key.subkey_named_mut(parent).expect("was there or has just been made");
+    }
+    // In keys: what is below counts, too, since all of it is new.
+    let mut waiting = vec![subtree];
+    while let Some(next) = waiting.pop() {
+        applied.keys_created += 1;
+        applied.values_set += next.values().len() as u64;
+        waiting.extend(next.subkeys());
+    }
+    applied.keys_deleted += u64::from(key.insert(subtree.clone().renamed(name.clone())?)?.is_some());
+    if let Some(time) = time {
+        key.set_written(time);
+    }
+    Ok(applied)
+}
