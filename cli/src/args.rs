@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use image::{Algorithm, Format, ImageChoice, Layout, Level};
+use image::{Algorithm, BcdDevice, BootCode, BootMenu, Debug, Format, ImageChoice, Layout, Level, Serial};
 
 use crate::size::parse_size;
 
@@ -69,8 +69,9 @@ Examples:
   wimforge build nano.wim -o - --format raw | ssh host 'cat > /dev/vg0/nano'
   wimforge build install.wim -o small.vhd --compact-os  files stay compressed on the disk
   wimforge build nano.wim -o nano.vhd --dry-run         what would be built, and how large it would be
+  wimforge build nano.wim -o nano.vhd --ems=1,115200 --test-signing --boot-menu legacy
 
-The disk holds complete NTFS volumes, but no boot code and no BCD store yet: it does not start by itself.")]
+The boot files are the image's own (\\Windows\\Boot); the boot code is ours. `wimforge check` follows the boot chain of a disk.")]
 pub(crate) struct Build {
     /// The WIM file
     #[arg(value_name = "SOURCE")]
@@ -93,9 +94,9 @@ pub(crate) struct Build {
     /// Size of the System partition
     #[arg(long, value_name = "SIZE", default_value = "350MiB", value_parser = parse_size)]
     pub(crate) system_size: u64,
-    /// Size of the Recovery partition
-    #[arg(long, value_name = "SIZE", default_value = "500MiB", value_parser = parse_size)]
-    pub(crate) recovery_size: u64,
+    /// Size of the Recovery partition [default: 500MiB, or what the image's recovery environment needs]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) recovery_size: Option<u64>,
     /// Cluster size of the Windows volume: 512 to 2MiB (above 64KiB: Windows 10 1709 or later)
     #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
     pub(crate) cluster_size: u64,
@@ -112,6 +113,34 @@ pub(crate) struct Build {
     /// With --compact-os: go on though the image has no wof.sys
     #[arg(long, requires = "compact_os")]
     pub(crate) assume_wof: bool,
+    /// Code that a BIOS runs: own, from-image (Microsoft's, where a file of the image carries it) or none
+    #[arg(long, value_name = "WHOSE", default_value = "own")]
+    pub(crate) boot_code: BootCode,
+    /// How the BCD names partitions: partition (exactly), or locate (the first that has the file: for clones and
+    /// differencing disks)
+    #[arg(long, value_name = "HOW", default_value = "partition")]
+    pub(crate) bcd_device: BcdDevice,
+    /// Take boot files signed by "Windows UEFI CA 2023", where the image has them (bcdboot /bootex)
+    #[arg(long)]
+    pub(crate) bootex: bool,
+    /// Seconds that the boot menu waits when there is a choice [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) boot_timeout: Option<u32>,
+    /// Boot menu: legacy (text, works on a serial console) or standard [default: what suits the edition]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) boot_menu: Option<BootMenu>,
+    /// Emergency management services: Windows talks on a serial port [default with --ems: 1,115200]
+    #[arg(long, value_name = "PORT[,BAUD]", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    pub(crate) ems: Option<Serial>,
+    /// Kernel debugging: serial[:PORT[,BAUD]], net:IPV4:PORT:KEY, usb:TARGET, 1394:CHANNEL or local
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "serial")]
+    pub(crate) debug: Option<Debug>,
+    /// Load drivers that are signed with a test certificate
+    #[arg(long)]
+    pub(crate) test_signing: bool,
+    /// Write what the disk has otherwise than the image, on purpose, for `verify --against --record`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
     /// Compression of a VMDK: fast, default or best
     #[arg(long, value_name = "LEVEL", default_value = "default")]
     pub(crate) level: Level,

@@ -1,13 +1,14 @@
 //! `wimforge build`
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Context;
 use disk::FileTime;
-use image::{Compact, Counters, Output, Plan, Recipe, Run, Summary};
+use image::{Boot, Compact, Counters, Output, PartialFile, Plan, Recipe, Run, Summary};
 
 use crate::args::{Build, Common};
 use crate::report::say;
@@ -37,6 +38,9 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
     }
     if !args.dry_run {
         progress::during("building", common.quiet, &poll, || plan.write(run))?;
+    }
+    if let Some(path) = args.record.as_ref().filter(|_| !args.dry_run) {
+        write_record(path, args.force, plan.summary())?;
     }
     let seconds = started.elapsed().as_secs_f64();
     let report = if common.json {
@@ -72,6 +76,16 @@ fn recipe(args: &Build, to_stdout: bool) -> anyhow::Result<Recipe> {
             assume_driver: args.assume_wof,
             verify_source: !args.no_verify_source,
         }),
+        boot: Boot {
+            code: args.boot_code,
+            device: args.bcd_device,
+            ex: args.bootex,
+            timeout: args.boot_timeout,
+            menu: args.boot_menu,
+            ems: args.ems,
+            debug: args.debug.clone(),
+            test_signing: args.test_signing,
+        },
         seed: args.seed.clone(),
         time: source_date_epoch()?,
         level: args.level,
@@ -87,6 +101,15 @@ fn source_date_epoch() -> anyhow::Result<Option<FileTime>> {
     let seconds =
         text.parse().with_context(|| format!("SOURCE_DATE_EPOCH={text:?} is not a number of seconds"))?;
     Ok(Some(FileTime::from_unix_seconds(seconds)))
+}
+
+/// What `verify --against --record` takes as changed on purpose.
+fn write_record(path: &Path, force: bool, summary: &Summary) -> anyhow::Result<()> {
+    let value = serde_json::json!({ "schema": "wimforge.record/1", "changes": summary.changes });
+    let text = serde_json::to_string_pretty(&value)? + "\n";
+    let file = PartialFile::create(path, force)?;
+    file.file()?.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))?;
+    Ok(file.commit()?)
 }
 
 fn json(args: &Build, summary: &Summary, to_stdout: bool) -> anyhow::Result<String> {
@@ -153,7 +176,22 @@ fn text(args: &Build, summary: &Summary, seconds: f64) -> String {
             if partition.active { "  active" } else { "" }
         );
     }
-    let _ = writeln!(out, "boot code and BCD store: none yet, the disk does not start by itself");
+    let boot = &summary.boot;
+    if boot.starts {
+        let _ = writeln!(
+            out,
+            "starts on {}: boot code {}, {} boot files, {}; entry {} in {}{}",
+            if boot.firmware == "bios" { "BIOS" } else { "UEFI" },
+            boot.code,
+            boot.files,
+            human(boot.bytes),
+            boot.entry.as_deref().unwrap_or("none"),
+            boot.store.unwrap_or("no store"),
+            if boot.recovery { "; recovery environment on the Recovery partition" } else { "" }
+        );
+    } else {
+        let _ = writeln!(out, "does not start by itself: the image has no boot manager");
+    }
     if !args.dry_run {
         let speed = summary.stored as f64 / seconds.max(1e-9);
         let _ = writeln!(out, "{seconds:.1} s, {}/s", human(speed as u64));

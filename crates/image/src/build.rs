@@ -8,14 +8,17 @@ use disk::{Content, ExtentMap, FileTime, Label, NO_NODE, Seed};
 use ntfs_writer as ntfs;
 use serde::Serialize;
 
+use crate::boot::{Boot, BootCodes, BootSummary};
 use crate::compact::{self, CompactBlobs, CompactSummary, Packed};
 use crate::container::Packing;
 use crate::disk_layout::{self, Role};
+use crate::edit::{self, Change, Editor};
 use crate::output::{self, Opened};
 use crate::pipeline::{self, BlobStore as _, CheckedBlobs, Counters, Maker, Settings};
+use crate::prepass::Prepass;
 use crate::recipe::{Format, MIB, Output, Recipe};
 use crate::source::WimSource;
-use crate::tree::{self, Times, Tree};
+use crate::tree::{self, Tree};
 use crate::{Error, Result, volume};
 
 /// A planned disk: every byte is accounted for, nothing has been written.
@@ -57,12 +60,16 @@ pub struct Summary {
     pub stream_bytes: u64,
     /// What became of the files when they are kept compressed.
     pub compact: Option<CompactSummary>,
+    /// How the disk starts.
+    pub boot: BootSummary,
     /// The disk signature.
     pub disk_signature: u32,
     /// The partitions, in disk order.
     pub partitions: Vec<PartitionSummary>,
     /// What was noticed or decided on the way, one sentence each.
     pub notes: Vec<String>,
+    /// What the disk has otherwise than the image, on purpose.
+    pub changes: Vec<Change>,
 }
 
 /// How much of a disk is of one kind.
@@ -128,17 +135,52 @@ impl Plan {
             None => Seed::new(&source.identity(index)),
         };
         let mut tree = source.tree(index)?;
-        let notes = std::mem::take(&mut tree.notes);
+        let mut notes = std::mem::take(&mut tree.notes);
         let (files, stream_bytes) = (tree.nodes.len() as u64, tree.stream_bytes());
+        let time = recipe.time.unwrap_or(tree.nodes[0].times.written);
+        let prepass = Prepass::new(&source, index);
+        let codes = BootCodes::of(&recipe, &tree, &prepass)?;
+        let info = source.wim().xml().image(index);
+        let mut boot = Boot::find(&tree, info, &recipe, &prepass, &seed, time)?;
+        notes.append(&mut boot.notes);
+
+        // The place of the Recovery partition depends on the size of Windows, which is planned first. What is written of
+        // it there has the same length for every place.
+        let mut places = disk_layout::places(&recipe, &seed, 0);
+        let windows_number = disk_layout::number(&recipe, Role::Windows).expect("every layout has one");
+        let mut editor = Editor::new(&mut tree, &prepass, windows_number);
+        boot.edit_windows(&mut editor, &places)?;
+        let mut changes = editor.finish();
         let packed = compact::apply(&mut tree, &source, index, &recipe, run)?;
-        let small = small_blobs(&tree);
-        let root_times = tree.nodes[0].times;
-        let time = recipe.time.unwrap_or(root_times.written);
+        let mut small = small_blobs(&tree);
 
         let windows_start = disk_layout::windows_start(&recipe);
-        let options = |role, start| volume_options(&recipe, &seed, role, start, time);
-        let windows = volume::plan(tree, options(Role::Windows, windows_start)?, Role::Windows.name())?;
-        let (disk_size, slots) = disk_layout::partitions(&recipe, windows.min_size())?;
+        let options = |role, start| volume_options(&recipe, &seed, role, start, time, codes.ntfs());
+        let plan_windows = |tree| -> Result<ntfs::Plan> {
+            volume::plan(tree, options(Role::Windows, windows_start)?, Role::Windows.name())
+        };
+        let (windows, disk_size, slots);
+        if boot.has_recovery() {
+            let (recovery, _) = boot.recovery_tree(&places, 0)?;
+            let recovery =
+                volume::plan(recovery, options(Role::Recovery, windows_start)?, Role::Recovery.name())?;
+            let needed = (plan_windows(tree.clone())?.min_size(), recovery.min_size());
+            let (_, provisional) = disk_layout::partitions(&recipe, needed.0, needed.1)?;
+            let start =
+                provisional.iter().find(|slot| slot.role == Role::Recovery).map_or(0, |slot| slot.start);
+            places = disk_layout::places(&recipe, &seed, start);
+            let mut editor = Editor::new(&mut tree, &prepass, windows_number);
+            boot.place_recovery(&mut editor, &places)?;
+            edit::update(&mut changes, editor.finish());
+            windows = plan_windows(tree)?;
+            (disk_size, slots) = disk_layout::partitions(&recipe, windows.min_size(), needed.1)?;
+            if slots != provisional {
+                return Err(Error::Recipe("the partitions moved while they were planned".to_owned()));
+            }
+        } else {
+            windows = plan_windows(tree)?;
+            (disk_size, slots) = disk_layout::partitions(&recipe, windows.min_size(), 0)?;
+        }
 
         let mut summary = Summary {
             format,
@@ -146,40 +188,45 @@ impl Plan {
             stored: 0,
             usage: Vec::new(),
             image: index,
-            image_name: source.wim().xml().image(index).and_then(|image| image.name.clone()),
+            image_name: info.and_then(|image| image.name.clone()),
             files,
             stream_bytes,
             compact: recipe.compact.map(|_| packed.summary),
+            boot: boot.summary(&places, codes.name()),
             disk_signature: seed.u32_nonzero("disk signature"),
             partitions: Vec::new(),
             notes,
+            changes: Vec::new(),
         };
         let mut map = ExtentMap::new();
-        map.push(
-            512,
-            Content::bytes(disk_layout::partition_table(&slots, summary.disk_signature, disk_size)?),
-            Label::new("MBR"),
-        );
+        let table = disk_layout::partition_table(&slots, summary.disk_signature, disk_size, codes.mbr())?;
+        map.push(512, Content::bytes(table), Label::new("MBR"));
         let mut volumes = Vec::new();
         for slot in &slots {
+            let number = summary.partitions.len() as u32 + 1;
             let wrap = |source| Error::Volume { volume: slot.role.name(), source };
-            let empty;
+            let other;
             let plan = match slot.role {
                 Role::Windows => &windows,
                 role => {
-                    let times = Times { created: time, written: time, accessed: time };
-                    empty = volume::plan(Tree::empty(times), options(role, slot.start)?, role.name())?;
-                    &empty
+                    let (tree, put) = match role {
+                        Role::Recovery => boot.recovery_tree(&places, number)?,
+                        _ => boot.system_tree(&places, number)?,
+                    };
+                    changes.extend(put);
+                    small.append(&mut small_blobs(&tree));
+                    other = volume::plan(tree, options(role, slot.start)?, role.name())?;
+                    &other
                 }
             };
             let needed = plan.min_size();
             let laid_out = plan.lay_out(slot.len).map_err(wrap)?;
-            // Empty volumes have nothing to say that anybody could act on.
+            // The others have nothing to say that anybody could act on.
             if slot.role == Role::Windows {
                 summary.notes.extend(laid_out.notes().iter().map(ToString::to_string));
             }
             summary.partitions.push(PartitionSummary {
-                number: summary.partitions.len() as u32 + 1,
+                number,
                 name: slot.role.name(),
                 start: slot.start,
                 size: slot.len,
@@ -201,6 +248,8 @@ impl Plan {
             });
             volumes.push(laid_out);
         }
+        changes.sort();
+        summary.changes = changes;
         map.pad_to(disk_size);
         summary.stored = map.allocated(4096).map(|range| range.end - range.start).sum();
         summary.usage = usage(&map);
@@ -306,6 +355,7 @@ fn volume_options(
     role: Role,
     start: u64,
     time: FileTime,
+    boot_code: Option<&[u8; ntfs::BOOT_CODE_LEN]>,
 ) -> Result<ntfs::Options> {
     let hidden_sectors = u32::try_from(start / 512)
         .map_err(|_| Error::Recipe(format!("the {} partition would begin past 2 TiB", role.name())))?;
@@ -320,6 +370,7 @@ fn volume_options(
         label: role.name().to_owned(),
         created: time,
         short_names: recipe.short_names && role == Role::Windows,
+        boot_code: boot_code.map(|code| Box::new(*code)),
         ..ntfs::Options::default()
     })
 }

@@ -1,8 +1,10 @@
 //! Where the partitions of a disk lie.
 
+use bootsector::layout::BOOT_CODE_LEN;
 use bootsector::{Mbr, Partition, PartitionType, Size};
-use disk::SectorSize;
+use disk::{SectorSize, Seed};
 
+use crate::boot::{DiskId, Places};
 use crate::recipe::{Layout, MIB, Recipe};
 use crate::{Error, Result};
 
@@ -66,7 +68,7 @@ pub(crate) fn check(recipe: &Recipe) -> Result<()> {
     for (option, size) in [
         ("--size", recipe.size.unwrap_or(MIB)),
         ("--system-size", recipe.system_size),
-        ("--recovery-size", recipe.recovery_size),
+        ("--recovery-size", recipe.recovery_size.unwrap_or(MIB)),
     ] {
         if size == 0 || !size.is_multiple_of(MIB) {
             return Err(Error::Recipe(format!(
@@ -82,21 +84,52 @@ pub(crate) fn check(recipe: &Recipe) -> Result<()> {
 }
 
 /// What each partition is for, how large it is to be, and whether it is active; in disk order.
-fn wanted(recipe: &Recipe) -> Vec<(Role, Size, bool)> {
+fn wanted(recipe: &Recipe, recovery_size: u64) -> Vec<(Role, Size, bool)> {
     match recipe.layout {
         Layout::Mbr1 => vec![(Role::Windows, Size::Rest, true)],
         Layout::Mbr3 => vec![
             (Role::System, Size::Bytes(recipe.system_size), true),
             (Role::Windows, Size::Rest, false),
-            (Role::Recovery, Size::Bytes(recipe.recovery_size), false),
+            (Role::Recovery, Size::Bytes(recovery_size), false),
         ],
     }
 }
 
-/// The disk's size and its partitions, in disk order, when the Windows volume needs at least `needed` bytes.
-pub(crate) fn partitions(recipe: &Recipe, needed: u64) -> Result<(u64, Vec<Slot>)> {
+/// The number of a partition, from 1, as in the table.
+pub(crate) fn number(recipe: &Recipe, role: Role) -> Option<u32> {
+    let position = wanted(recipe, 0).iter().position(|(found, ..)| *found == role)?;
+    Some(position as u32 + 1)
+}
+
+/// How boot configuration data names the partitions, when the Recovery partition begins at byte `recovery`.
+pub(crate) fn places(recipe: &Recipe, seed: &Seed, recovery: u64) -> Places {
+    let signature = signature(seed);
+    let partition = |offset| bcd::DeviceKind::PartitionMbr { signature, offset };
+    let windows = partition(windows_start(recipe));
+    let (system, recovery) = match recipe.layout {
+        Layout::Mbr3 => (partition(alignment(recipe)), Some((partition(recovery), recovery))),
+        Layout::Mbr1 => (windows, None),
+    };
+    Places { disk: DiskId::Mbr(signature), system, windows, recovery }
+}
+
+/// The disk signature.
+pub(crate) fn signature(seed: &Seed) -> u32 {
+    seed.u32_nonzero("disk signature")
+}
+
+/// The disk's size and its partitions, in disk order, when the Windows volume needs at least `needed` bytes and the
+/// Recovery volume `recovery`.
+pub(crate) fn partitions(recipe: &Recipe, needed: u64, recovery: u64) -> Result<(u64, Vec<Slot>)> {
     let wrap = |source| Error::PartitionTable { source };
-    let wanted = wanted(recipe);
+    let recovery_size = recipe.recovery_size.unwrap_or_else(|| recovery_size(recovery));
+    if recovery > recovery_size {
+        return Err(Error::Recipe(format!(
+            "--recovery-size: the recovery environment needs {}MiB",
+            recovery.div_ceil(MIB)
+        )));
+    }
+    let wanted = wanted(recipe, recovery_size);
     let with_windows = |len: u64| -> Vec<Size> {
         let of = |size: Size| if size == Size::Rest { Size::Bytes(len) } else { size };
         wanted.iter().map(|(_, size, _)| of(*size)).collect()
@@ -124,15 +157,29 @@ pub(crate) fn partitions(recipe: &Recipe, needed: u64) -> Result<(u64, Vec<Slot>
 }
 
 /// The sector that describes the partitions.
-pub(crate) fn partition_table(slots: &[Slot], signature: u32, disk_size: u64) -> Result<[u8; 512]> {
+pub(crate) fn partition_table(
+    slots: &[Slot],
+    signature: u32,
+    disk_size: u64,
+    code: Option<&[u8; BOOT_CODE_LEN]>,
+) -> Result<[u8; 512]> {
     let wrap = |source| Error::PartitionTable { source };
     let mut mbr = Mbr::new(signature);
+    if let Some(code) = code {
+        mbr.boot_code = *code;
+    }
     for (entry, slot) in mbr.partitions.iter_mut().zip(slots) {
         let range = slot.start..slot.start + slot.len;
         *entry = Some(Partition::new(&range, SectorSize::B512, slot.role.kind(), slot.active).map_err(wrap)?);
     }
     mbr.check_fits(disk_size / 512).map_err(wrap)?;
     mbr.to_sector().map_err(wrap)
+}
+
+/// The size of a Recovery partition whose volume needs so many bytes: with room for updates of what is there, which
+/// need 250 MB (source: Microsoft's documentation of partition layouts).
+fn recovery_size(needed: u64) -> u64 {
+    (needed + 250 * MIB).next_multiple_of(MIB).max(500 * MIB)
 }
 
 /// Room that Windows gets beyond its content when nobody says how large the disk is: for the page file, updates and
@@ -154,7 +201,7 @@ mod tests {
     fn partitions_are_aligned_and_do_not_overlap() {
         for layout in [Layout::Mbr1, Layout::Mbr3] {
             for needed in [1, 100 * MIB, (5 << 30) + 12345] {
-                let (size, slots) = partitions(&recipe(layout, None), needed).unwrap();
+                let (size, slots) = partitions(&recipe(layout, None), needed, 0).unwrap();
                 assert!(size >= LEAST_DISK && size.is_multiple_of(MIB));
                 let mut at = bootsector::ALIGNMENT;
                 for slot in &slots {
@@ -174,7 +221,7 @@ mod tests {
     fn large_clusters_begin_on_a_multiple_of_themselves() {
         for layout in [Layout::Mbr1, Layout::Mbr3] {
             let recipe = Recipe { cluster_size: 2 << 20, system_size: 351 * MIB, ..recipe(layout, None) };
-            let (_, slots) = partitions(&recipe, 100 * MIB).unwrap();
+            let (_, slots) = partitions(&recipe, 100 * MIB, 0).unwrap();
             let windows = slots.iter().find(|slot| slot.role == Role::Windows).unwrap();
             assert_eq!(windows.start, windows_start(&recipe));
             assert!(windows.start.is_multiple_of(2 << 20));
@@ -184,11 +231,12 @@ mod tests {
     #[test]
     fn a_disk_that_is_too_small_says_how_large_it_must_be() {
         let needed = 1 << 30;
-        let Err(Error::TooSmall { needed: disk, .. }) = partitions(&recipe(Layout::Mbr3, Some(MIB)), needed)
+        let Err(Error::TooSmall { needed: disk, .. }) =
+            partitions(&recipe(Layout::Mbr3, Some(MIB)), needed, 0)
         else {
             panic!("accepted")
         };
-        assert!(partitions(&recipe(Layout::Mbr3, Some(disk)), needed).is_ok());
-        assert!(partitions(&recipe(Layout::Mbr3, Some(disk - MIB)), needed).is_err());
+        assert!(partitions(&recipe(Layout::Mbr3, Some(disk)), needed, 0).is_ok());
+        assert!(partitions(&recipe(Layout::Mbr3, Some(disk - MIB)), needed, 0).is_err());
     }
 }

@@ -127,6 +127,16 @@ impl<'a> Editor<'a> {
         long.or_else(short).copied()
     }
 
+    /// The number of a security descriptor, which is added if the tree does not have it.
+    pub(crate) fn descriptor(&mut self, bytes: &[u8]) -> DescriptorId {
+        let known = &mut self.tree.descriptors;
+        let number = known.iter().position(|known| **known == *bytes).unwrap_or_else(|| {
+            known.push(bytes.into());
+            known.len() - 1
+        });
+        DescriptorId(number as u32)
+    }
+
     /// The directory of this path, made with its parents where it is missing: with the attributes, times and security
     /// descriptor of `like`.
     pub(crate) fn directory(&mut self, path: &str, like: &Style, reason: &str) -> Result<NodeId> {
@@ -166,7 +176,9 @@ impl<'a> Editor<'a> {
             Some(number) => {
                 let node = &mut self.tree.nodes[self.tree.names[number as usize].node.0 as usize];
                 if node.is_directory() || node.reparse.is_some() {
-                    return Err(Error::Recipe(format!("{path} is no plain file in the image, cannot replace it")));
+                    return Err(Error::Recipe(format!(
+                        "{path} is no plain file in the image, cannot replace it"
+                    )));
                 }
                 node.data = Some(content);
                 node.attributes = plain(node.attributes) | style.attributes;
@@ -274,6 +286,15 @@ impl<'a> Editor<'a> {
         }
         changes.sort();
         changes
+    }
+}
+
+/// Replaces what was recorded of the same paths before, as content that was changed again.
+pub(crate) fn update(record: &mut [Change], again: Vec<Change>) {
+    for change in again {
+        if let Some(before) = record.iter_mut().find(|before| before.path == change.path) {
+            (before.size, before.sha1) = (change.size, change.sha1);
+        }
     }
 }
 
@@ -385,7 +406,10 @@ mod tests {
         let changes = editor.finish();
         assert_eq!(changes.len(), 1);
         assert_eq!((changes[0].path.as_str(), changes[0].action), ("\\a\\X", Action::Removed));
-        assert_eq!((tree.nodes.len(), paths(&tree)), (5, ["/a", "/b", "/a/y", "/b/x"].map(str::to_owned).into()));
+        assert_eq!(
+            (tree.nodes.len(), paths(&tree)),
+            (5, ["/a", "/b", "/a/y", "/b/x"].map(str::to_owned).into())
+        );
 
         let mut editor = Editor::new(&mut tree, &Named, 1);
         editor.remove("b/x", "test");

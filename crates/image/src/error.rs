@@ -61,6 +61,13 @@ pub enum Error {
         #[source]
         source: ntfs_writer::Error,
     },
+    /// The boot configuration data cannot be made as asked.
+    #[error("boot configuration data")]
+    Bcd {
+        /// Why.
+        #[source]
+        source: bcd::Error,
+    },
     /// A registry hive is damaged, or cannot be changed as asked.
     #[error("{}", path.display())]
     Hive {
@@ -298,6 +305,7 @@ impl Error {
             Self::Vhd { source: vhd::Error::Impossible(_), .. }
             | Self::Vmdk { source: vmdk::Error::Impossible(_), .. }
             | Self::Volume { source: ntfs_writer::Error::Option { .. }, .. }
+            | Self::Bcd { source: bcd::Error::Impossible(_) }
             | Self::Recipe(_)
             | Self::ImageChoice { .. }
             | Self::PartitionChoice { .. }

@@ -26,6 +26,7 @@ pub mod tree;
 mod tree_index;
 mod volume;
 
+pub use boot::BootSummary;
 pub use build::{PartitionSummary, Plan, Run, Summary, Usage};
 pub use check_disk::{VolumeCheck, check_disk};
 pub use compact::CompactSummary;
@@ -41,7 +42,10 @@ pub use extract::{ExtractOptions, Extracted, copy_blob, extract, reparse_target}
 pub use ntfs_writer::check::{Report as CheckReport, Severity as CheckSeverity};
 pub use output::PartialFile;
 pub use pipeline::Counters;
-pub use recipe::{Algorithm, Compact, Format, ImageChoice, Layout, Level, Output, Recipe};
+pub use recipe::{
+    Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, Debug, Format, ImageChoice, Layout, Level,
+    Output, Recipe, Serial,
+};
 pub use sddl::sddl;
 pub use source::{WimBlobs, WimSource};
 pub use tree_index::{NameId, TreeIndex};

@@ -5,7 +5,7 @@ use disk::At;
 use sha1::{Digest, Sha1};
 
 use crate::edit::Hashes;
-use crate::pipeline::{BlobRead as _, BlobStore as _};
+use crate::pipeline::BlobStore as _;
 use crate::source::{WimBlobs, WimSource};
 use crate::tree::Content;
 use crate::{Error, Result};

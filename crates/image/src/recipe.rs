@@ -24,8 +24,9 @@ pub struct Recipe {
     pub size: Option<u64>,
     /// Size of the System partition in bytes, a whole number of MiB.
     pub system_size: u64,
-    /// Size of the Recovery partition in bytes, a whole number of MiB.
-    pub recovery_size: u64,
+    /// Size of the Recovery partition in bytes, a whole number of MiB; `None` for 500 MiB, or more when the image has a
+    /// recovery environment that needs it.
+    pub recovery_size: Option<u64>,
     /// Cluster size of the Windows volume in bytes.
     pub cluster_size: u32,
     /// Make 8.3 names for files that have none in the image.
@@ -56,7 +57,7 @@ impl Recipe {
             layout: Layout::default(),
             size: None,
             system_size: 350 * MIB,
-            recovery_size: 500 * MIB,
+            recovery_size: None,
             cluster_size: 4096,
             short_names: false,
             compact: None,
@@ -321,7 +322,8 @@ impl FromStr for Serial {
     fn from_str(text: &str) -> Result<Self, String> {
         let (port, baud) = text.split_once(',').unwrap_or((text, "115200"));
         let port = port.trim();
-        let digits = port.get(..3).filter(|name| name.eq_ignore_ascii_case("com")).map_or(port, |_| &port[3..]);
+        let digits =
+            port.get(..3).filter(|name| name.eq_ignore_ascii_case("com")).map_or(port, |_| &port[3..]);
         match (digits.parse(), baud.trim().parse()) {
             (Ok(port @ 1..), Ok(baud @ 1..)) => Ok(Self { port, baud }),
             _ => Err(format!("{text:?} is no serial port (expected PORT or PORT,BAUD, as in 1,115200)")),

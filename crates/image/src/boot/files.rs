@@ -5,6 +5,7 @@
 //! attributes too). With `EFI_EX` and `Fonts_EX` come the same files signed by another authority ("Windows UEFI CA 2023");
 //! their names carry `_EX` there and lose it on the way.
 
+use crate::recipe::Layout;
 use crate::tree::{Node, NodeId};
 use crate::tree_index::TreeIndex;
 
@@ -20,9 +21,51 @@ pub(crate) enum Firmware {
     Uefi,
 }
 
+/// The second store of UEFI machines, which starts no system.
+pub(super) const RECOVERY_STORE: &str = "\\EFI\\Microsoft\\Recovery\\BCD";
+
 impl Firmware {
+    /// What starts disks of this layout.
+    pub(crate) fn of(layout: Layout) -> Self {
+        match layout {
+            Layout::Mbr3 | Layout::Mbr1 => Self::Bios,
+        }
+    }
+
+    /// Its name in summaries.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bios => "bios",
+            Self::Uefi => "uefi",
+        }
+    }
+
+    /// How programs that it leads to are called.
+    pub(super) fn program_extension(self) -> &'static str {
+        match self {
+            Self::Bios => "exe",
+            Self::Uefi => "efi",
+        }
+    }
+
+    /// Where the image has the boot manager.
+    pub(super) fn manager_in_image(self) -> &'static str {
+        match self {
+            Self::Bios => "\\Windows\\Boot\\PCAT\\bootmgr",
+            Self::Uefi => "\\Windows\\Boot\\EFI\\bootmgfw.efi",
+        }
+    }
+
+    /// Where the memory test goes.
+    pub(super) fn memory_test(self) -> &'static str {
+        match self {
+            Self::Bios => "\\Boot\\memtest.exe",
+            Self::Uefi => "\\EFI\\Microsoft\\Boot\\memtest.efi",
+        }
+    }
+
     /// The directory of the boot manager's store and files.
-    pub(crate) fn directory(self) -> &'static str {
+    pub(super) fn directory(self) -> &'static str {
         match self {
             Self::Bios => "\\Boot",
             Self::Uefi => "\\EFI\\Microsoft\\Boot",
@@ -48,45 +91,45 @@ impl Firmware {
 
 /// A file that is copied to the partition that firmware starts from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BootFile {
+pub(super) struct BootFile {
     /// Where it goes, with backslashes.
-    pub(crate) path: String,
+    pub(super) path: String,
     /// Where it is in the image, for the record.
-    pub(crate) from: String,
+    pub(super) from: String,
     /// `FILE_ATTRIBUTE_*` that it gets.
-    pub(crate) attributes: u32,
+    pub(super) attributes: u32,
     /// The file of the image.
-    pub(crate) node: NodeId,
+    pub(super) node: NodeId,
 }
 
 /// A directory that it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BootDirectory {
+pub(super) struct BootDirectory {
     /// Where, with backslashes.
-    pub(crate) path: String,
+    pub(super) path: String,
     /// `FILE_ATTRIBUTE_*` besides that of directories.
-    pub(crate) attributes: u32,
+    pub(super) attributes: u32,
     /// The directory of the image that it is like.
-    pub(crate) like: NodeId,
+    pub(super) like: NodeId,
 }
 
 /// All that an image has for one kind of firmware.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct BootFiles {
+pub(super) struct BootFiles {
     /// Parents before what they hold.
-    pub(crate) directories: Vec<BootDirectory>,
+    pub(super) directories: Vec<BootDirectory>,
     /// In path order.
-    pub(crate) files: Vec<BootFile>,
+    pub(super) files: Vec<BootFile>,
 }
 
 impl BootFiles {
     /// The file that goes to `path`.
-    pub(crate) fn get(&self, path: &str) -> Option<&BootFile> {
+    pub(super) fn get(&self, path: &str) -> Option<&BootFile> {
         self.files.iter().find(|file| file.path.eq_ignore_ascii_case(path))
     }
 
     /// What the image has for `firmware`; `ex` takes the files of the newer authority where there are some.
-    pub(crate) fn of(index: &TreeIndex<'_>, firmware: Firmware, ex: bool) -> Self {
+    pub(super) fn of(index: &TreeIndex<'_>, firmware: Firmware, ex: bool) -> Self {
         let mut found = Self::default();
         let to = firmware.directory();
         let own = match firmware {
@@ -145,7 +188,9 @@ impl BootFiles {
                 let (from, to) = (format!("{from}\\{text}"), format!("{to}\\{}", without_ex(&text)));
                 match &index.tree().nodes[node.0 as usize] {
                     found if found.is_directory() => open.push((node, from, to)),
-                    found if is_plain(found) => self.put(BootFile { path: to, from, attributes: ARCHIVE, node }),
+                    found if is_plain(found) => {
+                        self.put(BootFile { path: to, from, attributes: ARCHIVE, node })
+                    }
                     _ => {}
                 }
             }
@@ -162,7 +207,7 @@ impl BootFiles {
     }
 
     /// Adds a copy of the UEFI boot manager where firmware looks when nobody told it where to.
-    pub(crate) fn add_fallback(&mut self, machine: Machine) {
+    pub(super) fn add_fallback(&mut self, machine: Machine) {
         let Some(manager) = self.get(Firmware::Uefi.manager()).cloned() else { return };
         let like = self.directories.first().map_or(NodeId::ROOT, |directory| directory.like);
         let path = format!("\\EFI\\Boot\\{}", machine.fallback());
@@ -191,7 +236,7 @@ fn is_plain(node: &Node) -> bool {
 
 /// What a boot program is compiled for, by the machine field of its PE header (PE format, "Machine Types").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Machine {
+pub(super) enum Machine {
     X86,
     X64,
     Arm64,
@@ -199,7 +244,7 @@ pub(crate) enum Machine {
 
 impl Machine {
     /// Looks at a program.
-    pub(crate) fn of(program: &[u8]) -> Option<Self> {
+    pub(super) fn of(program: &[u8]) -> Option<Self> {
         const PE_OFFSET: usize = 0x3C;
         let header: [u8; 4] = program.get(PE_OFFSET..PE_OFFSET + 4)?.try_into().ok()?;
         let header = usize::try_from(u32::from_le_bytes(header)).ok()?;
@@ -284,8 +329,7 @@ mod tests {
         );
         let directories: Vec<_> =
             found.directories.iter().map(|found| (&*found.path, found.attributes)).collect();
-        let expected =
-            [("\\Boot", 6), ("\\Boot\\Fonts", 0), ("\\Boot\\Resources", 0), ("\\Boot\\de-DE", 0)];
+        let expected = [("\\Boot", 6), ("\\Boot\\Fonts", 0), ("\\Boot\\Resources", 0), ("\\Boot\\de-DE", 0)];
         assert_eq!(directories, expected);
     }
 
@@ -306,7 +350,10 @@ mod tests {
         let font = found.get("\\EFI\\Microsoft\\Boot\\Fonts\\wgl4_boot.ttf").unwrap();
         assert_eq!(font.from, "\\Windows\\Boot\\Fonts_EX\\wgl4_boot_EX.ttf");
         assert_eq!(found.files.len(), 5);
-        assert_eq!(BootFiles::of(&TreeIndex::new(&Tree::empty(Times::default())), Firmware::Uefi, true), BootFiles::default());
+        assert_eq!(
+            BootFiles::of(&TreeIndex::new(&Tree::empty(Times::default())), Firmware::Uefi, true),
+            BootFiles::default()
+        );
     }
 
     #[test]

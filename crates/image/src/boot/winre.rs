@@ -16,7 +16,8 @@ pub(crate) const AGENT: &str = "\\Windows\\System32\\Recovery\\ReAgent.xml";
 /// Its directory on the Recovery partition.
 pub(crate) const DIRECTORY: &str = "\\Recovery\\WindowsRE";
 /// The RAM disk, where images have it.
-pub(crate) const SDI: [&str; 2] = ["\\Windows\\Boot\\DVD\\PCAT\\boot.sdi", "\\Windows\\Boot\\DVD\\EFI\\boot.sdi"];
+pub(crate) const SDI: [&str; 2] =
+    ["\\Windows\\Boot\\DVD\\PCAT\\boot.sdi", "\\Windows\\Boot\\DVD\\EFI\\boot.sdi"];
 
 /// Where it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,8 @@ pub(crate) fn agent(location: &Location) -> String {
     // As many blanks as digits are missing; XML does not mind them between attributes.
     let blanks = " ".repeat(u64::MAX.to_string().len() - offset.len());
     let nowhere = Guid::NIL;
-    let mut text = String::from("<?xml version='1.0' encoding='utf-8'?>\r\n\r\n<WindowsRE version=\"2.0\">\r\n");
+    let mut text =
+        String::from("<?xml version='1.0' encoding='utf-8'?>\r\n\r\n<WindowsRE version=\"2.0\">\r\n");
     let mut line = |content: std::fmt::Arguments<'_>| {
         // Writing to a string cannot fail.
         let _ = write!(text, "  {content}\r\n");
