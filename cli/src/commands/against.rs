@@ -9,8 +9,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use image::{
     Change, CompareOptions, Comparison, DiskFile, DiskPlace, DiskVolume, Error, ImageChoice, Partitions,
-    VolumeOptions, WimSource, compare,
-    compare_with_record,
+    VolumeOptions, WimSource, compare, compare_with_record,
 };
 use serde_json::json;
 
@@ -90,7 +89,10 @@ fn read_record(path: &Path) -> anyhow::Result<Vec<Change>> {
         serde_json::from_str(&text).with_context(|| format!("{}: is not JSON", path.display()))?;
     let changes = value.get("changes").or_else(|| value.get("build")?.get("changes"));
     let changes = changes.with_context(|| {
-        format!("{}: is no record of a build (no \"changes\" in it); build --record writes one", path.display())
+        format!(
+            "{}: is no record of a build (no \"changes\" in it); build --record writes one",
+            path.display()
+        )
     })?;
     serde_json::from_value(changes.clone())
         .with_context(|| format!("{}: is no record of a build", path.display()))
