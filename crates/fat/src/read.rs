@@ -213,7 +213,7 @@ impl Volume {
                     format!("{clusters} clusters in a FAT16 volume, expected fewer"),
                 );
             }
-            // mkfs.fat -F 32 makes such volumes when told to; every reader takes them for FAT32.
+            // mkfs.fat makes such volumes when told to. Linux and Windows know FAT32 by the shape of its sector, too.
             1.. if wide => Kind::Fat32,
             FAT16_CLUSTERS.. => Kind::Fat16,
             1.. => Kind::Fat12,

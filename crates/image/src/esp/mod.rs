@@ -47,7 +47,8 @@ pub fn plan(files: Vec<EspFile>, start: u64, seed: &Seed, label: &str, time: Fil
         attributes: file.attributes,
         created: file.created,
         modified: file.written,
-        data: (file.attributes & fat::layout::ATTRIBUTE_DIRECTORY == 0).then_some(fat::Data::Bytes(file.data)),
+        data: (file.attributes & fat::layout::ATTRIBUTE_DIRECTORY == 0)
+            .then_some(fat::Data::Bytes(file.data)),
     });
     let plan = fat::Plan::new(options, nodes.collect()).map_err(|source| Error::Fat { source })?;
     Ok(Esp { plan, serial })
