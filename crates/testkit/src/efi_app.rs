@@ -2,7 +2,7 @@
 //! Microsoft's.
 //!
 //! It needs nothing but the protocols that every firmware has (UEFI 2.10): it writes through the console (chapter 12.4)
-//! and, for machines whose console is a screen nobody watches, on COM1; it reads files of the volume it was started from
+//! and, for machines whose console is a screen that nobody watches, a line on COM1; it reads files of the volume it was started from
 //! (13.4, 13.5). The code knows its own addresses only relative to the instruction pointer, so the image has no
 //! relocations.
 
@@ -201,14 +201,14 @@ fn main(a: &mut Asm) {
     }
 }
 
-/// `'show`: shows the first line of the file R14, whose name is R15, on both.
+/// `'show`: shows the first line of the file R14, whose name is R15.
 fn show(a: &mut Asm) {
     let [newline, colon, absent] = ["'newline", "'colon", "'absent"].map(|name| a.label(name));
     asm! { a:
     'show:
         sub rsp, 0x28;
         mov rsi, r15;
-        call 'both;
+        call 'print;
         mov rcx, r12;
         lea rdx, ptr(rbp + frame::FILE);
         mov r8, r14;
@@ -232,7 +232,7 @@ fn show(a: &mut Asm) {
         mov rcx, qword_ptr(rbp + frame::FILE);
         call qword_ptr(rcx + efi::FILE_CLOSE);
         lea rsi, ptr(colon);
-        call 'both;
+        call 'print;
         // The line ends with what cannot be printed.
         lea rsi, ptr(rbp + frame::DATA);
         mov rdi, rsi;
@@ -246,24 +246,17 @@ fn show(a: &mut Asm) {
     'show_cut:
         mov byte_ptr(rdi), 0;
     'show_end:
-        call 'both;
+        call 'print;
         lea rsi, ptr(newline);
-        call 'both;
+        call 'print;
         add rsp, 0x28;
         ret;
     }
 }
 
-/// `'both`, `'print` and `'serial`: printing.
+/// `'print` and `'serial`: printing.
 fn output(a: &mut Asm) {
     asm! { a:
-        // Prints the text RSI on the console and on COM1.
-    'both:
-        push rsi;
-        call 'serial;
-        pop rsi;
-        jmp 'print;
-
         // Prints the text RSI on the console.
     'print:
         sub rsp, 0x28;

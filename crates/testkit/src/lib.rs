@@ -20,6 +20,7 @@ pub mod kernel;
 pub mod libfsntfs;
 pub mod patch;
 pub mod payload;
+pub mod ovmf;
 mod places;
 pub mod qemu;
 pub mod random;
