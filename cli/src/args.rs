@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use image::registry::HiveChoice;
 use image::{Algorithm, BcdDevice, BootCode, BootMenu, Debug, Format, ImageChoice, Layout, Level, Serial};
 
 use crate::size::parse_size;
@@ -113,6 +114,13 @@ pub(crate) struct Build {
     /// With --compact-os: go on though the image has no wof.sys
     #[arg(long, requires = "compact_os")]
     pub(crate) assume_wof: bool,
+    /// Import a .reg file into the image's registry; may be repeated
+    #[arg(long = "reg", value_name = "FILE")]
+    pub(crate) registry: Vec<PathBuf>,
+    /// Put a hive into the image's registry: a whole one (SOFTWARE=file), or in the place of a key
+    /// (HKLM\\SYSTEM\\Vendor=file); before --reg; may be repeated
+    #[arg(long = "hive", value_name = "KEY=FILE")]
+    pub(crate) hives: Vec<HiveChoice>,
     /// Code that a BIOS runs: own, from-image (Microsoft's, where a file of the image carries it) or none
     #[arg(long, value_name = "WHOSE", default_value = "own")]
     pub(crate) boot_code: BootCode,

@@ -76,6 +76,8 @@ fn recipe(args: &Build, to_stdout: bool) -> anyhow::Result<Recipe> {
             assume_driver: args.assume_wof,
             verify_source: !args.no_verify_source,
         }),
+        registry: args.registry.clone(),
+        hives: args.hives.clone(),
         boot: Boot {
             code: args.boot_code,
             device: args.bcd_device,

@@ -12,13 +12,15 @@ use crate::boot::{Boot, BootCodes, BootSummary};
 use crate::compact::{self, CompactBlobs, CompactSummary, Packed};
 use crate::container::Packing;
 use crate::disk_layout::{self, Role};
-use crate::edit::{self, Change, Editor};
+use crate::edit::{self, Change, Editor, Style};
 use crate::output::{self, Opened};
 use crate::pipeline::{self, BlobStore as _, CheckedBlobs, Counters, Maker, Settings};
 use crate::prepass::Prepass;
 use crate::recipe::{Format, MIB, Output, Recipe};
+use crate::registry::{self, HiveChange, RegistryEdits};
 use crate::source::WimSource;
 use crate::tree::{self, Tree};
+use crate::tree_index::TreeIndex;
 use crate::{Error, Result, volume};
 
 /// A planned disk: every byte is accounted for, nothing has been written.
@@ -115,6 +117,8 @@ pub struct Run<'a> {
     pub counters: &'a Counters,
 }
 
+const ATTRIBUTE_ARCHIVE: u32 = 0x20;
+
 /// About how many bytes a unit has. Units of half of that lose a few per cent to hand-over and to chunks cut in two,
 /// larger ones only cost memory.
 const UNIT: u64 = MIB;
@@ -130,9 +134,11 @@ impl Plan {
             output::refuse_source(part, &recipe.output)?;
         }
         let index = source.choose(recipe.image.as_ref())?;
+        let edits = RegistryEdits::read(&recipe.registry, &recipe.hives)?;
         let seed = match &recipe.seed {
             Some(text) => Seed::new(text.as_bytes()),
-            None => Seed::new(&source.identity(index)),
+            // Without edits, the identity is the source's alone.
+            None => Seed::new(&[source.identity(index), edits.identity().to_vec()].concat()),
         };
         let mut tree = source.tree(index)?;
         let mut notes = std::mem::take(&mut tree.notes);
@@ -148,7 +154,11 @@ impl Plan {
         // it there has the same length for every place.
         let mut places = disk_layout::places(&recipe, &seed, 0);
         let windows_number = disk_layout::number(&recipe, Role::Windows).expect("every layout has one");
+        let hives = hives(&edits, &tree, &recipe, &prepass)?;
         let mut editor = Editor::new(&mut tree, &prepass, windows_number);
+        for hive in hives {
+            put_hive(&mut editor, hive, time)?;
+        }
         boot.edit_windows(&mut editor, &places)?;
         let mut changes = editor.finish();
         let packed = compact::apply(&mut tree, &source, index, &recipe, run)?;
@@ -302,6 +312,43 @@ impl Plan {
             Opened::Stdout => Ok(()),
         }
     }
+}
+
+/// The hives that the edits change, with their new content.
+fn hives(
+    edits: &RegistryEdits,
+    tree: &Tree,
+    recipe: &Recipe,
+    prepass: &Prepass<'_>,
+) -> Result<Vec<HiveChange>> {
+    if edits.is_empty() {
+        return Ok(Vec::new());
+    }
+    let index = TreeIndex::new(tree);
+    let mut read = |path: &str| {
+        let node = index.find(path).map(|(_, node)| &tree.nodes[node.0 as usize]);
+        let content = node.and_then(|node| node.data.as_ref());
+        content.map(|content| prepass.read(content, registry::MAX_HIVE)).transpose()
+    };
+    edits.apply(&recipe.source, recipe.time, &mut read)
+}
+
+fn put_hive(editor: &mut Editor<'_>, change: HiveChange, time: FileTime) -> Result<()> {
+    let HiveChange { path, exists, bytes, logs, reason, .. } = change;
+    let content = tree::Content::Bytes(bytes.into());
+    if exists {
+        editor.replace(&path, content, &reason)?;
+    } else {
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let security = editor.find(directory).and_then(|node| editor.tree().nodes[node.0 as usize].security);
+        let style = Style::new(ATTRIBUTE_ARCHIVE, time, security);
+        editor.directory(directory, &Style { attributes: 0, ..style }, &reason)?;
+        editor.file(&path, content, &style, &reason)?;
+    }
+    for log in logs {
+        editor.replace(&log, tree::Content::Empty, "what it held is in the hive")?;
+    }
+    Ok(())
 }
 
 fn usage(map: &ExtentMap) -> Vec<Usage> {

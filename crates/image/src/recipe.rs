@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use disk::FileTime;
 
+use crate::registry::HiveChoice;
 use crate::{Error, Result};
 
 /// Everything that describes a build. Together with its inputs it determines every byte of the output.
@@ -33,6 +34,10 @@ pub struct Recipe {
     pub short_names: bool,
     /// Keep files compressed on the Windows volume; `None` stores them as they are.
     pub compact: Option<Compact>,
+    /// `.reg` files that are imported into the image's hives, in this order.
+    pub registry: Vec<PathBuf>,
+    /// Hives that take a place in the image's registry, before any `.reg` file is imported.
+    pub hives: Vec<HiveChoice>,
     /// How the disk starts.
     pub boot: Boot,
     /// Text from which all identities derive; `None` takes the source's own hashes.
@@ -61,6 +66,8 @@ impl Recipe {
             cluster_size: 4096,
             short_names: false,
             compact: None,
+            registry: Vec::new(),
+            hives: Vec::new(),
             boot: Boot::default(),
             seed: None,
             time: None,

@@ -9,12 +9,15 @@
 //! written compactly, and empty logs. The transaction files of the kernel (`.blf`, `.regtrans-ms`) stay: a clean hive
 //! makes no use of what they hold. New keys get the time of the build, or else of their parent; there is no clock.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use disk::FileTime;
+use disk::{At, FileTime};
+use hive::check::Severity;
+use hive::file::{Allow, HiveFile};
 use hive::paths::{self, KnownHive, Mount};
 use hive::reg::{self, Applied, KeyPath, Operation, RegFile};
 use hive::{Hive, Recovery};
@@ -28,27 +31,45 @@ pub const MAX_HIVE: u64 = 1 << 30;
 /// Reads a file of an image by its path, with slashes and whatever the case; `None` when it is not there.
 pub type ReadFile<'a> = dyn FnMut(&str) -> Result<Option<Vec<u8>>> + 'a;
 
-/// A hive that was found among files.
-#[derive(Debug)]
-pub struct FoundHive {
+/// A hive among files, as its bytes, with the logs beside it.
+#[derive(Clone, Debug)]
+pub struct HiveBytes {
     /// Its path, with slashes.
     pub path: String,
-    /// The hive, with what its logs hold.
-    pub hive: Hive,
-    /// What had to be done with the logs.
-    pub recovery: Recovery,
-    /// The logs beside it that are not empty.
-    pub logs: Vec<String>,
+    /// The hive as it lies there.
+    pub bytes: Vec<u8>,
+    /// Paths and contents of the logs beside it that are not empty.
+    pub logs: Vec<(String, Vec<u8>)>,
+}
+
+impl HiveBytes {
+    /// The hive's bytes with what its logs hold, and what was done with them.
+    ///
+    /// # Errors
+    /// As [`hive::replay`].
+    pub fn replay(&self) -> hive::Result<(Cow<'_, [u8]>, Recovery)> {
+        let logs: Vec<&[u8]> = self.logs.iter().map(|(_, content)| content.as_slice()).collect();
+        hive::replay(&self.bytes, &logs)
+    }
+
+    /// The hive, with what its logs hold. `image` is what errors call the files; empty for those of the host.
+    ///
+    /// # Errors
+    /// [`Error::Hive`] for one that is damaged beyond its logs.
+    pub fn open(&self, image: &Path) -> Result<(Hive, Recovery)> {
+        let opened = self.replay().and_then(|(bytes, recovery)| Ok((Hive::parse(&bytes)?, recovery)));
+        opened.map_err(|source| damaged(image, &self.path, source))
+    }
 }
 
 /// Finds a hive of an installation, with the logs beside it. `image` is what errors call the files.
 ///
 /// # Errors
-/// [`Error::NotFound`] when none of its files is there; [`Error::Hive`] for one that is damaged beyond its logs.
-pub fn find_hive(image: &Path, which: KnownHive, read: &mut ReadFile<'_>) -> Result<FoundHive> {
+/// [`Error::NotFound`] when none of its files is there, and those of `read`.
+pub fn find_hive(image: &Path, which: KnownHive, read: &mut ReadFile<'_>) -> Result<HiveBytes> {
     for &path in which.files() {
         if let Some(bytes) = read(path)? {
-            return open(image, path, &bytes, read);
+            return with_logs(path, bytes, read);
         }
     }
     let what = format!("no {}, which holds {}", which.files().join(" or "), which.mount());
@@ -59,70 +80,50 @@ pub fn find_hive(image: &Path, which: KnownHive, read: &mut ReadFile<'_>) -> Res
 ///
 /// # Errors
 /// As [`find_hive`].
-pub fn hive_at(image: &Path, path: &str, read: &mut ReadFile<'_>) -> Result<FoundHive> {
+pub fn hive_at(image: &Path, path: &str, read: &mut ReadFile<'_>) -> Result<HiveBytes> {
     match read(path)? {
-        Some(bytes) => open(image, path, &bytes, read),
+        Some(bytes) => with_logs(path, bytes, read),
         None => Err(Error::NotFound { path: image.to_owned(), what: format!("no {path:?}") }),
     }
+}
+
+fn with_logs(path: &str, bytes: Vec<u8>, read: &mut ReadFile<'_>) -> Result<HiveBytes> {
+    let mut logs = Vec::new();
+    for suffix in LOGS {
+        let log = format!("{path}{suffix}");
+        if let Some(content) = read(&log)?.filter(|content| !content.is_empty()) {
+            logs.push((log, content));
+        }
+    }
+    Ok(HiveBytes { path: path.to_owned(), bytes, logs })
 }
 
 /// Reads a hive file of the host, with the logs beside it.
 ///
 /// # Errors
-/// [`Error::Read`], and as [`find_hive`].
-pub fn read_hive(file: &Path) -> Result<FoundHive> {
-    let mut read = |path: &str| {
-        let failed = |source| Error::Read { path: path.into(), source };
-        match fs::metadata(path) {
-            Ok(found) if found.len() > MAX_HIVE => {
-                let what = format!("has {} bytes, too many for a hive (at most {MAX_HIVE})", found.len());
-                Err(Error::Unsupported { path: path.into(), what })
-            }
-            Ok(found) if found.is_file() => fs::read(path).map(Some).map_err(failed),
-            Ok(_) => Err(Error::Unsupported { path: path.into(), what: "is no regular file".to_owned() }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(failed(error)),
-        }
-    };
-    let Some(path) = file.to_str() else {
-        // Its logs would be looked for under a name that is no text, either.
-        let what = "has a name that is not Unicode; rename it".to_owned();
-        return Err(Error::Unsupported { path: file.to_owned(), what });
-    };
-    match read(path)? {
-        Some(bytes) => open(Path::new(""), path, &bytes, &mut read),
-        None => {
-            let source = std::io::ErrorKind::NotFound.into();
-            Err(Error::Read { path: file.to_owned(), source })
-        }
+/// [`Error::Read`], [`Error::Unsupported`] for what is too large, [`Error::Hive`].
+pub fn read_hive(file: &Path) -> Result<HiveFile> {
+    let found = fs::metadata(file).map_err(|source| Error::Read { path: file.to_owned(), source })?;
+    let unsupported = |what| Err(Error::Unsupported { path: file.to_owned(), what });
+    if !found.is_file() {
+        return unsupported("is no regular file".to_owned());
     }
+    if found.len() > MAX_HIVE {
+        let size = found.len();
+        return unsupported(format!("has {size} bytes, too many for a hive (at most {MAX_HIVE})"));
+    }
+    HiveFile::open(file, Allow::default()).map_err(|source| Error::Hive { path: file.to_owned(), source })
 }
 
-fn open(image: &Path, path: &str, bytes: &[u8], read: &mut ReadFile<'_>) -> Result<FoundHive> {
-    let (mut logs, mut contents) = (Vec::new(), Vec::new());
-    for suffix in [".LOG1", ".LOG2", ".LOG"] {
-        let log = format!("{path}{suffix}");
-        if let Some(content) = read(&log)?.filter(|content| !content.is_empty()) {
-            logs.push(log);
-            contents.push(content);
-        }
-    }
-    let contents: Vec<&[u8]> = contents.iter().map(Vec::as_slice).collect();
-    let (hive, recovery) = Hive::recover(bytes, &contents).map_err(|source| damaged(image, path, source))?;
-    Ok(FoundHive { path: path.to_owned(), hive, recovery, logs })
-}
+/// What the names of a hive's logs end with: since Windows Vista, and before.
+const LOGS: [&str; 3] = [".LOG1", ".LOG2", ".LOG"];
 
 fn damaged(image: &Path, path: &str, source: hive::Error) -> Error {
-    let path = if image.as_os_str().is_empty() {
-        path.into()
-    } else {
-        PathBuf::from(format!("{}: {path}", image.display()))
-    };
-    Error::Hive { path, source }
+    Error::Hive { path: format!("{}: {path}", image.display()).into(), source }
 }
 
 /// A hive that takes a place in the registry: `SOFTWARE=file`, `HKLM\SYSTEM\Vendor=file`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct HiveChoice {
     /// The key whose place it takes: that of a whole hive, or one below.
     pub key: String,
@@ -146,7 +147,7 @@ impl FromStr for HiveChoice {
 /// What a build changes in the registry, read and understood, but not yet applied.
 #[derive(Debug, Default)]
 pub struct RegistryEdits {
-    hives: Vec<(KnownHive, KeyPath, PathBuf, Hive)>,
+    hives: Vec<(KnownHive, KeyPath, PathBuf, HiveFile)>,
     files: Vec<(PathBuf, RegFile)>,
     /// Hashes of all that was read.
     identity: Vec<u8>,
@@ -194,11 +195,14 @@ impl RegistryEdits {
             if which == KnownHive::Bcd {
                 return Err(wrong(NO_BCD.to_owned()));
             }
-            let found = read_hive(&choice.file)?;
-            let bytes =
-                found.hive.to_bytes().map_err(|source| damaged(Path::new(""), &found.path, source))?;
+            if edits.hives.iter().any(|(hive, other, ..)| (*hive, other) == (which, &key)) {
+                return Err(wrong("another hive takes this place already".to_owned()));
+            }
+            let hive = read_hive(&choice.file)?;
+            let bytes = hive.hive().to_bytes();
+            let bytes = bytes.map_err(|source| Error::Hive { path: choice.file.clone(), source })?;
             edits.identity.extend_from_slice(&Sha1::digest(&bytes));
-            edits.hives.push((which, key, choice.file.clone(), found.hive));
+            edits.hives.push((which, key, choice.file.clone(), hive));
         }
         for path in reg_files {
             let bytes = fs::read(path).map_err(|source| Error::Read { path: path.clone(), source })?;
@@ -272,33 +276,29 @@ impl RegistryEdits {
         read: &mut ReadFile<'_>,
     ) -> Result<HiveChange> {
         let of_hive = || self.hives.iter().filter(move |(hive, ..)| *hive == which);
-        let whole = of_hive().filter(|(_, key, ..)| key.names().is_empty()).last();
-        let (mut found, exists) = match whole {
-            // The one that was there is replaced unread; even a damaged one can be.
-            Some((_, _, _, hive)) => {
-                let (mut path, mut exists, mut logs) = (which.files()[0].to_owned(), false, Vec::new());
-                for &there in which.files() {
-                    if !exists && read(there)?.is_some() {
-                        (path, exists) = (there.to_owned(), true);
-                    }
+        let whole = of_hive().find(|(_, key, ..)| key.names().is_empty());
+        let (path, exists, logs, mut hive) = match whole {
+            // The one that is there is replaced unread: even a damaged one can be.
+            Some((_, _, _, hive)) => match find_hive(image, which, read) {
+                Ok(found) => (found.path, true, found.logs, hive.hive().clone()),
+                Err(Error::NotFound { .. }) => {
+                    (which.files()[0].to_owned(), false, Vec::new(), hive.hive().clone())
                 }
-                for suffix in [".LOG1", ".LOG2", ".LOG"] {
-                    let log = format!("{path}{suffix}");
-                    if read(&log)?.is_some_and(|content| !content.is_empty()) {
-                        logs.push(log);
-                    }
-                }
-                (FoundHive { path, hive: hive.clone(), recovery: Recovery::default(), logs }, exists)
+                Err(error) => return Err(error),
+            },
+            None => {
+                let found = find_hive(image, which, read)?;
+                let (hive, _) = found.open(image)?;
+                (found.path, true, found.logs, hive)
             }
-            None => (find_hive(image, which, read)?, true),
         };
         let mut applied = Applied::default();
-        let root = found.hive.root_mut();
+        let root = hive.root_mut();
         let mount = Mount::known(root, which);
         for (_, key, file, hive) in of_hive().filter(|(_, key, ..)| !key.names().is_empty()) {
             let wrong = |source| Error::Hive { path: file.clone(), source };
             let key = mount.key(key).map_err(|problem| Error::Recipe(problem.to_string()))?;
-            applied += insert_subtree(root, &key, hive.root(), time).map_err(wrong)?;
+            applied += insert_subtree(root, &key, hive.hive().root(), time).map_err(wrong)?;
         }
         for (path, file) in &self.files {
             let mut locate = |operation: &Operation| {
@@ -310,12 +310,18 @@ impl RegistryEdits {
             applied += reg::apply(root, &file.operations, time, &mut locate)
                 .map_err(|source| Error::Reg { path: path.clone(), source })?;
         }
-        let FoundHive { path, mut hive, logs, .. } = found;
         hive.set_sequence(hive.sequence().wrapping_add(1));
         if let Some(time) = time {
             hive.set_written(time);
         }
         let bytes = hive.to_bytes().map_err(|source| damaged(image, &path, source))?;
+        if let Some(found) =
+            hive::check(&bytes).findings.first().filter(|found| found.severity == Severity::Error)
+        {
+            let at = At::new("hive after its edits", found.offset);
+            return Err(damaged(image, &path, hive::Error::Malformed { at, reason: found.to_string() }));
+        }
+        let logs = logs.into_iter().map(|(path, _)| path).collect();
         Ok(HiveChange { hive: which, path, exists, bytes, logs, applied, reason })
     }
 }
