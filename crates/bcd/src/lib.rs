@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod check;
 mod create;
 mod device;
 mod element;
@@ -11,6 +12,7 @@ mod store;
 mod template;
 mod text;
 
+pub use check::{check, check_bytes, check_hive};
 pub use create::{
     DeviceKind, Edition, Firmware, Generation, Recovery, Setup, create, create_from, create_recovery_store,
 };
