@@ -42,7 +42,7 @@ fn walk(wim: &Wim, image: &Image) {
         assert!(inode.security.is_none_or(|security| (security as usize) < image.security().len()));
         inode.eas.iter().for_each(|ea| assert!(!ea.name.is_empty()));
         for stream in inode.streams() {
-            let StreamRef::Blob(blob) = *stream else { continue };
+            let StreamRef::Blob { id: blob, .. } = *stream else { continue };
             let size = wim.blob(blob).size;
             // The start, the end, and an odd place between: direct, partial and remembered chunks.
             for start in [0, (size / 3) | 1, size.saturating_sub(1000)] {

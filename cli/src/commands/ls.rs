@@ -257,7 +257,7 @@ impl View<'_> {
             "links": self.index.names_of(self.index.tree().names[name.0 as usize].node).len(),
             "other_links": self.links(name),
             "reparse": reparse,
-            "object_id": node.object_id.map(|object| disk::Guid(object.id).to_string()),
+            "object_id": node.object_id.as_ref().map(|object| disk::Guid(object.id).to_string()),
             "extended_attributes": node.extended.iter()
                 .map(|ea| json!({ "name": String::from_utf8_lossy(&ea.name), "size": ea.value.len() }))
                 .collect::<Vec<_>>(),
@@ -303,7 +303,7 @@ impl View<'_> {
             };
             writeln!(out, "  reparse      tag {:#010x} {}", reparse.tag, printable(&target))?;
         }
-        if let Some(object) = node.object_id {
+        if let Some(object) = &node.object_id {
             writeln!(out, "  object id    {}", disk::Guid(object.id))?;
         }
         for ea in &node.extended {

@@ -432,7 +432,7 @@ impl Pair<'_> {
         if image.extended != disk.extended {
             self.differs(path, "other extended attributes");
         }
-        self.reparse(image.reparse.as_ref(), disk.reparse.as_ref(), path, readers);
+        self.reparse(image.reparse.as_deref(), disk.reparse.as_deref(), path, readers);
         let change = changed.map(|key| {
             let (change, met) = self.record.changes.get_mut(&key).expect("it is there by this key");
             *met = true;
@@ -568,7 +568,7 @@ struct Readers<'a> {
 
 /// An object id with its births; those that the planner makes up where the image has none count as none.
 fn birth_of(node: &Node) -> Option<([u8; 16], Option<[u8; 48]>)> {
-    let ObjectId { id, birth } = node.object_id?;
+    let ObjectId { id, birth } = *node.object_id.as_deref()?;
     let made_up = |birth: &[u8; 48]| {
         birth[..16].iter().all(|&byte| byte == 0)
             && birth[16..32] == id

@@ -23,7 +23,7 @@ use sha1::{Digest, Sha1};
 use self::host_name::HostNames;
 use crate::error::hex;
 use crate::pipeline::{BlobRead, BlobStore};
-use crate::tree::{ATTRIBUTE_ENCRYPTED, Content, Node, NodeId, Reparse};
+use crate::tree::{ATTRIBUTE_ENCRYPTED, Content, Node, NodeId};
 use crate::tree_index::{NameId, TreeIndex};
 use crate::{Error, Result};
 
@@ -128,9 +128,11 @@ pub fn extract(
         Some(Content::Blob { blob, .. }) => (1, blob),
         _ => (0, 0),
     });
-    let late = work.reparse.iter().filter_map(|point| match tree.nodes[point.node.0 as usize].reparse {
-        Some(Reparse { data: Content::Blob { blob, .. }, .. }) => Some(blob),
-        _ => None,
+    let late = work.reparse.iter().filter_map(|point| {
+        match tree.nodes[point.node.0 as usize].reparse.as_ref()?.data {
+            Content::Blob { blob, .. } => Some(blob),
+            _ => None,
+        }
     });
     blobs.keep(&late.collect::<Vec<_>>());
     let failed = Mutex::new(Vec::new());

@@ -164,85 +164,47 @@ impl WimSource {
 
     fn tree_as(&self, index: u32, gaps: bool) -> Result<Tree> {
         let image = self.image(index)?;
-        let mut nodes = Vec::with_capacity(image.inodes().len());
-        // The tree's root must be node 0, the image's root inode need not be.
-        let root = image.dentry(image.root()).inode;
-        let mut node_of = vec![None; image.inodes().len()];
-        let order = std::iter::once(root).chain((0..image.inodes().len() as u32).map(wim::InodeId));
-        for id in order {
-            let slot: &mut Option<NodeId> = &mut node_of[id.0 as usize];
-            if slot.is_none() {
-                *slot = Some(NodeId(nodes.len() as u32));
-                nodes.push(self.node(&image, id, gaps)?);
-            }
+        if !gaps
+            && !image.is_complete()
+            && let Some(gap) = self.first_gap(&image)
+        {
+            return Err(gap);
         }
-        let node_of = |id: wim::InodeId| node_of[id.0 as usize].expect("every inode became a node");
-        let mut names = Vec::with_capacity(image.dentries().len());
-        for (position, dentry) in image.dentries().iter().enumerate() {
-            if position as u32 == image.root().0 {
-                continue;
-            }
-            names.push(Name {
-                parent: node_of(image.dentry(dentry.parent).inode),
-                node: node_of(dentry.inode),
-                long: dentry.name.clone(),
-                short: (!dentry.short_name.is_empty()).then(|| dentry.short_name.clone()),
-            });
-        }
-        let warned = self.wim.warnings().iter().chain(image.warnings());
+        // The image is taken apart as the tree is made of it: with a million files, a second copy of their names and
+        // the memory for it would take more time than the rest.
+        let wim::ImageParts { dentries, inodes, security, warnings, .. } = image.into_parts();
+        let inode_of: Vec<u32> = dentries.iter().map(|dentry| dentry.inode.0).collect();
+        let name = |dentry: wim::Dentry| Name {
+            parent: NodeId(inode_of[dentry.parent.0 as usize]),
+            node: NodeId(dentry.inode.0),
+            long: dentry.name,
+            short: (!dentry.short_name.is_empty()).then_some(dentry.short_name),
+        };
+        // The first is the root, which has no name.
+        let names = dentries.into_iter().skip(1).map(name).collect();
+        let nodes = inodes.into_iter().map(node).collect();
+        let warned = self.wim.warnings().iter().chain(&warnings);
         let notes = warned.map(ToString::to_string).collect();
-        Ok(Tree { nodes, names, descriptors: image.security().to_vec(), notes })
+        Ok(Tree { nodes, names, descriptors: security, notes })
+    }
+
+    /// The first file whose content is not there. The raw data of encrypted files is nothing that a tree holds.
+    fn first_gap(&self, image: &wim::Image) -> Option<Error> {
+        let missing = |inode: &wim::Inode| {
+            let mut streams = inode.streams().filter(|&stream| Some(stream) != inode.efs.as_deref());
+            let sha1 = streams.find_map(|stream| match stream {
+                wim::StreamRef::Missing(sha1) => Some(hex(sha1)),
+                wim::StreamRef::Empty | wim::StreamRef::Blob { .. } => None,
+            })?;
+            let name = inode.links.first().map_or_else(String::new, |&link| image.path(link));
+            Some(Error::MissingBlob { path: self.path.clone(), name, sha1 })
+        };
+        image.inodes().iter().find_map(missing)
     }
 
     /// One image's metadata.
     pub fn image(&self, index: u32) -> Result<wim::Image> {
         self.wim.image(index).map_err(|source| self.wrap(source))
-    }
-
-    fn node(&self, image: &wim::Image, id: wim::InodeId, gaps: bool) -> Result<Node> {
-        let inode = image.inode(id);
-        let content = |stream: &wim::StreamRef| match stream {
-            wim::StreamRef::Empty => Ok(Content::Empty),
-            wim::StreamRef::Blob(blob) => Ok(Content::Blob { blob: blob.0, len: self.wim.blob(*blob).size }),
-            wim::StreamRef::Missing(sha1) if gaps => Ok(Content::Missing { sha1: *sha1 }),
-            wim::StreamRef::Missing(sha1) => Err(Error::MissingBlob {
-                path: self.path.clone(),
-                name: inode.links.first().map_or_else(String::new, |&link| image.path(link)),
-                sha1: hex(sha1),
-            }),
-        };
-        let named = inode
-            .named
-            .iter()
-            .map(|stream| Ok(NamedStream { name: stream.name.clone(), content: content(&stream.stream)? }))
-            .collect::<Result<_>>()?;
-        let reparse = inode
-            .reparse
-            .as_ref()
-            .map(|reparse| {
-                Ok(Reparse { tag: reparse.tag, reserved: reparse.reserved, data: content(&reparse.stream)? })
-            })
-            .transpose()?;
-        let directory = inode.attributes & crate::tree::ATTRIBUTE_DIRECTORY != 0;
-        let data = match &inode.data {
-            Some(stream) => Some(content(stream)?),
-            None if directory => None,
-            None => Some(Content::Empty),
-        };
-        Ok(Node {
-            attributes: inode.attributes,
-            times: Times { created: inode.created, written: inode.written, accessed: inode.accessed },
-            security: inode.security.map(DescriptorId),
-            data: if directory { None } else { data },
-            named,
-            reparse,
-            object_id: inode.object_id.as_ref().map(|object| ObjectId { id: object.id, birth: object.birth }),
-            extended: inode
-                .eas
-                .iter()
-                .map(|ea| ExtendedAttribute { need: ea.need, name: ea.name.into(), value: ea.value.into() })
-                .collect(),
-        })
     }
 
     /// The blobs, for reading image `index`: errors name the files of that image.
@@ -271,7 +233,7 @@ impl WimSource {
         for inode in image.inodes() {
             let path = || inode.links.first().map_or_else(|| "\\".to_owned(), |&link| image.path(link));
             let mut add = |stream: &wim::StreamRef, name: &dyn Fn() -> String| {
-                if let wim::StreamRef::Blob(blob) = stream {
+                if let wim::StreamRef::Blob { id: blob, .. } = stream {
                     names.entry(*blob).or_insert_with(name);
                 }
             };
@@ -286,6 +248,39 @@ impl WimSource {
             }
         }
         names
+    }
+}
+
+fn node(inode: wim::Inode) -> Node {
+    let directory = inode.is_directory();
+    Node {
+        attributes: inode.attributes,
+        times: Times { created: inode.created, written: inode.written, accessed: inode.accessed },
+        security: inode.security.map(DescriptorId),
+        data: (!directory).then(|| inode.data.map_or(Content::Empty, content)),
+        named: inode
+            .named
+            .into_iter()
+            .map(|stream| NamedStream { name: stream.name, content: content(stream.stream) })
+            .collect(),
+        reparse: inode.reparse.map(|reparse| {
+            let data = content(reparse.stream);
+            Box::new(Reparse { tag: reparse.tag, reserved: reparse.reserved, data })
+        }),
+        object_id: inode.object_id.map(|object| Box::new(ObjectId { id: object.id, birth: object.birth })),
+        extended: inode
+            .eas
+            .iter()
+            .map(|ea| ExtendedAttribute { need: ea.need, name: ea.name.into(), value: ea.value.into() })
+            .collect(),
+    }
+}
+
+fn content(stream: wim::StreamRef) -> Content {
+    match stream {
+        wim::StreamRef::Empty => Content::Empty,
+        wim::StreamRef::Blob { id, size } => Content::Blob { blob: id.0, len: size },
+        wim::StreamRef::Missing(sha1) => Content::Missing { sha1 },
     }
 }
 

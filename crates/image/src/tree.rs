@@ -129,7 +129,7 @@ pub struct ExtendedAttribute {
     pub value: Box<[u8]>,
 }
 
-/// A file or directory, whatever its names.
+/// A file or directory, whatever its names. What few have is boxed: there may be millions of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     /// `FILE_ATTRIBUTE_*`.
@@ -143,9 +143,9 @@ pub struct Node {
     /// The named streams, in the source's order.
     pub named: Vec<NamedStream>,
     /// The reparse point.
-    pub reparse: Option<Reparse>,
+    pub reparse: Option<Box<Reparse>>,
     /// The object id.
-    pub object_id: Option<ObjectId>,
+    pub object_id: Option<Box<ObjectId>>,
     /// The extended attributes.
     pub extended: Vec<ExtendedAttribute>,
 }

@@ -7,6 +7,7 @@
 
 use disk::{At, ReadAt};
 
+use crate::hash_index::HashIndex;
 use crate::header::Header;
 use crate::layout::{RawResource, blob_entry, resource_flags, sha1_at, u16_at, u32_at, u64_at};
 use crate::resource::{Resource, Storage};
@@ -69,9 +70,7 @@ pub(crate) struct Metadata {
 pub(crate) struct BlobTable {
     /// In the order in which they lie in the file.
     pub(crate) blobs: Vec<Blob>,
-    /// Start of the hash and index into `blobs`, in the order of the hashes: the starts decide nearly every comparison
-    /// without a cache miss.
-    by_hash: Vec<(u32, u32)>,
+    by_hash: HashIndex,
     /// Image n is the nth: neither position nor XML decides (observed: Microsoft's tools).
     pub(crate) metadata: Vec<Metadata>,
     pub(crate) solid: Solid,
@@ -274,46 +273,52 @@ impl BlobTable {
     /// the files. `offset` is the table's, or the first one's.
     pub(crate) fn finish(&mut self, offset: u64, warnings: &mut Warnings) {
         let blobs = &mut self.blobs;
-        let count = blobs.len();
-        let mut order = hash_order(blobs);
-        order.dedup_by(|(_, later), (_, first)| blobs[*later as usize].sha1 == blobs[*first as usize].sha1);
-        if order.len() < count {
+        let mut by_hash = HashIndex::new(blobs);
+        let duplicates = by_hash.duplicates(blobs);
+        if !duplicates.is_empty() {
             warnings.push("blob table", offset, || {
-                format!("ignored {} entries whose hash occurs before", count - order.len())
+                format!("ignored {} entries whose hash occurs before", duplicates.len())
             });
-            let mut kept = vec![false; count];
-            order.iter().for_each(|&(_, index)| kept[index as usize] = true);
+            let mut kept = vec![true; blobs.len()];
+            duplicates.iter().for_each(|&number| kept[number as usize] = false);
             let mut kept = kept.into_iter();
             blobs.retain(|_| kept.next().expect("one for each"));
+            by_hash = HashIndex::new(blobs);
         }
-        // Stable: what begins at the same byte stays in the order of the table.
-        blobs.sort_by_key(|blob| {
+        let place = |blob: &Blob| {
             let within = if let Storage::Solid { start, .. } = blob.storage { start } else { 0 };
             (blob.part, blob.offset, within)
-        });
+        };
+        if !blobs.is_sorted_by_key(place) {
+            // What begins at the same byte stays in the order of the table.
+            let mut order: Vec<_> = blobs.iter().zip(0u32..).map(|(blob, old)| (place(blob), old)).collect();
+            order.sort_unstable();
+            let mut numbers = vec![0; blobs.len()];
+            for (&(_, old), new) in order.iter().zip(0u32..) {
+                numbers[old as usize] = new;
+            }
+            drop(order);
+            by_hash.renumber(&numbers);
+            // Each swap brings one blob to its place.
+            for at in 0..blobs.len() {
+                while numbers[at] as usize != at {
+                    let to = numbers[at] as usize;
+                    blobs.swap(at, to);
+                    numbers.swap(at, to);
+                }
+            }
+        }
         blobs.shrink_to_fit();
-        self.by_hash = hash_order(blobs);
+        self.by_hash = by_hash;
     }
 
+    /// The blob with a SHA-1.
     pub(crate) fn find(&self, sha1: &[u8; 20]) -> Option<BlobId> {
-        let found = self.by_hash.binary_search_by(|&(start, index)| {
-            start.cmp(&hash_start(sha1)).then_with(|| self.blobs[index as usize].sha1.cmp(sha1))
-        });
-        Some(BlobId(self.by_hash[found.ok()?].1))
+        self.by_hash.find(&self.blobs, sha1)
     }
-}
 
-fn hash_start(sha1: &[u8; 20]) -> u32 {
-    u32::from_be_bytes(*sha1.first_chunk().expect("20 bytes"))
-}
-
-/// The blobs in the order of their hashes, those with one hash in their own order.
-fn hash_order(blobs: &[Blob]) -> Vec<(u32, u32)> {
-    let mut order: Vec<_> =
-        blobs.iter().zip(0..).map(|(blob, index)| (hash_start(&blob.sha1), index)).collect();
-    order.sort_unstable_by(|&(a_start, a), &(b_start, b)| {
-        let by_hash = || blobs[a as usize].sha1.cmp(&blobs[b as usize].sha1);
-        a_start.cmp(&b_start).then_with(by_hash).then(a.cmp(&b))
-    });
-    order
+    /// The blobs with these SHA-1s, in their order: cheaper for many than [`find`](Self::find) for each.
+    pub(crate) fn find_all(&self, hashes: &[[u8; 20]], found: &mut Vec<Option<BlobId>>) {
+        self.by_hash.find_all(&self.blobs, hashes, found);
+    }
 }

@@ -3,6 +3,7 @@
 mod blob;
 mod cache;
 mod error;
+mod hash_index;
 mod header;
 mod image;
 mod integrity;
@@ -22,8 +23,8 @@ pub use blob::{Blob, BlobId};
 pub use error::{Error, Result};
 pub use header::{Codec, Header};
 pub use image::{
-    Dentry, DentryId, ExtendedAttribute, ExtendedAttributes, Image, Inode, InodeId, Links, NamedStream,
-    ObjectId, Reparse, StreamRef, TaggedItem, attributes,
+    Dentry, DentryId, ExtendedAttribute, ExtendedAttributes, Image, ImageParts, Inode, InodeId, Links,
+    NamedStream, ObjectId, Reparse, StreamRef, TaggedItem, attributes,
 };
 pub use limits::Limits;
 pub use reader::BlobReader;

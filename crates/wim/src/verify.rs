@@ -451,7 +451,7 @@ impl Walk {
                 let place = || place(index, image, inode, stream);
                 match stream {
                     StreamRef::Empty => {}
-                    StreamRef::Blob(id) => {
+                    StreamRef::Blob { id, .. } => {
                         self.references[id.0 as usize] += inode.links.len() as u64;
                         if let Ok(found) = self.damaged.binary_search_by_key(id, |damage| damage.blob) {
                             note(&mut self.damaged[found].places, &mut self.places, place);

@@ -259,6 +259,7 @@ fn compress(node: &mut Node, len: u64, form: u32, stored: u64, algorithm: Algori
     });
     let data = [WOF_VERSION, FILE_PROVIDER, FILE_PROVIDER_VERSION, algorithm.number()];
     let data: Vec<u8> = data.iter().flat_map(|word| word.to_le_bytes()).collect();
-    node.reparse = Some(Reparse { tag: TAG, reserved: 0, data: Content::Bytes(Arc::from(data)) });
+    let data = Content::Bytes(Arc::from(data));
+    node.reparse = Some(Box::new(Reparse { tag: TAG, reserved: 0, data }));
     node.attributes |= ATTRIBUTE_SPARSE_FILE | ATTRIBUTE_REPARSE_POINT;
 }

@@ -365,15 +365,14 @@ impl<'v> Scan<'v> {
             security: self.security(file, information.security)?,
             data,
             named,
-            reparse: reparse.map(|reparse| Reparse {
-                tag: reparse.tag,
-                reserved: reparse.reserved,
-                data: match reparse.data.len() {
+            reparse: reparse.map(|reparse| {
+                let data = match reparse.data.len() {
                     0 => Content::Empty,
                     _ => Content::Bytes(reparse.data.into()),
-                },
+                };
+                Box::new(Reparse { tag: reparse.tag, reserved: reparse.reserved, data })
             }),
-            object_id: file.object_id()?.map(|id| ObjectId { id, birth: None }),
+            object_id: file.object_id()?.map(|id| Box::new(ObjectId { id, birth: None })),
             extended: extended
                 .into_iter()
                 .map(|ea| ExtendedAttribute { need: ea.need, name: ea.name, value: ea.value })

@@ -12,7 +12,12 @@ pub enum StreamRef {
     /// No bytes.
     Empty,
     /// The content of a blob.
-    Blob(BlobId),
+    Blob {
+        /// Which.
+        id: BlobId,
+        /// Its length in bytes, as [`Blob::size`](crate::Blob::size), at hand: blobs are anywhere in memory.
+        size: u64,
+    },
     /// Content with this SHA-1, which the file does not hold.
     Missing([u8; 20]),
 }
@@ -203,5 +208,12 @@ impl Inode {
         let reparse = self.reparse.as_ref().map(|reparse| &reparse.stream);
         let named = self.named.iter().map(|named| &named.stream);
         reparse.into_iter().chain(&self.data).chain(self.efs.as_deref()).chain(named)
+    }
+
+    /// The same, in the same order, to be changed.
+    pub(super) fn streams_mut(&mut self) -> impl Iterator<Item = &mut StreamRef> {
+        let reparse = self.reparse.as_mut().map(|reparse| &mut reparse.stream);
+        let named = self.named.iter_mut().map(|named| &mut named.stream);
+        reparse.into_iter().chain(&mut self.data).chain(self.efs.as_deref_mut()).chain(named)
     }
 }

@@ -6,7 +6,10 @@ fn is_separator(unit: u16) -> bool {
 
 /// Approximately what `$UpCase` does: characters outside the first plane, and those whose upper case is several
 /// characters, stay.
-fn upcase(unit: u16) -> u16 {
+pub(super) fn upcase(unit: u16) -> u16 {
+    if unit < 0x80 {
+        return u16::from((unit as u8).to_ascii_uppercase());
+    }
     let Some(c) = char::from_u32(u32::from(unit)) else { return unit };
     let mut upper = c.to_uppercase();
     match (upper.next(), upper.next()) {

@@ -3,6 +3,7 @@
 mod inode;
 mod lookup;
 mod parse;
+mod siblings;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -57,10 +58,25 @@ pub struct Image {
     inodes: Vec<Inode>,
     security: Vec<Box<[u8]>>,
     warnings: Vec<Warning>,
+    complete: bool,
+}
+
+/// What an [`Image`] is made of, for whoever turns it into something else without copying.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ImageParts {
+    /// By [`DentryId`].
+    pub dentries: Vec<Dentry>,
+    /// By [`InodeId`].
+    pub inodes: Vec<Inode>,
+    /// As [`Image::security`].
+    pub security: Vec<Box<[u8]>>,
+    /// As [`Image::warnings`].
+    pub warnings: Vec<Warning>,
 }
 
 impl Image {
-    /// The root: dentry 0.
+    /// The root: dentry 0, and inode 0.
     pub fn root(&self) -> DentryId {
         DentryId(0)
     }
@@ -111,5 +127,16 @@ impl Image {
     /// What was wrong and worked around; offsets are in the decoded metadata. At most about a hundred.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// Whether the file holds the content of every stream: whether none is [`StreamRef::Missing`].
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Takes it apart.
+    pub fn into_parts(self) -> ImageParts {
+        let Self { dentries, inodes, security, warnings, complete: _ } = self;
+        ImageParts { dentries, inodes, security, warnings }
     }
 }

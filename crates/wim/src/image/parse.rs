@@ -6,18 +6,19 @@
 //! that begin inside others. So time and memory are linear in the metadata's size, however the offsets point. The walk
 //! is breadth-first over the growing array of dentries: no recursion, and siblings are neighbours.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use disk::{At, FileTime};
 
 use super::attributes::{DIRECTORY, REPARSE_POINT};
 use super::inode::{ExtendedAttributes, Inode, Links, NamedStream, ObjectId, Reparse, StreamRef, TaggedItem};
+use super::siblings::Siblings;
 use super::streams::{Named, Streams, sort_out};
 use super::{Dentry, DentryId, Image, InodeId};
 use crate::blob::{BlobTable, NO_HASH};
 use crate::layout::{dentry, sha1_at, stream_entry, tagged_item, u16_at, u32_at, u64_at};
 use crate::warning::Warnings;
-use crate::{Error, Limits, Result};
+use crate::{BlobId, Error, Limits, Result};
 
 const DENTRY: &str = "dentry in image metadata";
 const LIST: &str = "directory in image metadata";
@@ -26,6 +27,9 @@ const SECURITY: &str = "security data in image metadata";
 
 /// A record of up to this length marks the end of a directory.
 const END_MARKER: u64 = 8;
+
+/// For the blobs of how many inodes is looked at a time. They are still in the nearest cache then.
+const BATCH: usize = 64;
 
 /// Parses the decoded metadata of an image.
 pub(crate) fn parse(metadata: &[u8], blobs: &BlobTable, limits: &Limits) -> Result<Image> {
@@ -39,9 +43,14 @@ pub(crate) fn parse(metadata: &[u8], blobs: &BlobTable, limits: &Limits) -> Resu
         security_count: security.len(),
         dentries: Vec::new(),
         inodes: Vec::new(),
+        resolved: 0,
+        hashes: Vec::new(),
+        found: Vec::new(),
+        complete: true,
         links: HashMap::new(),
         lists: HashMap::new(),
         queue: VecDeque::new(),
+        siblings: Siblings::default(),
         first_list: root,
         warnings,
     };
@@ -49,10 +58,11 @@ pub(crate) fn parse(metadata: &[u8], blobs: &BlobTable, limits: &Limits) -> Resu
     while let Some(directory) = parser.queue.pop_front() {
         parser.list(&directory)?;
     }
-    let Parser { mut dentries, mut inodes, warnings, .. } = parser;
+    parser.resolve();
+    let Parser { mut dentries, mut inodes, warnings, complete, .. } = parser;
     dentries.shrink_to_fit();
     inodes.shrink_to_fit();
-    Ok(Image { dentries, inodes, security, warnings: warnings.into_list() })
+    Ok(Image { dentries, inodes, security, warnings: warnings.into_list(), complete })
 }
 
 /// The security descriptors, and where the root dentry begins.
@@ -133,11 +143,18 @@ struct Parser<'a> {
     security_count: usize,
     dentries: Vec<Dentry>,
     inodes: Vec<Inode>,
+    /// Of how many of them the blobs were looked for; and room for doing so.
+    resolved: usize,
+    hashes: Vec<[u8; 20]>,
+    found: Vec<Option<BlobId>>,
+    /// Whether all were found.
+    complete: bool,
     /// Files that may get more links, by group and content.
     links: HashMap<(u64, [u8; 20]), InodeId>,
     /// Whose list begins where.
     lists: HashMap<u64, DentryId>,
     queue: VecDeque<Pending>,
+    siblings: Siblings<'a>,
     /// No list begins before.
     first_list: usize,
     warnings: Warnings,
@@ -206,13 +223,13 @@ impl<'a> Parser<'a> {
             return malformed(self.shared(directory, other));
         }
         let first_child = self.dentries.len();
-        let mut seen: HashSet<&[u8]> = HashSet::new();
+        self.siblings.clear();
         while self.length(position)? > END_MARKER {
             let record = self.record(position)?;
             position = record.next;
             if let Some(problem) = problem_of_name(record.name) {
                 self.left_out(&record, directory, problem);
-            } else if !seen.insert(record.name) {
+            } else if !self.siblings.add(record.name) {
                 self.left_out(&record, directory, "second entry of that name");
             } else {
                 let name_units = (record.name.len() / 2) as u32;
@@ -370,7 +387,31 @@ impl<'a> Parser<'a> {
         }
         let inode = self.new_inode(record, streams, group, dentry_id);
         self.inodes.push(inode);
+        if self.inodes.len() - self.resolved >= BATCH {
+            self.resolve();
+        }
         id
+    }
+
+    /// Looks for the blobs of the last inodes.
+    fn resolve(&mut self) {
+        let inodes = &mut self.inodes[self.resolved..];
+        self.hashes.clear();
+        self.hashes.extend(inodes.iter().flat_map(Inode::streams).filter_map(|stream| match stream {
+            StreamRef::Missing(sha1) => Some(*sha1),
+            StreamRef::Empty | StreamRef::Blob { .. } => None,
+        }));
+        self.blobs.find_all(&self.hashes, &mut self.found);
+        let mut found = self.found.iter();
+        for stream in inodes.iter_mut().flat_map(Inode::streams_mut) {
+            if let StreamRef::Missing(_) = stream {
+                match *found.next().expect("one for each") {
+                    Some(id) => *stream = StreamRef::Blob { id, size: self.blobs.blobs[id.0 as usize].size },
+                    None => self.complete = false,
+                }
+            }
+        }
+        self.resolved = self.inodes.len();
     }
 
     fn new_inode(&mut self, record: &Record<'_>, streams: Streams<'_>, group: u64, link: DentryId) -> Inode {
@@ -398,11 +439,8 @@ impl<'a> Parser<'a> {
                 None
             }
         };
-        let stream = |sha1: [u8; 20]| match (sha1 == NO_HASH, self.blobs.find(&sha1)) {
-            (true, _) => StreamRef::Empty,
-            (false, Some(blob)) => StreamRef::Blob(blob),
-            (false, None) => StreamRef::Missing(sha1),
-        };
+        // Until all of a batch are looked for.
+        let stream = |sha1| if sha1 == NO_HASH { StreamRef::Empty } else { StreamRef::Missing(sha1) };
         let mut inode = Inode {
             attributes: record.attributes(),
             security,

@@ -68,7 +68,7 @@ fn a_plain_tree() {
     assert_eq!(paths(&image), ["\\", "\\file", "\\other", "\\dir", "\\dir\\inner"]);
     let file = image.inode(image.dentry(DentryId(1)).inode);
     let blob = |sha1: &StreamRef| match sha1 {
-        StreamRef::Blob(id) => wim.reader().read_all(*id, 100).unwrap(),
+        StreamRef::Blob { id, .. } => wim.reader().read_all(*id, 100).unwrap(),
         other => panic!("{other:?}"),
     };
     assert_eq!(blob(file.data.as_ref().unwrap()), b"data");
@@ -171,7 +171,7 @@ fn the_first_of_two_equal_names_stays() {
     let wim = open(&hostile::duplicate_names());
     let image = wim.image(1).unwrap();
     assert_eq!(paths(&image), ["\\", "\\twice.txt", "\\Case.txt", "\\case.txt"]);
-    let Some(StreamRef::Blob(blob)) = image.inode(image.dentry(DentryId(1)).inode).data else {
+    let Some(StreamRef::Blob { id: blob, .. }) = image.inode(image.dentry(DentryId(1)).inode).data else {
         panic!("no data")
     };
     assert_eq!(wim.reader().read_all(blob, 100).unwrap(), b"first");

@@ -41,7 +41,7 @@ pub(crate) fn use_all(bytes: &[u8]) -> Result<()> {
             for inode in image.inodes() {
                 image.path(inode.links[0]);
                 for stream in inode.streams() {
-                    if let StreamRef::Blob(id) = stream {
+                    if let StreamRef::Blob { id, .. } = stream {
                         first_error = first_error.and(reader.read_all(*id, 1 << 20).map(drop));
                     }
                 }

@@ -94,7 +94,7 @@ fn walk(wim: &Wim) -> (usize, Vec<String>) {
                 match stream {
                     StreamRef::Empty => {}
                     StreamRef::Missing(sha1) => wrong.push(format!("missing {sha1:02x?}")),
-                    StreamRef::Blob(blob) => {
+                    StreamRef::Blob { id: blob, .. } => {
                         // All kinds of ranges; sizes are claims, so no buffer is made for them.
                         let size = wim.blob(*blob).size;
                         for start in [0, size / 2, size.saturating_sub(7)] {

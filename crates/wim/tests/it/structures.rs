@@ -371,7 +371,7 @@ fn images_are_numbered_by_the_table() {
     for (index, name) in [(1, "three"), (2, "one"), (3, "two")] {
         let image = wim.image(index).unwrap();
         let inode = image.inode(image.dentry(image.lookup(name).expect(name)).inode);
-        assert!(matches!(inode.data, Some(StreamRef::Blob(_))));
+        assert!(matches!(inode.data, Some(StreamRef::Blob { .. })));
     }
     assert_ne!(wim.metadata_sha1(1), wim.metadata_sha1(2));
 }

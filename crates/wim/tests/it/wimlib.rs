@@ -29,7 +29,7 @@ fn check(wim: &Wim) -> Report {
 fn tree(wim: &Wim, image: &Image) -> Tree {
     let hash = |stream: &StreamRef| match stream {
         StreamRef::Empty => Hash::default(),
-        StreamRef::Blob(id) => wim.blob(*id).sha1,
+        StreamRef::Blob { id, .. } => wim.blob(*id).sha1,
         StreamRef::Missing(sha1) => *sha1,
     };
     let mut tree = Tree::default();
@@ -80,7 +80,7 @@ fn tree(wim: &Wim, image: &Image) -> Tree {
 /// Reads the file `name` of image 1 in one go.
 fn content(wim: &Wim, image: &Image, name: &str) -> Vec<u8> {
     match image.inode(image.dentry(image.lookup(name).expect(name)).inode).data {
-        Some(StreamRef::Blob(id)) => wim.reader().read_all(id, u64::MAX).expect(name),
+        Some(StreamRef::Blob { id, .. }) => wim.reader().read_all(id, u64::MAX).expect(name),
         Some(StreamRef::Empty) => Vec::new(),
         other => panic!("{name}: {other:?}"),
     }
@@ -180,7 +180,7 @@ fn same_as_listed(wim: &Wim, image: &Image, listing: &Listing) {
         let inode = image.inode(dentry.inode);
         let hash = |stream: &StreamRef| match stream {
             StreamRef::Empty => hex(&[0; 20]),
-            StreamRef::Blob(id) => hex(&wim.blob(*id).sha1),
+            StreamRef::Blob { id, .. } => hex(&wim.blob(*id).sha1),
             StreamRef::Missing(_) => "missing".to_owned(),
         };
         let mut found = BTreeMap::from([
@@ -278,7 +278,7 @@ fn the_rich_images() {
         before.compare(&tree(&wim, &image)).assert_none();
         assert!(check(&wim).is_intact());
         if let Some(large) = image.lookup("large.bin") {
-            let Some(StreamRef::Blob(id)) = image.inode(image.dentry(large).inode).data else {
+            let Some(StreamRef::Blob { id, .. }) = image.inode(image.dentry(large).inode).data else {
                 panic!("no data")
             };
             any_range(&wim, id);
