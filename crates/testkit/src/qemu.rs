@@ -1,7 +1,7 @@
 //! A PC in an emulator: starts a disk by its BIOS and shows what the programs on it say.
 //!
-//! The serial port is the only output. What programs write to the screen through the BIOS comes there, too, because the
-//! machine has no graphics and SeaBIOS then sends its console to COM1. A program ends the machine through the
+//! The serial port COM1 is the only output. What programs write to the screen through the BIOS can be had there, too:
+//! SeaBIOS sends its console to COM1 when it is told that there is no display. A program ends the machine through the
 //! `isa-debug-exit` device; one that stops without doing so is known by its last words, or by the end of our patience.
 
 use std::ffi::OsString;
@@ -59,6 +59,9 @@ pub struct Machine<'a> {
     pub controller: Controller,
     /// Words after which nothing more is expected. They may be anywhere in the text.
     pub last_words: &'a [&'a str],
+    /// Whether what is written to the screen through the BIOS is wanted. It comes with a delay, in between what programs
+    /// write to COM1 themselves.
+    pub screen: bool,
     /// When to give up.
     pub patience: Duration,
     /// More arguments of QEMU.
@@ -68,7 +71,7 @@ pub struct Machine<'a> {
 /// How a machine ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// All that was said on COM1, and through the BIOS on the screen, without the terminal's control sequences.
+    /// All that was said on COM1, without the terminal's control sequences.
     pub text: String,
     /// QEMU's exit status, when a program ended the machine. `None`: it was stopped, after the last words or in the end.
     pub status: Option<i32>,
@@ -82,7 +85,15 @@ impl<'a> Machine<'a> {
     /// A machine with a raw disk on an IDE controller.
     pub fn new(disk: &'a Path) -> Self {
         let patience = Duration::from_secs(120);
-        Self { disk, format: "raw", controller: Controller::Ide, last_words: &[], patience, more: &[] }
+        Self {
+            disk,
+            format: "raw",
+            controller: Controller::Ide,
+            last_words: &[],
+            screen: false,
+            patience,
+            more: &[],
+        }
     }
 
     /// Runs it to its end. `None`, visibly, without QEMU.
@@ -94,8 +105,9 @@ impl<'a> Machine<'a> {
         let file = self.disk.display().to_string().replace(',', ",,");
         let drive = format!("if=none,id=disk,format={},snapshot=on,file={file}", self.format);
         let exit = format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4");
+        let machine = if self.screen { "pc,graphics=off" } else { "pc" };
         let mut args: Vec<OsString> =
-            ["-machine", "pc,graphics=off", "-accel", "tcg", "-m", "64", "-nodefaults", "-no-user-config"]
+            ["-machine", machine, "-accel", "tcg", "-m", "64", "-nodefaults", "-no-user-config"]
                 .map(OsString::from)
                 .into();
         args.extend(["-no-reboot", "-display", "none", "-serial", "stdio", "-device"].map(OsString::from));
