@@ -37,6 +37,8 @@ macro_rules! targets {
 targets! {
     lzx = "../../../fuzz/fuzz_targets/lzx.rs",
     lzms = "../../../fuzz/fuzz_targets/lzms.rs",
+    hive_log = "../../../fuzz/fuzz_targets/hive_log.rs",
+    hive_open = "../../../fuzz/fuzz_targets/hive_open.rs",
     mbr = "../../../fuzz/fuzz_targets/mbr.rs",
     ntfs_check = "../../../fuzz/fuzz_targets/ntfs_check.rs",
     ntfs_plan = "../../../fuzz/fuzz_targets/ntfs_plan.rs",

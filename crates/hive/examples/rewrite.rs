@@ -43,9 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         written.len()
     );
     assert!(Hive::parse(&written)? == hive, "the same tree");
-    match args.next() {
-        Some(output) => std::fs::write(output, written)?,
-        None => {}
+    if let Some(output) = args.next() {
+        std::fs::write(output, written)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ pub mod check;
 pub mod data;
 mod emit;
 mod error;
+pub mod file;
 mod hive;
 mod key;
 mod layout;
