@@ -19,12 +19,23 @@ mod report;
 
 pub use report::{Code, Finding, Report, Severity};
 
-/// Checks the bytes of a hive file: the hive, and the store in it.
+/// Checks the bytes of a hive file: the hive by [`hive::check`] (but for its notes), and the store in it.
 pub fn check_bytes(bytes: &[u8]) -> Report {
     let mut report = Report::default();
+    for finding in hive::check(bytes).findings {
+        let severity = match finding.severity {
+            hive::check::Severity::Error => Severity::Error,
+            hive::check::Severity::Warning => Severity::Warning,
+            hive::check::Severity::Note => continue,
+        };
+        report.add(severity, Code::Hive, None, None, finding.to_string());
+    }
     match Hive::parse(bytes) {
         Ok(hive) => Checker { report: &mut report }.run(&hive),
-        Err(error) => report.add(Severity::Error, Code::Hive, None, None, error.to_string()),
+        Err(error) if report.is_clean() => {
+            report.add(Severity::Error, Code::Hive, None, None, error.to_string())
+        }
+        Err(_) => {}
     }
     report
 }
@@ -182,11 +193,7 @@ impl Checker<'_> {
                         self.add(Warning, Code::Value, object, Some(*kind), text);
                     }
                 }
-                Element::String(text) if PATHS.contains(kind) => {
-                    if object.kind.kind() != ObjectKind::Device || *kind == E::SDI_PATH {
-                        self.path(object, *kind, text);
-                    }
-                }
+                Element::String(text) if PATHS.contains(kind) => self.path(object, *kind, text),
                 Element::Object(_) | Element::ObjectList(_) => self.references(store, object, *kind, element),
                 _ => {}
             }

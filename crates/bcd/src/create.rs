@@ -4,6 +4,8 @@
 //! running machine can know: NVRAM entries (`{fwbootmgr}` and firmware applications). A UEFI machine finds such a disk by
 //! `\EFI\Boot\bootx64.efi`, and Windows adds the entries when it runs.
 
+use std::str::FromStr;
+
 use disk::{FileTime, Guid, Seed};
 
 use crate::names;
@@ -216,6 +218,51 @@ impl DeviceKind {
         })
     }
 }
+
+/// As the device of an element is written, for the kinds that a setup can name: `boot`, `locate`,
+/// `partition=mbr:…` or `partition=gpt:…`.
+impl FromStr for DeviceKind {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text.eq_ignore_ascii_case("locate") {
+            return Ok(Self::Locate);
+        }
+        match text.parse::<Device>() {
+            Ok(Device::Boot) => Ok(Self::Boot),
+            Ok(Device::Partition(Partition::Mbr { signature, offset })) => {
+                Ok(Self::PartitionMbr { signature, offset })
+            }
+            Ok(Device::Partition(Partition::Gpt { disk, partition })) => {
+                Ok(Self::PartitionGpt { disk, partition })
+            }
+            _ => {
+                let expected = "boot, locate, partition=mbr:SIGNATURE@OFFSET or partition=gpt:DISK:PARTITION";
+                Err(Error::text(text, expected))
+            }
+        }
+    }
+}
+
+macro_rules! by_name {
+    ($type:ident, $what:literal: $($name:literal = $variant:ident),+) => {
+        impl FromStr for $type {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self> {
+                match text.to_ascii_lowercase().as_str() {
+                    $($name => Ok(Self::$variant),)+
+                    _ => Err(Error::text(text, concat!($what, " (known: ", by_name!(@ $($name)+), ")"))),
+                }
+            }
+        }
+    };
+    (@ $first:literal $($more:literal)*) => { concat!($first $(, ", ", $more)*) };
+}
+
+by_name!(Firmware, "a firmware": "bios" = Bios, "uefi" = Uefi);
+by_name!(Generation, "a generation": "7" = Windows7, "8" = Windows8, "10" = Windows10);
+by_name!(Edition, "a kind of edition": "client" = Client, "server" = Server, "nano" = Nano);
 
 /// The store that starts Windows on a disk: `\Boot\BCD`, or on the ESP `\EFI\Microsoft\Boot\BCD`.
 ///

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use disk::Guid;
 
-use crate::{Element, ElementType};
+use crate::{Element, ElementType, Error};
 
 /// What an object is: its kind in bits 28 to 31, further bits by kind, and the application in bits 0 to 19.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,6 +139,38 @@ impl ObjectType {
             ObjectKind::Device => "Device Options",
             ObjectKind::Unknown => "Unknown Object",
         }
+    }
+}
+
+/// Kinds of objects that can be made by name, as bcdedit's `/application` calls them.
+const NAMED: &[(&str, ObjectType)] = &[
+    ("osloader", ObjectType::LOADER),
+    ("resume", ObjectType::RESUME),
+    ("memdiag", ObjectType::MEMORY_TESTER),
+    ("ntldr", ObjectType(0x1030_0006)),
+    ("bootsector", ObjectType(0x1040_0008)),
+    ("startup", ObjectType(0x1040_0009)),
+    ("inherit", ObjectType::INHERIT_LIBRARY),
+    ("inherit-osloader", ObjectType::INHERIT_LOADER),
+    ("inherit-resume", ObjectType::INHERIT_RESUME),
+    ("device", ObjectType::DEVICE),
+];
+
+/// A name such as `osloader`, or eight hexadecimal digits.
+impl FromStr for ObjectType {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if let Some((_, kind)) = NAMED.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
+            return Ok(*kind);
+        }
+        ElementType::from_key_name(text).map(|number| Self(number.0)).ok_or_else(|| {
+            let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
+            Error::text(
+                text,
+                format!("a type of object (known: {}, or eight hexadecimal digits)", names.join(", ")),
+            )
+        })
     }
 }
 

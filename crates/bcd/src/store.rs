@@ -111,6 +111,27 @@ impl Store {
         Some(self.objects.remove(at))
     }
 
+    /// Takes every reference to an object out of the others: from lists its place, else the whole element. Returns how
+    /// many there were. The options of devices stay: without them, another device would be meant.
+    pub fn remove_references(&mut self, id: Guid) -> usize {
+        let mut removed = 0;
+        for object in &mut self.objects {
+            object.elements.retain(|_, element| match element {
+                Element::Object(found) if *found == id => {
+                    removed += 1;
+                    false
+                }
+                Element::ObjectList(ids) if ids.contains(&id) => {
+                    removed += 1;
+                    ids.retain(|found| *found != id);
+                    !ids.is_empty()
+                }
+                _ => true,
+            });
+        }
+        removed
+    }
+
     /// The boot manager's default entry.
     pub fn default_entry(&self) -> Option<Guid> {
         let manager = self.objects.iter().find(|object| object.id == names::BOOTMGR)?;

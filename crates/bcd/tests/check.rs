@@ -1,5 +1,7 @@
 //! The checker on real stores, on ours, and on ours with one thing broken.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use std::collections::BTreeMap;

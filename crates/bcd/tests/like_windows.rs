@@ -1,5 +1,7 @@
 //! Stores of ours against stores that Windows made for the same machine: every object and every element, field by field.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use std::collections::BTreeMap;

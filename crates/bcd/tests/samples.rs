@@ -1,5 +1,7 @@
 //! Stores that Windows and its tools wrote, from `$WIMFORGE_SAMPLES`: read, written again, and compared.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use std::collections::BTreeMap;
