@@ -1,7 +1,8 @@
 //! GUID partition tables, read (UEFI 2.10, chapter 5).
 //!
-//! The `gpt` crate wants a device that can be written, asserts the entry size of a table it has not checked yet, and takes
-//! memory for as many entries as the header claims; here the header is trusted only as far as its checksum and limits go.
+//! The `gpt` crate, which writes them, wants a device that can be written, asserts the entry size of a table it has not
+//! checked yet, and takes memory for as many entries as the header claims; here the header is trusted only as far as its
+//! checksum and limits go.
 
 use std::io::{self, Cursor};
 
@@ -88,19 +89,50 @@ pub struct GptPartition {
     pub name: String,
 }
 
+/// What partitions hold, by their types (UEFI 2.10, table 5.7; Microsoft, `CREATE_PARTITION_PARAMETERS`).
+#[derive(Clone, Copy, Debug)]
+pub struct GptKind;
+
+impl GptKind {
+    /// c12a7328-f81f-11d2-ba4b-00a0c93ec93b: what firmware starts from.
+    pub const EFI_SYSTEM: Guid = guid(0xC12A7328, 0xF81F, 0x11D2, 0xBA4B_00A0_C93E_C93B);
+    /// e3c9e316-0b5c-4db8-817d-f92df00215ae: room that Windows keeps for itself.
+    pub const MICROSOFT_RESERVED: Guid = guid(0xE3C9E316, 0x0B5C, 0x4DB8, 0x817D_F92D_F002_15AE);
+    /// ebd0a0a2-b9e5-4433-87c0-68b6b72699c7: a volume of Windows.
+    pub const BASIC_DATA: Guid = guid(0xEBD0A0A2, 0xB9E5, 0x4433, 0x87C0_68B6_B726_99C7);
+    /// de94bba4-06d1-4d40-a16a-bfd50179d6ac: Windows' recovery environment.
+    pub const RECOVERY: Guid = guid(0xDE94BBA4, 0x06D1, 0x4D40, 0xA16A_BFD5_0179_D6AC);
+    /// 0fc63daf-8483-4772-8e79-3d69d8477de4: a file system of Linux.
+    pub const LINUX: Guid = guid(0x0FC63DAF, 0x8483, 0x4772, 0x8E79_3D69_D847_7DE4);
+    /// 21686148-6449-6e6f-744e-656564454649: code that a BIOS loads.
+    pub const BIOS_BOOT: Guid = guid(0x21686148, 0x6449, 0x6E6F, 0x744E_6565_6445_4649);
+
+    const NAMES: [(Guid, &str); 6] = [
+        (Self::EFI_SYSTEM, "EFI system"),
+        (Self::MICROSOFT_RESERVED, "Microsoft reserved"),
+        (Self::BASIC_DATA, "basic data"),
+        (Self::RECOVERY, "recovery"),
+        (Self::LINUX, "Linux"),
+        (Self::BIOS_BOOT, "BIOS boot"),
+    ];
+}
+
+/// A GUID by its groups, the last two as one number.
+const fn guid(first: u32, second: u16, third: u16, rest: u64) -> Guid {
+    let ([a, b, c, d], [e, f], [g, h]) = (first.to_le_bytes(), second.to_le_bytes(), third.to_le_bytes());
+    let [i, j, k, l, m, n, o, p] = rest.to_be_bytes();
+    Guid([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
+}
+
 impl GptPartition {
+    /// The attribute of partitions that the machine needs: nobody should delete them.
+    pub const REQUIRED: u64 = 1;
+    /// The attribute of basic data (and of what Windows treats like it) that keeps Windows from giving it a letter.
+    pub const NO_DRIVE_LETTER: u64 = 1 << 63;
+
     /// What a well-known type holds, in words.
     pub fn kind_name(&self) -> Option<&'static str> {
-        const KNOWN: [(&str, &str); 6] = [
-            ("c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "EFI system"),
-            ("e3c9e316-0b5c-4db8-817d-f92df00215ae", "Microsoft reserved"),
-            ("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", "basic data"),
-            ("de94bba4-06d1-4d40-a16a-bfd50179d6ac", "recovery"),
-            ("0fc63daf-8483-4772-8e79-3d69d8477de4", "Linux"),
-            ("21686148-6449-6e6f-744e-656564454649", "BIOS boot"),
-        ];
-        let kind = self.kind.to_string();
-        KNOWN.iter().find(|(guid, _)| *guid == kind).map(|(_, name)| *name)
+        GptKind::NAMES.iter().find(|(guid, _)| *guid == self.kind).map(|(_, name)| *name)
     }
 }
 
@@ -275,6 +307,16 @@ mod tests {
         assert_eq!(copy.partitions, found.partitions);
         bytes[62 * 512 + 130] ^= 1;
         assert!(Gpt::read(&bytes).unwrap().unwrap_err().to_string().contains("GPT header at 0x200"));
+    }
+
+    #[test]
+    fn kinds() {
+        assert_eq!(GptKind::EFI_SYSTEM.to_string(), "c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
+        assert_eq!(GptKind::MICROSOFT_RESERVED.to_string(), "e3c9e316-0b5c-4db8-817d-f92df00215ae");
+        assert_eq!(GptKind::BASIC_DATA.to_string(), "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7");
+        assert_eq!(GptKind::RECOVERY.to_string(), "de94bba4-06d1-4d40-a16a-bfd50179d6ac");
+        assert_eq!(GptKind::LINUX.to_string(), "0fc63daf-8483-4772-8e79-3d69d8477de4");
+        assert_eq!(GptKind::BIOS_BOOT.to_string(), "21686148-6449-6e6f-744e-656564454649");
     }
 
     #[test]
