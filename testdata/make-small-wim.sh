@@ -21,6 +21,9 @@ through_volume() {
     wimlib-imagex "$4" --quiet "$scratch/volume.img" "$5" "$3" --strict-acls "${@:6}"
 }
 
+for hive in SYSTEM SOFTWARE; do
+    cargo run --quiet -p wimforge-hive --example from_reg "testdata/hives/$hive.reg" "testdata/hives/$hive"
+done
 oracle make small "$scratch/one.wim"
 oracle make two-images "$scratch/two.wim"
 through_volume "$scratch/one.wim" 1 "Nano-shaped test image" capture "$scratch/nano-small.wim" --compress=LZX --check

@@ -138,7 +138,7 @@ fn windows_shaped(image: &mut Image, edition: u64) {
     let system32 = folders.get("Windows/System32");
     let drivers = folders.get("Windows/System32/drivers");
     let config = folders.get("Windows/System32/config");
-    let boot = folders.get("Windows/Boot/PCAT");
+    let backup = folders.get("Windows/WinSxS/Backup");
     let store =
         folders.get("Windows/WinSxS/amd64_wimforge-test_31bf3856ad364e35_10.0.1.0_none_0123456789abcdef");
     let manifests = folders.get("Windows/WinSxS/Manifests");
@@ -149,6 +149,7 @@ fn windows_shaped(image: &mut Image, edition: u64) {
     let documents = folders.get("Users/Public/Documents");
     folders.get("Program Files");
     folders.get("Windows/Temp");
+    starts(&mut folders, sec.system, edition);
     let image = folders.image;
 
     // Programs: resident, one cluster, many chunks; each once in the component store and linked from its place.
@@ -166,7 +167,7 @@ fn windows_shaped(image: &mut Image, edition: u64) {
     let kernel =
         Entry::file("kernel.exe", program(90, 150_000)).secured(sec.system).attributes(ARCHIVE | SYSTEM);
     let kernel = image.add(system32, kernel);
-    for (directory, name) in [(boot, "kernel copy.exe"), (store, "kernel.exe"), (drivers, "k")] {
+    for (directory, name) in [(backup, "kernel copy.exe"), (store, "kernel.exe"), (drivers, "k")] {
         image.link(kernel, directory, name);
     }
     for index in 0..12 {
@@ -306,6 +307,49 @@ fn windows_shaped(image: &mut Image, edition: u64) {
         Entry::reparse_point("unknown tag", 0xA000_0010, vec![1, 2, 3, 4, 5]).secured(sec.system),
     );
     image.add(root, Entry::file("readme.txt", text(600, 1_500)).secured(sec.long));
+}
+
+/// What a disk needs to start: boot managers that say that they were reached, everything else by name only.
+fn starts(folders: &mut Folders<'_>, security: u32, edition: u64) {
+    let hive = |name: &str| {
+        let path = crate::testdata("hives").join(name);
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    let stand_in = |number: u64, size: usize| Content::from(program(edition * 1000 + number, size));
+    let files: [(&str, Content); 27] = [
+        ("Windows/Boot/PCAT/bootmgr", crate::payload::greeter().into()),
+        ("Windows/Boot/PCAT/bootnxt", stand_in(1, 1)),
+        ("Windows/Boot/PCAT/memtest.exe", stand_in(2, 9_000)),
+        ("Windows/Boot/PCAT/en-US/bootmgr.exe.mui", stand_in(3, 3_000)),
+        ("Windows/Boot/EFI/bootmgfw.efi", crate::efi_app::greeter().into()),
+        ("Windows/Boot/EFI/memtest.efi", stand_in(4, 8_000)),
+        ("Windows/Boot/EFI/en-US/bootmgfw.efi.mui", stand_in(5, 3_000)),
+        ("Windows/Boot/EFI_EX/bootmgfw_EX.efi", crate::efi_app::greeter().into()),
+        ("Windows/Boot/Fonts/wgl4_boot.ttf", stand_in(6, 20_000)),
+        ("Windows/Boot/Resources/bootres.dll", stand_in(7, 12_000)),
+        ("Windows/System32/winload.exe", stand_in(8, 40_000)),
+        ("Windows/System32/winload.efi", stand_in(9, 41_000)),
+        ("Windows/System32/winresume.exe", stand_in(10, 20_000)),
+        ("Windows/System32/winresume.efi", stand_in(11, 21_000)),
+        ("Windows/System32/ntoskrnl.exe", stand_in(12, 100_000)),
+        ("Windows/System32/hal.dll", stand_in(13, 5_000)),
+        ("Windows/System32/kdcom.dll", stand_in(14, 2_000)),
+        ("Windows/System32/bootvid.dll", stand_in(15, 2_000)),
+        ("Windows/System32/c_1252.nls", stand_in(16, 66_000)),
+        ("Windows/System32/drivers/disk.sys", stand_in(17, 7_000)),
+        ("Windows/System32/drivers/partmgr.sys", stand_in(18, 6_000)),
+        ("Windows/System32/drivers/storahci.sys", stand_in(19, 8_000)),
+        ("Windows/System32/drivers/volmgr.sys", stand_in(20, 6_500)),
+        ("Windows/System32/drivers/ntfs.sys", stand_in(21, 50_000)),
+        ("Windows/System32/drivers/tcpip.sys", stand_in(22, 60_000)),
+        ("Windows/System32/config/SYSTEM", hive("SYSTEM").into()),
+        ("Windows/System32/config/SOFTWARE", hive("SOFTWARE").into()),
+    ];
+    for (path, content) in files {
+        let (directory, name) = path.rsplit_once('/').expect("it is below the root");
+        let directory = folders.get(directory);
+        folders.image.add(directory, Entry::file(name, content).secured(security));
+    }
 }
 
 /// A tree with the awkward extremes: a directory of 30,000 names, a file with 300 names and 60 streams, 40 levels,
