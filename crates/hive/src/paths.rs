@@ -297,6 +297,16 @@ impl Mount {
         self.hive
     }
 
+    /// What Windows would call a key of the hive: `HKEY_LOCAL_MACHINE\SYSTEM\Select`. In a hive that is not known it is
+    /// relative to the root.
+    pub fn full(&self, key: &KeyPath) -> KeyPath {
+        let prefix = self.prefix.clone().or_else(|| Some(KeyPath::parse(self.hive?.mount())));
+        match prefix {
+            Some(prefix) => KeyPath::new([prefix.names(), key.names()].concat()),
+            None => key.clone().relative(),
+        }
+    }
+
     /// The key in the hive that a path means: one with a root, where Windows mounts this hive; one without, from the
     /// hive's root. `CurrentControlSet` is resolved in both.
     ///

@@ -34,7 +34,9 @@ fn import(hive: &mut Hive, bytes: &[u8]) -> Applied {
 #[track_caller]
 fn exported(key: &Key, path: &str, form: Form) -> Vec<u8> {
     let mut out = Vec::new();
-    reg::export(key, path, form, &mut out).unwrap().unwrap_or_else(|error| panic!("{error}"));
+    reg::export(key, &KeyPath::parse(path), form, &mut out)
+        .unwrap()
+        .unwrap_or_else(|error| panic!("{error}"));
     out
 }
 
@@ -206,8 +208,9 @@ fn there_and_back() {
 
 #[test]
 fn what_a_form_cannot_express_is_an_error_not_a_loss() {
-    let refused =
-        |key: &Key, form| reg::export(key, "k", form, &mut Vec::new()).unwrap().unwrap_err().to_string();
+    let refused = |key: &Key, form| {
+        reg::export(key, &KeyPath::parse("k"), form, &mut Vec::new()).unwrap().unwrap_err().to_string()
+    };
     assert!(refused(&odd(), Form::Text).contains("UTF-8 cannot express"));
     assert!(refused(&odd(), Form::Regedit4).contains("Windows-1252"));
     let mut key = Key::new("k", descriptor().into(), FileTime(0)).unwrap();
@@ -282,7 +285,7 @@ fn every_sample_hive_there_and_back() {
         for key in hive.root().subkeys() {
             let path = key.name().to_string();
             let mut text = Vec::new();
-            if reg::export(key, &path, Form::Regedit4, &mut text).unwrap().is_ok() {
+            if reg::export(key, &KeyPath::parse(&path), Form::Regedit4, &mut text).unwrap().is_ok() {
                 let mut back = empty();
                 import(&mut back, &text);
                 assert!(same(back.root().subkey(&path).unwrap(), key), "{name} {path}");

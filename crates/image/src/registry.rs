@@ -103,6 +103,39 @@ fn with_logs(path: &str, bytes: Vec<u8>, read: &mut ReadFile<'_>) -> Result<Hive
 /// # Errors
 /// [`Error::Read`], [`Error::Unsupported`] for what is too large, [`Error::Hive`].
 pub fn read_hive(file: &Path) -> Result<HiveFile> {
+    fit(file)?;
+    HiveFile::open(file, Allow::default()).map_err(|source| Error::Hive { path: file.to_owned(), source })
+}
+
+/// Reads the bytes of a hive file of the host, and of the logs beside it: also of one that is damaged.
+///
+/// # Errors
+/// [`Error::Read`], [`Error::Unsupported`] for what is too large.
+pub fn hive_bytes(file: &Path) -> Result<HiveBytes> {
+    fit(file)?;
+    let read = |path: &Path| fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source });
+    let bytes = read(file)?;
+    let mut logs = Vec::new();
+    for suffix in LOGS {
+        let beside = |suffix: &str| {
+            let mut name = file.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let spellings = [beside(suffix), beside(&suffix.to_ascii_lowercase())];
+        if let Some(log) = spellings.iter().find(|log| log.is_file()) {
+            fit(log)?;
+            let content = read(log)?;
+            if !content.is_empty() {
+                logs.push((log.display().to_string(), content));
+            }
+        }
+    }
+    Ok(HiveBytes { path: file.display().to_string(), bytes, logs })
+}
+
+/// Refuses what is no file, or larger than any hive.
+fn fit(file: &Path) -> Result<()> {
     let found = fs::metadata(file).map_err(|source| Error::Read { path: file.to_owned(), source })?;
     let unsupported = |what| Err(Error::Unsupported { path: file.to_owned(), what });
     if !found.is_file() {
@@ -112,13 +145,16 @@ pub fn read_hive(file: &Path) -> Result<HiveFile> {
         let size = found.len();
         return unsupported(format!("has {size} bytes, too many for a hive (at most {MAX_HIVE})"));
     }
-    HiveFile::open(file, Allow::default()).map_err(|source| Error::Hive { path: file.to_owned(), source })
+    Ok(())
 }
 
 /// What the names of a hive's logs end with: since Windows Vista, and before.
 const LOGS: [&str; 3] = [".LOG1", ".LOG2", ".LOG"];
 
 fn damaged(image: &Path, path: &str, source: hive::Error) -> Error {
+    if image.as_os_str().is_empty() {
+        return Error::Hive { path: path.into(), source };
+    }
     Error::Hive { path: format!("{}: {path}", image.display()).into(), source }
 }
 

@@ -9,8 +9,8 @@
 
 use std::io::{self, Write};
 
-use super::{Encoding, Error, Version, parse, text};
-use crate::{Key, Kind, Value};
+use super::{Encoding, Error, KeyPath, Version, parse, text};
+use crate::{Key, Kind, Name, Value};
 
 /// The kinds of file that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ const FULL: usize = 77;
 /// # Errors
 /// The outer one is that of `out`; the inner one [`Error::Inexpressible`] for a name or value that has no form, after
 /// part of the file was written.
-pub fn export(key: &Key, path: &str, form: Form, out: &mut dyn Write) -> io::Result<Result<(), Error>> {
+pub fn export(key: &Key, path: &KeyPath, form: Form, out: &mut dyn Write) -> io::Result<Result<(), Error>> {
     let mut writer = Writer { form, out, line: Vec::new(), problem: None };
     if form == Form::V5 {
         writer.out.write_all(&[0xFF, 0xFE])?;
@@ -63,12 +63,12 @@ pub fn export(key: &Key, path: &str, form: Form, out: &mut dyn Write) -> io::Res
     );
     writer.end_line()?;
     writer.end_line()?;
-    // A relative path begins with a backslash, which also keeps a name that begins with `-` from being a deletion.
-    let path = path.trim_matches('\\');
-    let mut path: Vec<u16> = path.encode_utf16().collect();
-    if path.is_empty() || path[0] == u16::from(b'-') {
-        path.insert(0, BACKSLASH);
+    let mut units: Vec<u16> = path.names().iter().map(Name::units).collect::<Vec<_>>().join(&BACKSLASH);
+    // The backslash of a relative path also keeps a name that begins with `-` from being a deletion.
+    if path.is_relative() || units.first().is_none_or(|&unit| unit == u16::from(b'-')) {
+        units.insert(0, BACKSLASH);
     }
+    let mut path = units;
     // Down the tree without recursion: the keys on the way, each with the subkeys that are still to come.
     writer.key(key, &path)?;
     let mut stack = vec![(key.subkeys(), path.len())];

@@ -110,6 +110,12 @@ impl KeyPath {
         self.relative
     }
 
+    /// The same with a backslash in front.
+    #[must_use]
+    pub fn relative(self) -> Self {
+        Self { relative: true, ..self }
+    }
+
     /// Whether both are the same list in memory: quick, and true for the operations of one section.
     fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.names, &other.names)
