@@ -86,15 +86,16 @@ pub(crate) struct Build {
     /// Container: raw, vhd (dynamic), vhd-fixed, vmdk (streamOptimized) or vmdk-sparse [default: by OUT's extension]
     #[arg(short, long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
-    /// Partitions: mbr3 (System, Windows, Recovery) or mbr1 (one)
+    /// Partitions: mbr3 (System, Windows, Recovery), mbr1 (one), or for UEFI gpt (EFI system, Microsoft reserved,
+    /// Windows, Recovery)
     #[arg(short, long, value_name = "LAYOUT", default_value = "mbr3")]
     pub(crate) layout: Layout,
     /// Size of the disk, whole MiB [default: what content and growth need, at least 4GiB]
     #[arg(short, long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) size: Option<u64>,
-    /// Size of the System partition
-    #[arg(long, value_name = "SIZE", default_value = "350MiB", value_parser = parse_size)]
-    pub(crate) system_size: u64,
+    /// Size of the System partition [default: 350MiB; with gpt 260MiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) system_size: Option<u64>,
     /// Size of the Recovery partition [default: 500MiB, or what the image's recovery environment needs]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) recovery_size: Option<u64>,

@@ -169,7 +169,7 @@ fn text(args: &Build, summary: &Summary, seconds: f64) -> String {
     for partition in &summary.partitions {
         let _ = writeln!(
             out,
-            "partition {} {:<9} at {:>9}  size {:>10}  type {:#04x}{}",
+            "partition {} {:<9} at {:>9}  size {:>10}  type {}{}",
             partition.number,
             partition.name,
             human(partition.start),

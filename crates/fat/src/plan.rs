@@ -63,13 +63,18 @@ pub enum Data {
         /// Its length in bytes.
         len: u64,
     },
+    /// Nothing but zeros.
+    Zeros {
+        /// How many.
+        len: u64,
+    },
 }
 
 impl Data {
     fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Blob { len, .. } => *len,
+            Self::Blob { len, .. } | Self::Zeros { len } => *len,
         }
     }
 }
@@ -322,6 +327,7 @@ impl Plan {
                 Some(Data::Blob { blob, .. }) => {
                     map.push(len, Content::Blob { blob: *blob, offset: 0 }, Label::new("file data"));
                 }
+                Some(Data::Zeros { .. }) => map.push(len, Content::Zero, Label::new("file data")),
             }
             map.pad_to(map.len().next_multiple_of(geometry.cluster));
         }

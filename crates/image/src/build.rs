@@ -8,11 +8,12 @@ use disk::{Content, ExtentMap, FileTime, Label, NO_NODE, Seed};
 use ntfs_writer as ntfs;
 use serde::Serialize;
 
-use crate::boot::{Boot, BootCodes, BootSummary};
+use crate::boot::{Boot, BootCodes, BootSummary, DiskId};
 use crate::compact::{self, CompactBlobs, CompactSummary, Packed};
 use crate::container::Packing;
-use crate::disk_layout::{self, Role};
+use crate::disk_layout::{self, Role, TypeId, VolumeKind};
 use crate::edit::{self, Change, Editor, Style};
+use crate::esp::Esp;
 use crate::output::{self, Opened};
 use crate::pipeline::{self, BlobStore as _, CheckedBlobs, Counters, Maker, Settings};
 use crate::prepass::Prepass;
@@ -64,8 +65,10 @@ pub struct Summary {
     pub compact: Option<CompactSummary>,
     /// How the disk starts.
     pub boot: BootSummary,
-    /// The disk signature.
-    pub disk_signature: u32,
+    /// The disk signature of an MBR disk.
+    pub disk_signature: Option<u32>,
+    /// The id of a GPT disk.
+    pub disk_guid: Option<String>,
     /// The partitions, in disk order.
     pub partitions: Vec<PartitionSummary>,
     /// What was noticed or decided on the way, one sentence each.
@@ -96,12 +99,16 @@ pub struct PartitionSummary {
     pub size: u64,
     /// The smallest length that would do.
     pub needed: u64,
-    /// Type byte of the partition table entry.
-    pub kind: u8,
+    /// The type that the partition table gives it.
+    pub kind: TypeId,
+    /// Its id, in a GPT.
+    pub id: Option<String>,
     /// Whether it is marked active.
     pub active: bool,
+    /// The file system, if it has one.
+    pub file_system: Option<&'static str>,
     /// The volume serial number.
-    pub serial: u64,
+    pub serial: Option<u64>,
 }
 
 /// How a plan is carried out. Nothing here changes a byte of the output.
@@ -203,17 +210,60 @@ impl Plan {
             stream_bytes,
             compact: recipe.compact.map(|_| packed.summary),
             boot: boot.summary(&places, codes.name()),
-            disk_signature: seed.u32_nonzero("disk signature"),
+            disk_signature: match places.disk {
+                DiskId::Mbr(signature) => Some(signature),
+                DiskId::Gpt(_) => None,
+            },
+            disk_guid: match places.disk {
+                DiskId::Mbr(_) => None,
+                DiskId::Gpt(id) => Some(id.to_string()),
+            },
             partitions: Vec::new(),
             notes,
             changes: Vec::new(),
         };
         let mut map = ExtentMap::new();
-        let table = disk_layout::partition_table(&slots, summary.disk_signature, disk_size, codes.mbr())?;
-        map.push(512, Content::bytes(table), Label::new("MBR"));
+        let table = disk_layout::Table::new(&recipe, &seed, &slots, disk_size, codes.mbr())?;
+        table.push_start(&mut map);
         let mut volumes = Vec::new();
         for slot in &slots {
             let number = summary.partitions.len() as u32 + 1;
+            map.pad_to(slot.start);
+            let (kind, id) = disk_layout::identity(&recipe, &seed, slot.role);
+            let mut described = PartitionSummary {
+                number,
+                name: slot.role.name(),
+                start: slot.start,
+                size: slot.len,
+                needed: slot.len,
+                kind,
+                id: id.map(|id| id.to_string()),
+                active: slot.active,
+                file_system: None,
+                serial: None,
+            };
+            match slot.role.volume(recipe.layout) {
+                VolumeKind::Ntfs => {}
+                VolumeKind::Nothing => {
+                    summary.partitions.push(described);
+                    continue;
+                }
+                VolumeKind::Fat32 => {
+                    let (tree, put) = boot.system_tree(&places, number)?;
+                    changes.extend(put);
+                    let esp = Esp::new(tree, slot.start, &seed, slot.role.name(), time)?;
+                    described.needed = esp.min_size();
+                    described.file_system = Some("FAT32");
+                    described.serial = Some(esp.serial().into());
+                    if described.needed > slot.len {
+                        let needed = described.needed / MIB;
+                        return Err(Error::Recipe(format!("--system-size: the boot files need {needed}MiB")));
+                    }
+                    map.append(esp.lay_out(slot.len)?, |content, label| (content, label));
+                    summary.partitions.push(described);
+                    continue;
+                }
+            }
             let wrap = |source| Error::Volume { volume: slot.role.name(), source };
             let other;
             let plan = match slot.role {
@@ -229,23 +279,15 @@ impl Plan {
                     &other
                 }
             };
-            let needed = plan.min_size();
+            described.needed = plan.min_size();
+            described.file_system = Some("NTFS");
+            described.serial = Some(serial(&seed, slot.role));
             let laid_out = plan.lay_out(slot.len).map_err(wrap)?;
             // The others have nothing to say that anybody could act on.
             if slot.role == Role::Windows {
                 summary.notes.extend(laid_out.notes().iter().map(ToString::to_string));
             }
-            summary.partitions.push(PartitionSummary {
-                number,
-                name: slot.role.name(),
-                start: slot.start,
-                size: slot.len,
-                needed,
-                kind: slot.role.kind().0,
-                active: slot.active,
-                serial: serial(&seed, slot.role),
-            });
-            map.pad_to(slot.start);
+            summary.partitions.push(described);
             let maker = volumes.len() as u32;
             map.append(laid_out.map().clone(), |content, label| {
                 let content = match content {
@@ -260,6 +302,7 @@ impl Plan {
         }
         changes.sort();
         summary.changes = changes;
+        table.push_end(&mut map);
         map.pad_to(disk_size);
         summary.stored = map.allocated(4096).map(|range| range.end - range.start).sum();
         summary.usage = usage(&map);

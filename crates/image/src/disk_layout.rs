@@ -1,15 +1,18 @@
 //! Where the partitions of a disk lie.
 
 use bootsector::layout::BOOT_CODE_LEN;
-use bootsector::{Mbr, Partition, PartitionType, Size};
-use disk::{SectorSize, Seed};
+use bootsector::{Gpt, GptKind, GptPartition, Mbr, Partition, PartitionType, Size};
+use disk::{Content, ExtentMap, Guid, Label, Lba, SectorSize, Seed};
 
 use crate::boot::{DiskId, Places};
 use crate::recipe::{Layout, MIB, Recipe};
 use crate::{Error, Result};
 
-/// Left free at the end of the disk, so that it can be converted to GPT in place (the backup table goes there).
+/// Left free at the end of the disk: for the copy of a GUID partition table, or so that an MBR disk can be converted to
+/// one in place.
 const TAIL: u64 = MIB;
+/// Size of the Microsoft reserved partition, as Windows makes it since version 10.
+const RESERVED: u64 = 16 * MIB;
 /// Without `--size`, a disk is at least this large.
 const LEAST_DISK: u64 = 4 << 30;
 
@@ -17,8 +20,18 @@ const LEAST_DISK: u64 = 4 << 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     System,
+    /// Room that Windows wants on every GPT disk, for what needs a partition of its own later. It holds no volume.
+    Reserved,
     Windows,
     Recovery,
+}
+
+/// What a partition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum VolumeKind {
+    Ntfs,
+    Fat32,
+    Nothing,
 }
 
 impl Role {
@@ -26,17 +39,43 @@ impl Role {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::System => "System",
+            Self::Reserved => "Reserved",
             Self::Windows => "Windows",
             Self::Recovery => "Recovery",
         }
     }
 
-    /// The type byte of its entry.
-    pub(crate) fn kind(self) -> PartitionType {
+    /// What it holds.
+    pub(crate) fn volume(self, layout: Layout) -> VolumeKind {
+        match (self, layout) {
+            (Self::System, Layout::Gpt) => VolumeKind::Fat32,
+            (Self::Reserved, _) => VolumeKind::Nothing,
+            _ => VolumeKind::Ntfs,
+        }
+    }
+
+    /// The type byte of its entry in an MBR.
+    pub(crate) fn mbr_kind(self) -> PartitionType {
         match self {
-            Self::System | Self::Windows => PartitionType::NTFS,
+            Self::System | Self::Reserved | Self::Windows => PartitionType::NTFS,
             Self::Recovery => PartitionType::RECOVERY,
         }
+    }
+
+    /// Type, attributes and name of its entry in a GPT, as Windows' own tools set them.
+    fn gpt_entry(self) -> (Guid, u64, &'static str) {
+        const HIDDEN: u64 = GptPartition::NO_DRIVE_LETTER;
+        match self {
+            Self::System => (GptKind::EFI_SYSTEM, HIDDEN, "EFI system partition"),
+            Self::Reserved => (GptKind::MICROSOFT_RESERVED, HIDDEN, "Microsoft reserved partition"),
+            Self::Windows => (GptKind::BASIC_DATA, 0, "Basic data partition"),
+            Self::Recovery => (GptKind::RECOVERY, HIDDEN | GptPartition::REQUIRED, "Basic data partition"),
+        }
+    }
+
+    /// What a GPT calls the partition itself.
+    fn gpt_id(self, seed: &Seed) -> Guid {
+        seed.child(self.name()).guid("partition id")
     }
 }
 
@@ -58,16 +97,26 @@ fn alignment(recipe: &Recipe) -> u64 {
 pub(crate) fn windows_start(recipe: &Recipe) -> u64 {
     let first = alignment(recipe);
     match recipe.layout {
-        Layout::Mbr3 => first + recipe.system_size.next_multiple_of(first),
+        Layout::Mbr3 => first + system_size(recipe).next_multiple_of(first),
         Layout::Mbr1 => first,
+        Layout::Gpt => first + system_size(recipe).next_multiple_of(first) + RESERVED.next_multiple_of(first),
     }
+}
+
+/// The size of the System partition. 260 MiB are the least in which FAT32 has clusters of 4 KiB, so such a partition
+/// could move to a disk with sectors of 4 KiB as it is.
+fn system_size(recipe: &Recipe) -> u64 {
+    recipe.system_size.unwrap_or(match recipe.layout {
+        Layout::Gpt => 260 * MIB,
+        Layout::Mbr3 | Layout::Mbr1 => 350 * MIB,
+    })
 }
 
 /// Checks what can be checked before the source is read.
 pub(crate) fn check(recipe: &Recipe) -> Result<()> {
     for (option, size) in [
         ("--size", recipe.size.unwrap_or(MIB)),
-        ("--system-size", recipe.system_size),
+        ("--system-size", system_size(recipe)),
         ("--recovery-size", recipe.recovery_size.unwrap_or(MIB)),
     ] {
         if size == 0 || !size.is_multiple_of(MIB) {
@@ -88,7 +137,14 @@ fn wanted(recipe: &Recipe, recovery_size: u64) -> Vec<(Role, Size, bool)> {
     match recipe.layout {
         Layout::Mbr1 => vec![(Role::Windows, Size::Rest, true)],
         Layout::Mbr3 => vec![
-            (Role::System, Size::Bytes(recipe.system_size), true),
+            (Role::System, Size::Bytes(system_size(recipe)), true),
+            (Role::Windows, Size::Rest, false),
+            (Role::Recovery, Size::Bytes(recovery_size), false),
+        ],
+        // Firmware knows the partition to start from by its type.
+        Layout::Gpt => vec![
+            (Role::System, Size::Bytes(system_size(recipe)), false),
+            (Role::Reserved, Size::Bytes(RESERVED), false),
             (Role::Windows, Size::Rest, false),
             (Role::Recovery, Size::Bytes(recovery_size), false),
         ],
@@ -103,19 +159,30 @@ pub(crate) fn number(recipe: &Recipe, role: Role) -> Option<u32> {
 
 /// How boot configuration data names the partitions, when the Recovery partition begins at byte `recovery`.
 pub(crate) fn places(recipe: &Recipe, seed: &Seed, recovery: u64) -> Places {
-    let signature = signature(seed);
-    let partition = |offset| bcd::DeviceKind::PartitionMbr { signature, offset };
-    let windows = partition(windows_start(recipe));
+    let start = |role| match role {
+        Role::Windows => windows_start(recipe),
+        Role::Recovery => recovery,
+        Role::System | Role::Reserved => alignment(recipe),
+    };
+    let disk = disk_id(recipe, seed);
+    let device = |role: Role| match disk {
+        DiskId::Mbr(signature) => bcd::DeviceKind::PartitionMbr { signature, offset: start(role) },
+        DiskId::Gpt(disk) => bcd::DeviceKind::PartitionGpt { disk, partition: role.gpt_id(seed) },
+    };
+    let windows = device(Role::Windows);
     let (system, recovery) = match recipe.layout {
-        Layout::Mbr3 => (partition(alignment(recipe)), Some((partition(recovery), recovery))),
+        Layout::Mbr3 | Layout::Gpt => (device(Role::System), Some((device(Role::Recovery), recovery))),
         Layout::Mbr1 => (windows, None),
     };
-    Places { disk: DiskId::Mbr(signature), system, windows, recovery }
+    Places { disk, system, windows, recovery }
 }
 
-/// The disk signature.
-pub(crate) fn signature(seed: &Seed) -> u32 {
-    seed.u32_nonzero("disk signature")
+/// What the partition table calls the disk.
+pub(crate) fn disk_id(recipe: &Recipe, seed: &Seed) -> DiskId {
+    match recipe.layout {
+        Layout::Mbr3 | Layout::Mbr1 => DiskId::Mbr(seed.u32_nonzero("disk signature")),
+        Layout::Gpt => DiskId::Gpt(seed.guid("disk id")),
+    }
 }
 
 /// The disk's size and its partitions, in disk order, when the Windows volume needs at least `needed` bytes and the
@@ -156,24 +223,116 @@ pub(crate) fn partitions(recipe: &Recipe, needed: u64, recovery: u64) -> Result<
     Ok((size, slots.collect()))
 }
 
-/// The sector that describes the partitions.
-pub(crate) fn partition_table(
-    slots: &[Slot],
-    signature: u32,
-    disk_size: u64,
-    code: Option<&[u8; BOOT_CODE_LEN]>,
-) -> Result<[u8; 512]> {
-    let wrap = |source| Error::PartitionTable { source };
-    let mut mbr = Mbr::new(signature);
-    if let Some(code) = code {
-        mbr.boot_code = *code;
+/// The partition table of a disk: what is at its start, and what is at its end.
+pub(crate) struct Table {
+    start: Vec<u8>,
+    /// Where it begins, and what it is.
+    end: Option<(u64, Vec<u8>)>,
+}
+
+impl Table {
+    /// The table that describes the partitions; `code` is for the BIOS.
+    pub(crate) fn new(
+        recipe: &Recipe,
+        seed: &Seed,
+        slots: &[Slot],
+        disk_size: u64,
+        code: Option<&[u8; BOOT_CODE_LEN]>,
+    ) -> Result<Self> {
+        let made = match disk_id(recipe, seed) {
+            DiskId::Mbr(signature) => Self::mbr(signature, slots, disk_size, code),
+            DiskId::Gpt(disk) => Self::gpt(disk, seed, slots, disk_size),
+        };
+        made.map_err(|source| Error::PartitionTable { source })
     }
-    for (entry, slot) in mbr.partitions.iter_mut().zip(slots) {
-        let range = slot.start..slot.start + slot.len;
-        *entry = Some(Partition::new(&range, SectorSize::B512, slot.role.kind(), slot.active).map_err(wrap)?);
+
+    fn mbr(
+        signature: u32,
+        slots: &[Slot],
+        disk_size: u64,
+        code: Option<&[u8; BOOT_CODE_LEN]>,
+    ) -> bootsector::Result<Self> {
+        let mut mbr = Mbr::new(signature);
+        if let Some(code) = code {
+            mbr.boot_code = *code;
+        }
+        for (entry, slot) in mbr.partitions.iter_mut().zip(slots) {
+            let range = slot.start..slot.start + slot.len;
+            *entry = Some(Partition::new(&range, SectorSize::B512, slot.role.mbr_kind(), slot.active)?);
+        }
+        mbr.check_fits(disk_size / 512)?;
+        Ok(Self { start: mbr.to_sector()?.to_vec(), end: None })
     }
-    mbr.check_fits(disk_size / 512).map_err(wrap)?;
-    mbr.to_sector().map_err(wrap)
+
+    fn gpt(disk: Guid, seed: &Seed, slots: &[Slot], disk_size: u64) -> bootsector::Result<Self> {
+        let mut gpt = Gpt::new(disk, SectorSize::B512);
+        for (number, slot) in (1..).zip(slots) {
+            let (kind, attributes, name) = slot.role.gpt_entry();
+            gpt.partitions.push(GptPartition {
+                number,
+                kind,
+                id: slot.role.gpt_id(seed),
+                start: Lba(slot.start / 512),
+                sectors: slot.len / 512,
+                attributes,
+                name: name.to_owned(),
+            });
+        }
+        let bytes = gpt.to_bytes(disk_size)?;
+        Ok(Self { start: bytes.start, end: Some((bytes.end_offset, bytes.end)) })
+    }
+
+    /// Begins the map of a disk with it.
+    pub(crate) fn push_start(&self, map: &mut ExtentMap) {
+        let bytes: std::sync::Arc<[u8]> = self.start.as_slice().into();
+        let rest = bytes.len() as u64 - 512;
+        map.push(512, Content::bytes(std::sync::Arc::clone(&bytes)), Label::new("MBR"));
+        map.push(rest, Content::Bytes { bytes, offset: 512 }, Label::new("GPT"));
+    }
+
+    /// Ends the map of a disk with the copy, if it has one.
+    pub(crate) fn push_end(self, map: &mut ExtentMap) {
+        if let Some((start, bytes)) = self.end {
+            map.pad_to(start);
+            map.push(bytes.len() as u64, Content::bytes(bytes), Label::new("GPT"));
+        }
+    }
+}
+
+/// The type of a partition: a byte in an MBR, a GUID in a GPT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypeId {
+    /// A type byte.
+    Mbr(u8),
+    /// A type GUID.
+    Gpt(Guid),
+}
+
+impl std::fmt::Display for TypeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Mbr(kind) => write!(f, "{kind:#04x}"),
+            Self::Gpt(kind) => write!(f, "{kind}"),
+        }
+    }
+}
+
+/// A number, or the text of a GUID.
+impl serde::Serialize for TypeId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Mbr(kind) => serializer.serialize_u8(*kind),
+            Self::Gpt(kind) => serializer.collect_str(kind),
+        }
+    }
+}
+
+/// The type that a partition's entry has, and what a GPT calls the partition itself.
+pub(crate) fn identity(recipe: &Recipe, seed: &Seed, role: Role) -> (TypeId, Option<Guid>) {
+    match recipe.layout {
+        Layout::Mbr3 | Layout::Mbr1 => (TypeId::Mbr(role.mbr_kind().0), None),
+        Layout::Gpt => (TypeId::Gpt(role.gpt_entry().0), Some(role.gpt_id(seed))),
+    }
 }
 
 /// The size of a Recovery partition whose volume needs so many bytes: with room for updates of what is there, which
@@ -199,7 +358,7 @@ mod tests {
 
     #[test]
     fn partitions_are_aligned_and_do_not_overlap() {
-        for layout in [Layout::Mbr1, Layout::Mbr3] {
+        for layout in [Layout::Mbr1, Layout::Mbr3, Layout::Gpt] {
             for needed in [1, 100 * MIB, (5 << 30) + 12345] {
                 let (size, slots) = partitions(&recipe(layout, None), needed, 0).unwrap();
                 assert!(size >= LEAST_DISK && size.is_multiple_of(MIB));
@@ -210,7 +369,8 @@ mod tests {
                     at += slot.len;
                 }
                 assert_eq!(at + TAIL, size);
-                assert_eq!(slots.iter().filter(|slot| slot.active).count(), 1);
+                let active = usize::from(layout != Layout::Gpt);
+                assert_eq!(slots.iter().filter(|slot| slot.active).count(), active);
                 let windows = slots.iter().find(|slot| slot.role == Role::Windows).unwrap();
                 assert!(windows.len >= needed);
             }
@@ -219,8 +379,9 @@ mod tests {
 
     #[test]
     fn large_clusters_begin_on_a_multiple_of_themselves() {
-        for layout in [Layout::Mbr1, Layout::Mbr3] {
-            let recipe = Recipe { cluster_size: 2 << 20, system_size: 351 * MIB, ..recipe(layout, None) };
+        for layout in [Layout::Mbr1, Layout::Mbr3, Layout::Gpt] {
+            let recipe =
+                Recipe { cluster_size: 2 << 20, system_size: Some(351 * MIB), ..recipe(layout, None) };
             let (_, slots) = partitions(&recipe, 100 * MIB, 0).unwrap();
             let windows = slots.iter().find(|slot| slot.role == Role::Windows).unwrap();
             assert_eq!(windows.start, windows_start(&recipe));

@@ -11,7 +11,7 @@ mod disk_layout;
 mod disk_source;
 mod edit;
 mod error;
-pub mod esp;
+mod esp;
 mod extract;
 mod glob;
 mod output;
@@ -31,6 +31,7 @@ pub use build::{PartitionSummary, Plan, Run, Summary, Usage};
 pub use check_disk::{VolumeCheck, check_disk};
 pub use compact::CompactSummary;
 pub use compare::{CompareOptions, Comparison, Difference, MAX_LISTED, compare, compare_with_record};
+pub use disk_layout::TypeId;
 pub use disk_file::{Container, DiskFile, DiskInfo, FileKind, FileSystemInfo, PartitionInfo, TableInfo};
 pub use disk_source::{
     DiskBlobs, DiskPartition, DiskPlace, DiskVolume, PartitionKind, Partitions, PartitionsInfo, Scope,

@@ -23,8 +23,8 @@ pub struct Recipe {
     pub layout: Layout,
     /// Size of the disk in bytes, a whole number of MiB; `None` lets content and growth decide.
     pub size: Option<u64>,
-    /// Size of the System partition in bytes, a whole number of MiB.
-    pub system_size: u64,
+    /// Size of the System partition in bytes, a whole number of MiB; `None` for what is usual for the layout.
+    pub system_size: Option<u64>,
     /// Size of the Recovery partition in bytes, a whole number of MiB; `None` for 500 MiB, or more when the image has a
     /// recovery environment that needs it.
     pub recovery_size: Option<u64>,
@@ -61,7 +61,7 @@ impl Recipe {
             format: None,
             layout: Layout::default(),
             size: None,
-            system_size: 350 * MIB,
+            system_size: None,
             recovery_size: None,
             cluster_size: 4096,
             short_names: false,
@@ -203,6 +203,8 @@ pub enum Layout {
     Mbr3,
     /// MBR: one active partition.
     Mbr1,
+    /// GPT: the EFI system partition, the Microsoft reserved partition, Windows, Recovery.
+    Gpt,
 }
 
 impl FromStr for Layout {
@@ -212,7 +214,8 @@ impl FromStr for Layout {
         match text {
             "mbr3" => Ok(Self::Mbr3),
             "mbr1" => Ok(Self::Mbr1),
-            _ => Err("unknown layout (known: mbr3, mbr1)".to_owned()),
+            "gpt" => Ok(Self::Gpt),
+            _ => Err("unknown layout (known: mbr3, mbr1, gpt)".to_owned()),
         }
     }
 }

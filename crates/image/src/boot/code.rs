@@ -7,7 +7,7 @@ use bootsector::layout::BOOT_CODE_LEN;
 use ntfs_writer::BOOT_CODE_LEN as NTFS_LEN;
 
 use crate::prepass::Prepass;
-use crate::recipe::{BootCode, Recipe};
+use crate::recipe::{BootCode, Layout, Recipe};
 use crate::tree::Tree;
 use crate::tree_index::TreeIndex;
 use crate::{Error, Result};
@@ -38,7 +38,11 @@ impl BootCodes {
     /// # Errors
     /// [`Error::NotFound`] when they are to come from the image, and it does not have them.
     pub(crate) fn of(recipe: &Recipe, tree: &Tree, prepass: &Prepass<'_>) -> Result<Self> {
-        let whose = recipe.boot.code;
+        // UEFI firmware runs none.
+        let whose = match recipe.layout {
+            Layout::Gpt => BootCode::None,
+            Layout::Mbr3 | Layout::Mbr1 => recipe.boot.code,
+        };
         let (mbr, ntfs) = match whose {
             BootCode::None => (None, None),
             BootCode::Own => {

@@ -29,6 +29,7 @@ impl Firmware {
     pub(crate) fn of(layout: Layout) -> Self {
         match layout {
             Layout::Mbr3 | Layout::Mbr1 => Self::Bios,
+            Layout::Gpt => Self::Uefi,
         }
     }
 
