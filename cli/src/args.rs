@@ -1,11 +1,16 @@
 //! The command line, as close to what is typed as possible. Nothing here looks at files.
 
+mod reg;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use image::registry::HiveChoice;
 use image::{Algorithm, BcdDevice, BootCode, BootMenu, Debug, Format, ImageChoice, Layout, Level, Serial};
 
+pub(crate) use self::reg::{
+    Reg, RegCheck, RegCommand, RegDelete, RegExport, RegGet, RegImport, RegPlace, RegSet, RegSource,
+};
 use crate::size::parse_size;
 
 /// Windows images to bootable disks, offline: no Windows, no root, no mounting.
@@ -48,6 +53,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Check the NTFS volumes of a disk
     Check(Check),
+    /// Read, change, import, export and check registry hives
+    Reg(Reg),
 }
 
 /// How much of the machine to use. None of it changes a byte of the output.

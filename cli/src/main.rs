@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         args::Command::Extract(extract) => commands::extract::run(extract, &args.common),
         args::Command::Verify(verify) => commands::verify::run(verify, &args.common),
         args::Command::Check(check) => commands::check::run(check, &args.common),
+        args::Command::Reg(reg) => commands::reg::run(reg, &args.common),
     };
     match result {
         Ok(code) => code,

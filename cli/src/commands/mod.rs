@@ -8,6 +8,7 @@ pub(crate) mod extract;
 pub(crate) mod info;
 pub(crate) mod ls;
 mod opened;
+pub(crate) mod reg;
 pub(crate) mod verify;
 mod volumes;
 

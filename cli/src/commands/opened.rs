@@ -5,8 +5,8 @@ use std::path::Path;
 use image::pipeline::BlobStore;
 use image::tree::Tree;
 use image::{
-    DiskFile, DiskPlace, DiskVolume, Error, FileKind, ImageChoice, Partitions, Scope, VolumeOptions,
-    WimSource,
+    DiskFile, DiskPlace, DiskVolume, Error, FileKind, ImageChoice, Partitions, Scope, TreeIndex,
+    VolumeOptions, WimSource,
 };
 
 use crate::report::say;
@@ -93,6 +93,28 @@ impl Found {
                 Ok(Opened { source: Source::Disk(Box::new(volume)), paths: Vec::new() })
             }
         }
+    }
+}
+
+impl Found {
+    /// The files of the image or volume that was chosen; of a disk with several volumes, of the first that has one of
+    /// these paths.
+    pub(crate) fn holding(self, paths: &[&str]) -> Result<Opened, Error> {
+        let Self::Several(disk, partitions) = &self else { return self.files() };
+        let directories =
+            paths.iter().map(|path| path.rsplit_once('/').map_or("", |(directory, _)| directory));
+        let scope = Scope::paths(directories, false);
+        for partition in partitions.partitions.iter().filter(|partition| partition.is_ntfs()) {
+            let Ok(volume) = DiskVolume::open(disk, partition, VolumeOptions::default()) else { continue };
+            let found = volume.tree(&scope).is_ok_and(|(tree, _)| {
+                let index = TreeIndex::new(&tree);
+                paths.iter().any(|path| index.find(path).is_some())
+            });
+            if found {
+                return Ok(Opened { source: Source::Disk(Box::new(volume)), paths: Vec::new() });
+            }
+        }
+        self.files()
     }
 }
 
