@@ -141,9 +141,11 @@ pub fn greeter() -> Vec<u8> {
         int 0x14;
         call_with 'print, b"\r\nwimforge: BOOTMGR stand-in\r\n\r\n\
             Your image reached its boot manager. A real Windows image would start here.\r\n\
-            Drive \0";
+            BIOS drive 0x\0";
         movzx eax, byte_ptr(low::DRIVE).es();
-        call 'hex;
+        shl eax, 24;
+        mov cx, 2;
+        call 'hex_digit;
         call_with 'print, b", partition at sector \0";
         mov eax, dword_ptr(low::BOOT_SECTOR + 0x1C).es();
         call 'decimal;
@@ -278,7 +280,7 @@ fn crc(a: &mut Asm) {
     }
 }
 
-/// `'hex`: prints EAX as eight digits, and keeps it.
+/// `'hex`: prints EAX as eight digits, and keeps it. `'hex_digit`: only the upper CX of them.
 fn print_hex(a: &mut Asm) {
     asm! { a:
     'hex:

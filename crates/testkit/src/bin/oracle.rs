@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use testkit::tree::Tree;
-use testkit::{fixture, hostile, reader, seeds};
+use testkit::{fixture, hostile, payload, reader, seeds};
 
 const USAGE: &str = "\
 usage: oracle make KIND OUT.wim        write a fixture as an uncompressed WIM;
@@ -15,6 +15,7 @@ usage: oracle make KIND OUT.wim        write a fixture as an uncompressed WIM;
        oracle readers VOLUME WIM [N]   let every NTFS reader read VOLUME, which was made from image N
        oracle hostile DIR              write the files of testdata/hostile
        oracle seeds DIR                write where fuzzing begins, as fuzz/corpus has it
+       oracle bootmgr KIND OUT         write a stand-in for BOOTMGR; KIND: greeter, stub=BYTES
        oracle compare A.wim B.wim [N]  compare image N (default 1) of A with image 1 of B, path by path";
 
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command")]
@@ -49,6 +50,20 @@ fn main() -> ExitCode {
             reader::all(Path::new(volume), &tree, false, &mut |what| {
                 println!("{what}: content, after {:.1} s", start.elapsed().as_secs_f64());
             });
+        }
+        ["bootmgr", kind, out] => {
+            let bytes = match (kind.strip_prefix("stub=").map(str::parse), *kind) {
+                (Some(Ok(len)), _) => payload::stub(len),
+                (None, "greeter") => payload::greeter(),
+                _ => {
+                    eprintln!("{USAGE}");
+                    return ExitCode::from(2);
+                }
+            };
+            if let Err(error) = std::fs::write(out, bytes) {
+                eprintln!("oracle: {out}: {error}");
+                return ExitCode::FAILURE;
+            }
         }
         ["compare", meant, found, rest @ ..] => {
             let index = rest.first().map_or(Ok(1), |index| index.parse());

@@ -102,6 +102,7 @@ fn load(a: &mut Asm) {
         mov cl, byte_ptr(at::SHIFT);
         mov eax, dword_ptr(at::RECORD_SECTORS);
         shr eax, cl;
+        test eax, eax;
         jnz 'first_run;
         inc ax;
     'first_run:

@@ -145,6 +145,8 @@ fn runs(a: &mut Asm) {
         mov edx, dword_ptr(at::RUN_CLUSTERS + 4);
         shld edx, esi, cl;
         shl esi, cl;
+        // Shifting by 0 leaves the flags alone.
+        test esi, esi;
         jz 'run_long;
         test edx, edx;
         jnz 'run_long;
