@@ -213,7 +213,11 @@ impl<'a> Emitter<'a> {
         let list = self.bins.reserve(4 * count)?;
         let mut cells = Vec::with_capacity(4 * count);
         for piece in data.chunks(SEGMENT) {
-            cells.extend(self.bins.add(piece)?.to_le_bytes());
+            // A whole segment leaves 4 bytes of its cell free, and Windows gives the last one a cell of the same size.
+            // hivex counts on those 4 bytes: without them it cuts the value short.
+            let segment = self.bins.reserve(piece.len() + 4)?;
+            self.bins.fill(segment, piece);
+            cells.extend(segment.to_le_bytes());
         }
         self.bins.fill(list, &cells);
         let mut record = Vec::with_capacity(BigData::LEN);

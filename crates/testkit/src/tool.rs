@@ -37,6 +37,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("hivexsh", "libhivex-bin"),
     ("setfattr", "attr"),
     ("getfattr", "attr"),
+    ("hivexml", "libhivex-bin"),
+    ("xz", "xz-utils"),
     ("kill", "procps"),
 ];
 
