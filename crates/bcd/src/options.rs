@@ -4,6 +4,7 @@
 //! `/dbgsettings` set, and that New-NanoServerImage sets for the same wishes.
 
 use std::net::Ipv4Addr;
+use std::str::FromStr;
 
 use disk::Guid;
 
@@ -132,6 +133,74 @@ impl Options {
             }
         }
         Ok(())
+    }
+}
+
+/// `legacy` or `standard`.
+impl FromStr for BootMenuPolicy {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "legacy" => Ok(Self::Legacy),
+            "standard" => Ok(Self::Standard),
+            _ => Err(Error::text(text, "a boot menu (known: legacy, standard)")),
+        }
+    }
+}
+
+/// Bits per second of a serial port when nobody says.
+const USUAL_BAUD: u32 = 115_200;
+
+/// `1`, or `1,115200`.
+impl FromStr for Ems {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (port, baud) = text.split_once(',').map_or((text, None), |(port, baud)| (port, Some(baud)));
+        let ems = port.trim().parse().ok().and_then(|port| {
+            let baud = baud.map_or(Ok(USUAL_BAUD), |baud| baud.trim().parse());
+            Some(Self { port, baud: baud.ok()? })
+        });
+        let ems = ems.filter(|ems| ems.check().is_ok());
+        ems.ok_or_else(|| Error::text(text, "a serial port, such as 1 (COM1) or 1,115200"))
+    }
+}
+
+/// `serial[:PORT[,BAUD]]`, `net:IPV4:PORT:KEY`, `usb:TARGET`, `1394:CHANNEL` or `local`.
+impl FromStr for Debug {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (kind, rest) = text.split_once(':').map_or((text, None), |(kind, rest)| (kind, Some(rest)));
+        let debug = match (kind, rest) {
+            ("serial", rest) => {
+                let Ems { port, baud } = rest.unwrap_or("1").parse()?;
+                Some(Self::Serial { port, baud })
+            }
+            ("net", Some(rest)) => {
+                let mut parts = rest.splitn(3, ':');
+                let mut next = || parts.next().unwrap_or_default();
+                let (host, port, key) = (next().parse().ok(), next().parse().ok(), next().to_owned());
+                host.zip(port).map(|(host, port)| Self::Net {
+                    host,
+                    port,
+                    key,
+                    dhcp: true,
+                    bus_parameters: None,
+                })
+            }
+            ("usb", Some(target)) => Some(Self::Usb { target: target.to_owned() }),
+            ("1394", Some(channel)) => channel.parse().ok().map(|channel| Self::Ieee1394 { channel }),
+            ("local", None) => Some(Self::Local),
+            _ => None,
+        };
+        let debug = debug.ok_or_else(|| {
+            let known = "serial[:PORT[,BAUD]], net:IPV4:PORT:KEY, usb:TARGET, 1394:CHANNEL, local";
+            Error::text(text, format!("a way to debug (known: {known})"))
+        })?;
+        debug.check()?;
+        Ok(debug)
     }
 }
 

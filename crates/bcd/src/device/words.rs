@@ -68,10 +68,20 @@ impl fmt::Display for Device {
     }
 }
 
+/// Words that can be typed; a device whose paths would be misread (`\\a,{b}`) is printed as its bytes.
 impl fmt::Display for DeviceElement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.device)?;
-        self.options.map_or(Ok(()), |options| write!(f, ",{}", names::object_name(options)))
+        let options =
+            self.options.map_or_else(String::new, |options| format!(",{}", names::object_name(options)));
+        let words = format!("{}{options}", self.device);
+        if words.parse::<Self>().is_ok_and(|again| *self == again) {
+            return f.write_str(&words);
+        }
+        match (Self { options: None, device: self.device.clone() }).to_bytes() {
+            Ok(bytes) => write!(f, "{}{options}", Device::Other(bytes[16..].to_vec())),
+            // It cannot be stored, either.
+            Err(_) => f.write_str(&words),
+        }
     }
 }
 
@@ -79,7 +89,6 @@ impl FromStr for DeviceElement {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let text = text.trim();
         if let Some((device, options)) = text.rsplit_once(",{") {
             let options = options.strip_suffix('}').and_then(names::parse_object_name);
             let options = options.ok_or_else(|| Error::text(text, EXPECTED))?;
@@ -101,7 +110,6 @@ fn parse(text: &str, depth: u32) -> Option<Device> {
     if depth > MAX_DEPTH {
         return None;
     }
-    let text = text.trim();
     if text.eq_ignore_ascii_case("boot") {
         return Some(Device::Boot);
     }
@@ -137,7 +145,10 @@ fn parse(text: &str, depth: u32) -> Option<Device> {
             let parent = Some(Box::new(Device::VirtualDisk(Box::new(file))));
             Some(Device::Locate { by: LocateBy::Element(element), parent })
         }
-        "bytes" => names::parse_hex(rest).map(Device::Other),
+        "bytes" => {
+            let element = [vec![0; 16], names::parse_hex(rest)?].concat();
+            DeviceElement::from_bytes(&element).ok().map(|element| element.device)
+        }
         _ => None,
     }
 }
