@@ -148,6 +148,19 @@ impl Stream {
         Place::attribute(self.record, self.kind, &self.name)
     }
 
+    /// The flags of its attribute ([`parse::flags`](crate::parse::flags)).
+    pub fn flags(&self) -> u16 {
+        self.flags
+    }
+
+    /// The clusters that it lies in, in the order of its bytes; none for a resident stream.
+    pub fn runs(&self) -> &[Run] {
+        match &self.form {
+            Form::Resident(_) => &[],
+            Form::Clusters { runs, .. } => runs,
+        }
+    }
+
     /// Where the first byte lies on the volume that lies in a cluster of its own; `None` for a resident stream, and one that
     /// has no clusters.
     pub fn first_byte(&self, volume: &Volume) -> Option<u64> {
