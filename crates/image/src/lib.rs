@@ -2,6 +2,7 @@
 
 mod boot;
 mod build;
+pub mod chain;
 mod check_disk;
 mod compact;
 mod compare;
@@ -31,8 +32,8 @@ pub use build::{PartitionSummary, Plan, Run, Summary, Usage};
 pub use check_disk::{VolumeCheck, check_disk};
 pub use compact::CompactSummary;
 pub use compare::{CompareOptions, Comparison, Difference, MAX_LISTED, compare, compare_with_record};
-pub use disk_layout::TypeId;
 pub use disk_file::{Container, DiskFile, DiskInfo, FileKind, FileSystemInfo, PartitionInfo, TableInfo};
+pub use disk_layout::TypeId;
 pub use disk_source::{
     DiskBlobs, DiskPartition, DiskPlace, DiskVolume, PartitionKind, Partitions, PartitionsInfo, Scope,
     TableKind, VolumeInfo, VolumeOptions, VolumeReport,
