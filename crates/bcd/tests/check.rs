@@ -58,6 +58,9 @@ fn real_stores() {
             "3 x BCD-media: form: a number in 1 bytes instead of 8",
             "1 x BCD-media: form: a number in 3 bytes instead of 8",
             "7 x BCD-windows10: form: text with two NULs",
+            "4 x BCD-windows11: form: text with two NULs",
+            // 21000026 of a resume loader: bcdedit has no name for it, either.
+            "1 x BCD-windows11: unknown: this element is not known here",
             "1 x BCDTest: unknown: this element is not known here",
             "3 x BCDlaptop: form: text with two NULs",
             "4 x BCDrecovery: form: text with two NULs",

@@ -125,6 +125,21 @@ fn windows_10_uefi() {
 }
 
 #[test]
+fn windows_11_uefi() {
+    let Some(theirs) = sample("BCD-windows11") else { return };
+    let loader = theirs.default_entry().unwrap();
+    let setup = setup_of(&theirs, loader, Firmware::Uefi, Generation::Windows10);
+    assert_eq!(
+        differences(&setup, &theirs, loader),
+        [
+            "Windows Recovery Environment: locale",
+            // The OS device once more; nobody says what for, and Windows 10 starts and resumes without.
+            "Windows Resume Application: custom:21000026 only in theirs",
+        ]
+    );
+}
+
+#[test]
 fn windows_8_1_uefi() {
     let Some(theirs) = sample("BCDrecovery") else { return };
     let loader = theirs.default_entry().unwrap();
