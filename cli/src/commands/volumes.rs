@@ -46,15 +46,17 @@ fn volume(partition: &VolumeReport, out: &mut dyn Write) -> io::Result<()> {
     let used = volume.used_clusters * u64::from(volume.cluster_size);
     writeln!(
         out,
-        "volume {}: NTFS {} {:?}, serial {:016x}, {} of {} used ({} of {} clusters), {}",
+        "volume {}: {}{} {:?}, serial {:0width$x}, {} of {} used ({} of {} clusters), {}",
         partition.number,
-        volume.version,
+        volume.file_system,
+        volume.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default(),
         volume.label,
         volume.serial,
         human(used),
         human(volume.size),
         volume.used_clusters,
         volume.clusters,
-        if volume.dirty { "DIRTY: not closed properly, or waiting for chkdsk" } else { "clean" }
+        if volume.dirty { "DIRTY: not closed properly, or waiting for chkdsk" } else { "clean" },
+        width = if volume.file_system == "NTFS" { 16 } else { 8 },
     )
 }

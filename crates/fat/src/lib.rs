@@ -9,5 +9,6 @@ mod read;
 mod time;
 
 pub use error::{Error, Result};
+pub use name::same_name;
 pub use plan::{Data, Node, Options, Plan};
 pub use read::{Directory, Entry, File, FileStart, Kind, Target, Volume};

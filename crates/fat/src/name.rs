@@ -28,6 +28,19 @@ pub(crate) fn folded(name: &str) -> String {
     name.chars().flat_map(char::to_uppercase).collect()
 }
 
+/// Whether two names in UTF-16 are the same to those who look for a file.
+pub fn same_name(a: &[u16], b: &[u16]) -> bool {
+    let folded = |name: &[u16]| -> Vec<Result<char, u16>> {
+        let units = char::decode_utf16(name.iter().copied());
+        let upper = |unit: Result<char, _>| match unit {
+            Ok(char) => char.to_uppercase().map(Ok).collect(),
+            Err(error) => vec![Err(std::char::DecodeUtf16Error::unpaired_surrogate(&error))],
+        };
+        units.flat_map(upper).collect()
+    };
+    a == b || folded(a) == folded(b)
+}
+
 /// Whether a byte may be in a short name as it is.
 fn is_short(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"$%'-_@~`!(){}^#&".contains(&byte)

@@ -3,6 +3,7 @@
 use ntfs_writer::read::{StreamReader, Volume};
 
 use super::DiskVolume;
+use super::fat::FatBlobs;
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::{Error, Result};
 
@@ -18,16 +19,82 @@ pub(super) struct Stream {
     pub(super) chunk: u32,
 }
 
-/// The streams of the files of a tree.
+/// What the files of a tree hold.
 #[derive(Debug)]
-pub struct DiskBlobs<'v> {
-    pub(super) volume: &'v DiskVolume,
+pub struct DiskBlobs<'v>(Blobs<'v>);
+
+#[derive(Debug)]
+enum Blobs<'v> {
+    Ntfs(NtfsBlobs<'v>),
+    Fat(FatBlobs<'v>),
+}
+
+impl<'v> From<NtfsBlobs<'v>> for DiskBlobs<'v> {
+    fn from(blobs: NtfsBlobs<'v>) -> Self {
+        Self(Blobs::Ntfs(blobs))
+    }
+}
+
+impl<'v> From<FatBlobs<'v>> for DiskBlobs<'v> {
+    fn from(blobs: FatBlobs<'v>) -> Self {
+        Self(Blobs::Fat(blobs))
+    }
+}
+
+impl DiskBlobs<'_> {
+    fn store(&self) -> &dyn BlobStore {
+        match &self.0 {
+            Blobs::Ntfs(blobs) => blobs,
+            Blobs::Fat(blobs) => blobs,
+        }
+    }
+}
+
+impl BlobStore for DiskBlobs<'_> {
+    fn blob_count(&self) -> usize {
+        self.store().blob_count()
+    }
+
+    fn blob_len(&self, blob: u32) -> u64 {
+        self.store().blob_len(blob)
+    }
+
+    fn chunk_size(&self, blob: u32) -> Option<u64> {
+        self.store().chunk_size(blob)
+    }
+
+    fn reader(&self) -> Box<dyn BlobRead + Send + '_> {
+        self.store().reader()
+    }
+
+    fn states_sha1(&self) -> bool {
+        self.store().states_sha1()
+    }
+
+    fn sha1(&self, blob: u32) -> [u8; 20] {
+        self.store().sha1(blob)
+    }
+
+    fn damaged(&self, blob: u32, source: wim::Error) -> Error {
+        self.store().damaged(blob, source)
+    }
+
+    fn mismatch(&self, blob: u32, found: [u8; 20]) -> Error {
+        self.store().mismatch(blob, found)
+    }
+}
+
+/// The streams of the files of an NTFS volume.
+#[derive(Debug)]
+pub(super) struct NtfsBlobs<'v> {
+    pub(super) source: &'v DiskVolume,
+    pub(super) volume: &'v Volume,
     pub(super) streams: Vec<Stream>,
     /// Names of streams; the first is empty.
     pub(super) names: Vec<Box<[u16]>>,
 }
 
-impl DiskBlobs<'_> {
+impl NtfsBlobs<'_> {
     fn stream(&self, blob: u32) -> &Stream {
         &self.streams[blob as usize]
     }
@@ -35,7 +102,7 @@ impl DiskBlobs<'_> {
     /// A name of the file that holds a blob, for errors.
     fn path_of(&self, blob: u32) -> String {
         let stream = self.stream(blob);
-        let mut path = path_of(&self.volume.volume, stream.file);
+        let mut path = path_of(self.volume, stream.file);
         let name = &self.names[stream.name as usize];
         if !name.is_empty() {
             path.push(':');
@@ -65,7 +132,7 @@ fn path_of(volume: &Volume, file: u64) -> String {
     parts.iter().rev().fold(String::new(), |path, part| path + "/" + part)
 }
 
-impl BlobStore for DiskBlobs<'_> {
+impl BlobStore for NtfsBlobs<'_> {
     fn blob_count(&self) -> usize {
         self.streams.len()
     }
@@ -79,7 +146,7 @@ impl BlobStore for DiskBlobs<'_> {
     }
 
     fn reader(&self) -> Box<dyn BlobRead + Send + '_> {
-        Box::new(DiskBlobReader { blobs: self, open: None })
+        Box::new(NtfsBlobReader { blobs: self, open: None })
     }
 
     fn states_sha1(&self) -> bool {
@@ -91,12 +158,12 @@ impl BlobStore for DiskBlobs<'_> {
     }
 
     fn damaged(&self, blob: u32, source: wim::Error) -> Error {
-        Error::Blob { path: self.volume.path.clone(), name: self.path_of(blob), source }
+        Error::Blob { path: self.source.path.clone(), name: self.path_of(blob), source }
     }
 
     fn mismatch(&self, blob: u32, found: [u8; 20]) -> Error {
         Error::HashMismatch {
-            path: self.volume.path.clone(),
+            path: self.source.path.clone(),
             name: self.path_of(blob),
             expected: "none".to_owned(),
             found: crate::error::hex(&found),
@@ -105,17 +172,17 @@ impl BlobStore for DiskBlobs<'_> {
 }
 
 /// Reads blobs; the one at hand stays open.
-struct DiskBlobReader<'a> {
-    blobs: &'a DiskBlobs<'a>,
+struct NtfsBlobReader<'a> {
+    blobs: &'a NtfsBlobs<'a>,
     open: Option<(u32, StreamReader<'a>)>,
 }
 
-impl BlobRead for DiskBlobReader<'_> {
+impl BlobRead for NtfsBlobReader<'_> {
     fn read_at(&mut self, blob: u32, offset: u64, buf: &mut [u8]) -> Result<()> {
-        let volume = &self.blobs.volume.volume;
+        let volume = self.blobs.volume;
         let stream = self.blobs.stream(blob);
         let wrap = |source: ntfs_writer::read::Error| {
-            self.blobs.volume.error(source.with_path(|| self.blobs.path_of(blob)))
+            self.blobs.source.error(source.with_path(|| self.blobs.path_of(blob)))
         };
         let reader = match &mut self.open {
             Some((open, reader)) if *open == blob => reader,

@@ -1,7 +1,6 @@
-//! A volume of an existing disk as a tree: partitions, the NTFS volume in one of them, and its files as blobs.
+//! A volume of an existing disk as a tree: partitions, the NTFS or FAT volume in one of them, and its files as blobs.
 //!
-//! It is to a disk what [`source`](crate::source) is to a WIM, and the one place that knows both an NTFS volume and the
-//! tree. Everything that works on a tree and a [`BlobStore`](crate::pipeline::BlobStore) works on a disk: listing,
+//! It is to a disk what [`source`](crate::source) is to a WIM, and the one place that knows both volumes and the tree. Everything that works on a tree and a [`BlobStore`](crate::pipeline::BlobStore) works on a disk: listing,
 //! extracting, and building another disk from it.
 //!
 //! A blob is a stream of a file. Its number is its place in the order in which the streams lie on the volume, so whoever
@@ -9,6 +8,7 @@
 //! against.
 
 mod blobs;
+mod fat;
 mod partitions;
 mod place;
 mod report;
@@ -37,12 +37,19 @@ pub struct VolumeOptions {
     pub raw: bool,
 }
 
-/// An NTFS volume of a disk.
+/// A volume of a disk.
 #[derive(Debug)]
 pub struct DiskVolume {
     path: PathBuf,
     partition: DiskPartition,
-    volume: read::Volume,
+    files: Files,
+}
+
+/// A volume of a kind that is read.
+#[derive(Debug)]
+enum Files {
+    Ntfs(Box<read::Volume>),
+    Fat(::fat::Volume),
 }
 
 /// A volume as `info` shows it.
@@ -50,16 +57,18 @@ pub struct DiskVolume {
 pub struct VolumeInfo {
     /// Its label.
     pub label: String,
-    /// Volume serial number.
+    /// `NTFS`, `FAT12`, `FAT16` or `FAT32`.
+    pub file_system: String,
+    /// Volume serial number; 32 bits on FAT.
     pub serial: u64,
     /// NTFS version: 3.1 since Windows XP.
-    pub version: String,
+    pub version: Option<String>,
     /// Whether it was not closed properly, or awaits `chkdsk`.
     pub dirty: bool,
     /// Bytes in a cluster.
     pub cluster_size: u32,
-    /// Bytes in a file record.
-    pub record_size: u32,
+    /// Bytes in a file record of NTFS.
+    pub record_size: Option<u32>,
     /// Bytes of all clusters.
     pub size: u64,
     /// Clusters in use.
@@ -68,6 +77,9 @@ pub struct VolumeInfo {
     pub clusters: u64,
 }
 
+/// The file systems that are read, as [`DiskPartition`] calls them.
+const READ: [&str; 3] = ["NTFS", "FAT", "FAT32"];
+
 /// The flag of a volume that was not closed properly.
 const DIRTY: u16 = 1;
 
@@ -75,20 +87,18 @@ impl DiskVolume {
     /// Opens the volume in a partition.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for another file system than NTFS.
+    /// [`Error::Unsupported`] for another file system than NTFS and FAT.
     pub fn open(disk: &DiskFile, partition: &DiskPartition, options: VolumeOptions) -> Result<Self> {
         let path = disk.path().to_owned();
         match &partition.file_system {
-            Some(found) if found.name == "NTFS" => {}
+            Some(found) if READ.contains(&found.name) => {}
             found => {
                 let what = match found.as_ref().map(|found| found.name) {
                     Some("BitLocker") => {
                         "is encrypted by BitLocker, which this version cannot open; decrypt it with `manage-bde -off` first"
                     }
-                    Some("FAT32") => "is FAT32, which this version does not read; only NTFS is read",
-                    Some("FAT") => "is FAT, which this version does not read; only NTFS is read",
-                    Some("exFAT") => "is exFAT, which this version does not read; only NTFS is read",
-                    _ => "holds no file system that this version knows; only NTFS is read",
+                    Some("exFAT") => "is exFAT, which this version does not read; NTFS and FAT are read",
+                    _ => "holds no file system that this version knows; NTFS and FAT are read",
                 };
                 return Err(Error::Unsupported {
                     path,
@@ -105,13 +115,22 @@ impl DiskVolume {
                 format!("partition {} ends past the disk's end", partition.number),
             ))
         })?;
-        let options = read::Options { raw: options.raw };
-        let volume = read::Volume::open(Arc::new(range), options).map_err(|source| Error::Disk {
-            path: path.clone(),
-            partition: partition.number,
-            source,
-        })?;
-        Ok(Self { path, partition: partition.clone(), volume })
+        let (range, number) = (Arc::new(range), partition.number);
+        let files = if partition.is_ntfs() {
+            let volume = read::Volume::open(range, read::Options { raw: options.raw });
+            volume.map(|volume| Files::Ntfs(Box::new(volume))).map_err(|source| Error::Disk {
+                path: path.clone(),
+                partition: number,
+                source,
+            })?
+        } else {
+            ::fat::Volume::open(range).map(Files::Fat).map_err(|source| Error::DiskFat {
+                path: path.clone(),
+                partition: number,
+                source,
+            })?
+        };
+        Ok(Self { path, partition: partition.clone(), files })
     }
 
     /// The volume that was chosen by the number of its partition or by its label, or the only NTFS volume there is.
@@ -139,15 +158,15 @@ impl DiskVolume {
                         let label = volume.label();
                         if exact { label == *name } else { label.eq_ignore_ascii_case(name) }
                     };
-                    let volumes = all.iter().filter(|found| found.is_ntfs());
+                    let volumes = all.iter().filter(|found| found.is_read());
                     volumes.filter_map(|found| Self::open(disk, found, options).ok()).filter(fits).collect()
                 };
                 let exact: Vec<Self> = labelled(true);
                 let mut found = if exact.is_empty() { labelled(false) } else { exact };
                 match (found.pop(), found.len()) {
                     (Some(volume), 0) => Ok(volume),
-                    (None, _) => refuse(format!("has no NTFS volume labelled {name:?}")),
-                    (Some(_), more) => refuse(format!("has {} NTFS volumes labelled {name:?}", more + 1)),
+                    (None, _) => refuse(format!("has no volume labelled {name:?}")),
+                    (Some(_), more) => refuse(format!("has {} volumes labelled {name:?}", more + 1)),
                 }
             }
             None => {
@@ -178,22 +197,32 @@ impl DiskVolume {
 
     /// The label, empty when there is none, or none that can be read.
     pub fn label(&self) -> String {
-        self.volume.label().map_or_else(|_| String::new(), |label| String::from_utf16_lossy(&label))
+        match &self.files {
+            Files::Ntfs(volume) => {
+                volume.label().map_or_else(|_| String::new(), |label| String::from_utf16_lossy(&label))
+            }
+            Files::Fat(volume) => volume.label().unwrap_or_default(),
+        }
     }
 
     /// What the volume says of itself.
     pub fn info(&self) -> Result<VolumeInfo> {
-        let label = self.volume.label().map_err(|source| self.error(source))?;
-        let information = self.volume.information().map_err(|source| self.error(source))?;
-        let usage = self.volume.usage().map_err(|source| self.error(source))?;
-        let boot = self.volume.boot();
+        let volume = match &self.files {
+            Files::Ntfs(volume) => volume,
+            Files::Fat(volume) => return self.fat_info(volume).map_err(|source| self.fat_error(source)),
+        };
+        let label = volume.label().map_err(|source| self.error(source))?;
+        let information = volume.information().map_err(|source| self.error(source))?;
+        let usage = volume.usage().map_err(|source| self.error(source))?;
+        let boot = volume.boot();
         Ok(VolumeInfo {
+            file_system: "NTFS".to_owned(),
             label: String::from_utf16_lossy(&label),
             serial: boot.serial,
-            version: format!("{}.{}", information.major, information.minor),
+            version: Some(format!("{}.{}", information.major, information.minor)),
             dirty: information.flags & DIRTY != 0,
             cluster_size: boot.cluster_size,
-            record_size: boot.record_size,
+            record_size: Some(boot.record_size),
             size: boot.clusters * u64::from(boot.cluster_size),
             used_clusters: usage.used,
             clusters: usage.clusters,
@@ -203,7 +232,30 @@ impl DiskVolume {
     /// What the scope asks for of the volume as a tree, and the streams of its files. What is damaged is left out and noted in the
     /// tree.
     pub fn tree(&self, scope: &Scope) -> Result<(Tree, DiskBlobs<'_>)> {
-        scan::scan(self, scope)
+        match &self.files {
+            Files::Ntfs(volume) => scan::scan(self, volume, scope).map(|(tree, blobs)| (tree, blobs.into())),
+            Files::Fat(volume) => fat::scan(self, volume, scope).map(|(tree, blobs)| (tree, blobs.into())),
+        }
+    }
+
+    fn fat_info(&self, volume: &::fat::Volume) -> ::fat::Result<VolumeInfo> {
+        let clusters = u64::from(volume.clusters());
+        Ok(VolumeInfo {
+            label: volume.label()?,
+            file_system: volume.kind().to_string(),
+            serial: volume.serial().into(),
+            version: None,
+            dirty: volume.is_dirty(),
+            cluster_size: volume.cluster_size(),
+            record_size: None,
+            size: clusters * u64::from(volume.cluster_size()),
+            used_clusters: clusters - u64::from(volume.free_clusters()?),
+            clusters,
+        })
+    }
+
+    fn fat_error(&self, source: ::fat::Error) -> Error {
+        Error::DiskFat { path: self.path.clone(), partition: self.partition.number, source }
     }
 
     fn error(&self, source: read::Error) -> Error {

@@ -68,6 +68,11 @@ impl DiskPartition {
     pub fn is_ntfs(&self) -> bool {
         self.file_system.as_ref().is_some_and(|found| found.name == "NTFS")
     }
+
+    /// Whether it says that it holds a volume whose files can be read: NTFS or FAT.
+    pub fn is_read(&self) -> bool {
+        self.file_system.as_ref().is_some_and(|found| super::READ.contains(&found.name))
+    }
 }
 
 /// The partitions of a disk.

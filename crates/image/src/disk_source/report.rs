@@ -34,7 +34,7 @@ pub struct VolumeReport {
     pub active: bool,
     /// The file system, as far as its first sector tells.
     pub file_system: Option<FileSystemInfo>,
-    /// What an NTFS volume says of itself.
+    /// What a volume says of itself.
     pub volume: Option<VolumeInfo>,
     /// Why it cannot.
     pub problem: Option<String>,
@@ -42,7 +42,7 @@ pub struct VolumeReport {
 
 impl VolumeReport {
     fn new(disk: &DiskFile, partition: &DiskPartition) -> Self {
-        let volume = partition.is_ntfs().then(|| {
+        let volume = partition.is_read().then(|| {
             DiskVolume::open(disk, partition, VolumeOptions::default()).and_then(|volume| volume.info())
         });
         let (volume, problem) = match volume {
@@ -73,7 +73,7 @@ impl VolumeReport {
 }
 
 impl Partitions {
-    /// Opens every NTFS volume and asks it.
+    /// Opens every volume that can be read and asks it.
     pub fn describe(&self, disk: &DiskFile) -> PartitionsInfo {
         let (table, disk_id) = match self.table {
             TableKind::Mbr(signature) => ("mbr", Some(format!("{signature:08x}"))),

@@ -11,7 +11,7 @@ use ntfs_writer::parse::{WOF_STREAM, record_of};
 use ntfs_writer::read::{self, Budget, DirEntry, File, Volume};
 
 use super::DiskVolume;
-use super::blobs::{DiskBlobs, Stream};
+use super::blobs::{NtfsBlobs, Stream};
 use crate::Result;
 use crate::glob::Pattern;
 use crate::tree::{
@@ -52,7 +52,7 @@ struct Wanted {
 
 /// What of a directory is wanted.
 #[derive(Clone, Debug)]
-enum Below {
+pub(super) enum Below {
     /// It and so many levels below; `None` for all.
     Levels(Option<u32>),
     /// It, and what these paths lead to: the path's number, and which of its components comes next.
@@ -81,7 +81,7 @@ impl Scope {
         Self { wanted: Some(paths.into_iter().map(wanted).collect()) }
     }
 
-    fn below_root(&self) -> Below {
+    pub(super) fn below_root(&self) -> Below {
         match &self.wanted {
             None => Below::Levels(None),
             Some(wanted) => self.reduce((0..wanted.len()).map(|path| (path, 0)).collect()),
@@ -116,7 +116,7 @@ impl Scope {
     }
 
     /// What is wanted of a directory in one of which this is wanted; `None` for nothing.
-    fn below(&self, above: &Below, same: impl Fn(&[u16]) -> bool) -> Option<Below> {
+    pub(super) fn below(&self, above: &Below, same: impl Fn(&[u16]) -> bool) -> Option<Below> {
         match above {
             Below::Levels(None) => Some(Below::Levels(None)),
             Below::Levels(Some(0)) => None,
@@ -171,8 +171,11 @@ impl From<read::Error> for Fault {
 }
 
 /// Reads what the scope asks for.
-pub(super) fn scan<'v>(source: &'v DiskVolume, scope: &Scope) -> Result<(Tree, DiskBlobs<'v>)> {
-    let volume = &source.volume;
+pub(super) fn scan<'v>(
+    source: &'v DiskVolume,
+    volume: &'v Volume,
+    scope: &Scope,
+) -> Result<(Tree, NtfsBlobs<'v>)> {
     let mut scan = Scan {
         source,
         volume,
@@ -433,7 +436,7 @@ impl<'v> Scan<'v> {
     }
 
     /// Puts blobs into the order of the disk, and adds what only an index of the volume knows.
-    fn finish(mut self) -> (Tree, DiskBlobs<'v>) {
+    fn finish(mut self) -> (Tree, NtfsBlobs<'v>) {
         let mut order: Vec<u32> = (0..self.streams.len() as u32).collect();
         order.sort_by_key(|&blob| (self.streams[blob as usize].0, blob));
         let mut number = vec![0; order.len()];
@@ -467,6 +470,7 @@ impl<'v> Scan<'v> {
         if self.notes_left_out > 0 {
             self.tree.notes.push(format!("and {} more of such faults", self.notes_left_out));
         }
-        (self.tree, DiskBlobs { volume: self.source, streams, names: self.stream_names })
+        let blobs = NtfsBlobs { source: self.source, volume: self.volume, streams, names: self.stream_names };
+        (self.tree, blobs)
     }
 }
