@@ -13,10 +13,10 @@ use libfuzzer_sys::fuzz_target;
 
 const DESCRIPTOR: [u8; 20] = [1, 0, 4, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-fn base(minor: u32) -> Vec<u8> {
+fn base(minor: u32, large: bool) -> Vec<u8> {
     let mut hive = Hive::new(minor, "ROOT", &DESCRIPTOR, FileTime(1)).expect("a hive");
     let root = hive.root_mut();
-    for i in 0..520 {
+    for i in 0..if large { 520 } else { 3 } {
         root.create(&format!("many\\key {i}")).expect("a key");
     }
     let key = root.create("a\\b\\\u{263A}").expect("a key");
@@ -27,14 +27,15 @@ fn base(minor: u32) -> Vec<u8> {
     key.set("", Kind::SZ, hive::data::sz("text")).expect("a value");
     key.set("four", Kind::DWORD, hive::data::dword(7)).expect("a value");
     key.set("none", Kind(0xFFFF_0012), []).expect("a value");
-    key.set("gr\u{F6}\u{DF}er", Kind::BINARY, vec![1; 40_000]).expect("a value");
-    key.set("\u{263A}", Kind::BINARY, vec![2; 5000]).expect("a value");
+    key.set("gr\u{F6}\u{DF}er", Kind::BINARY, vec![1; if large { 40_000 } else { 400 }]).expect("a value");
+    key.set("\u{263A}", Kind::BINARY, vec![2; 50]).expect("a value");
     let bytes = hive.to_bytes().expect("bytes");
     assert!(check(&bytes).findings.is_empty());
     bytes
 }
 
-static BASES: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| [base(3), base(5)]);
+static BASES: LazyLock<[Vec<u8>; 4]> =
+    LazyLock::new(|| [base(3, false), base(5, false), base(3, true), base(5, true)]);
 
 /// Makes the base block one that is accepted.
 fn repair(bytes: &mut [u8]) {
@@ -87,7 +88,7 @@ fuzz_target!(|data: &[u8]| {
         }
         return judge(&bytes);
     }
-    let mut bytes = BASES[usize::from(mode & 1)].clone();
+    let mut bytes = BASES[usize::from(mode & 1 | mode >> 2 & 2)].clone();
     // A patch: where, how many bytes, and the bytes.
     while let Some((head, tail)) = rest.split_first_chunk::<3>() {
         let offset = u32::from_le_bytes([head[0], head[1], head[2], 0]) as usize % bytes.len();

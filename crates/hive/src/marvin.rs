@@ -29,3 +29,22 @@ fn mix([mut low, mut high]: [u32; 2], word: u32) -> [u32; 2] {
     high = high.rotate_left(19);
     [low, high]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_what_windows_computes() {
+        // The head of an entry that Windows 10 wrote: size, flags, sequence, size of the bins, pages and the hash of all
+        // behind it; then the hash of this.
+        let mut head = Vec::from(*b"HvLE");
+        for word in [0x3E00u32, 1, 2107, 0x00BD_3000, 3, 0xBE2C_81C4, 0x4B70_B6A1] {
+            head.extend(word.to_le_bytes());
+        }
+        assert_eq!(marvin32(&head), 0xDD88_C5D7_DF48_F30A);
+        // The length counts: what is left over is padded differently.
+        let hashes: Vec<u64> = (0..9).map(|len| marvin32(&[0; 9][..len])).collect();
+        assert!((1..9).all(|at| !hashes[..at].contains(&hashes[at])), "{hashes:x?}");
+    }
+}
