@@ -116,7 +116,8 @@ impl HiveFile {
 
     /// Writes the hive in place of the file, with both sequence numbers raised by one, and empties its logs.
     ///
-    /// The file is replaced by renaming, with the permissions of the old one. At no moment is there half a hive.
+    /// The file is replaced by renaming, with the mode of the old one, and its owner if we may give files away. At no
+    /// moment is there half a hive.
     ///
     /// # Errors
     /// [`Error::WouldLose`] when the check had found data that are not in the tree (unless [`Allow::lost_data`]), or the
@@ -200,9 +201,11 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let (mut file, temporary) = create_beside(path)?;
     let outcome = (|| {
         match fs::metadata(path) {
-            Ok(old) => file
-                .set_permissions(old.permissions())
-                .map_err(io_error("setting the mode of", &temporary))?,
+            Ok(old) => {
+                keep_owner(&file, &old);
+                file.set_permissions(old.permissions())
+                    .map_err(io_error("setting the mode of", &temporary))?;
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(io_error("reading", path)(error)),
         }
@@ -221,6 +224,17 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         Err(_) => Ok(()),
     }
 }
+
+/// Gives a file the owner of another. Only an administrator may give files away; a user's hive stays the user's when one
+/// edits it, and in other cases the owner is the same anyway, or cannot be kept.
+#[cfg(unix)]
+fn keep_owner(file: &File, old: &fs::Metadata) {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let _ = fchown(file, Some(old.uid()), Some(old.gid()));
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &fs::Metadata) {}
 
 /// A new file in the directory of another.
 fn create_beside(path: &Path) -> Result<(File, PathBuf)> {

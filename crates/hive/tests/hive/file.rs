@@ -70,16 +70,21 @@ fn is_saved_in_place() {
 #[cfg(unix)]
 #[test]
 fn keeps_mode_and_link() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let folder = tempfile::tempdir().unwrap();
     let (path, link) = (folder.path().join("hive"), folder.path().join("link"));
     fs::write(&path, fixture::bytes(3, false)).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     std::os::unix::fs::symlink("hive", &link).unwrap();
+    // Only an administrator can do that.
+    let _ = std::os::unix::fs::chown(&path, Some(4321), Some(1234));
+    let owner = |path: &Path| fs::metadata(path).map(|data| (data.uid(), data.gid())).unwrap();
+    let before = owner(&path);
     let mut file = HiveFile::open(&link, Allow::default()).unwrap();
     file.hive_mut().root_mut().create("new").unwrap();
     file.save().unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+    assert_eq!(owner(&path), before);
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(Hive::parse(&fs::read(&path).unwrap()).unwrap().root().subkey("new").is_some());
     assert_eq!(names(folder.path()), ["hive", "link"]);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha1::{Digest as _, Sha1};
 use testkit::registry;
-use wimforge_hive::{Hive, Key};
+use wimforge_hive::{Hive, Key, check};
 
 use crate::{fixture, samples};
 
@@ -136,5 +136,35 @@ fn regipy_recovers_the_same() {
         if recovered_by_regipy(folder.path(), name, logs).is_none() {
             return;
         }
+    }
+}
+
+#[test]
+fn hivex_edits_what_we_make() {
+    let Some(hivexsh) = testkit::tool("hivexsh") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (path, script) = (folder.path().join("hive"), folder.path().join("script"));
+    let commands =
+        "cd \\alpha\nadd new\ncd new\nsetval 2\n@\nstring:text\nnumber\ndword:7\ncd \\link\ndel\ncommit\n";
+    std::fs::write(&script, commands).unwrap();
+    for minor in 3..=6 {
+        let before = fixture::hive(minor, true);
+        std::fs::write(&path, before.to_bytes().unwrap()).unwrap();
+        hivexsh.run(["-w".as_ref(), "-f".as_ref(), script.as_os_str(), path.as_os_str()]);
+        let bytes = std::fs::read(&path).unwrap();
+        let hive = Hive::parse(&bytes).unwrap();
+        let new = hive.root().open(r"alpha\new").unwrap();
+        assert_eq!(new.value("").unwrap().as_str().as_deref(), Some("text"));
+        assert_eq!(new.value("number").unwrap().as_u32(), Some(7));
+        assert!(hive.root().subkey("link").is_none());
+        // Our counts were right, so its are.
+        let report = check(&bytes);
+        assert!(report.is_clean(), "1.{minor}: {report}");
+        // Undone, it is what it was before: hivex kept all else.
+        let mut undone = hive;
+        undone.root_mut().open_mut("alpha").unwrap().remove("new").unwrap();
+        undone.root_mut().insert(before.root().subkey("link").unwrap().clone()).unwrap();
+        undone.set_sequence(before.sequence());
+        assert!(undone == before, "1.{minor}");
     }
 }
