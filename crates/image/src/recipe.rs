@@ -221,8 +221,11 @@ impl FromStr for Layout {
 }
 
 /// How a disk starts: the boot code, and what the boot configuration data (BCD) says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Boot {
+    /// Copy the image's boot files, write the BCD, move the recovery environment. Without, every volume is the image as
+    /// it is, or empty.
+    pub files: bool,
     /// Whose boot code is written.
     pub code: BootCode,
     /// How the BCD names partitions.
@@ -239,6 +242,22 @@ pub struct Boot {
     pub debug: Option<Debug>,
     /// Load drivers that are signed with a test certificate.
     pub test_signing: bool,
+}
+
+impl Default for Boot {
+    fn default() -> Self {
+        Self {
+            files: true,
+            code: BootCode::default(),
+            device: BcdDevice::default(),
+            ex: false,
+            timeout: None,
+            menu: None,
+            ems: None,
+            debug: None,
+            test_signing: false,
+        }
+    }
 }
 
 /// Whose boot code a disk gets. UEFI machines run none.

@@ -33,6 +33,19 @@ pub(super) struct Facts {
 }
 
 impl Facts {
+    /// Of an image that nothing is taken from.
+    pub(super) fn none() -> Self {
+        Self {
+            name: "Windows".to_owned(),
+            locale: "en-US".to_owned(),
+            edition: Edition::Client,
+            generation: Generation::Windows10,
+            resume: false,
+            memory_test: false,
+            template: None,
+        }
+    }
+
     pub(super) fn of(
         index: &TreeIndex<'_>,
         info: Option<&wim::ImageInfo>,

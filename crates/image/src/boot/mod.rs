@@ -152,6 +152,12 @@ impl<'a> Boot<'a> {
         let firmware = Firmware::of(recipe.layout);
         let index = TreeIndex::new(tree);
         let mut notes = Vec::new();
+        if !recipe.boot.files {
+            let facts = Facts::none();
+            let (directories, files, winre) = (Vec::new(), Vec::new(), None);
+            let seed = seed.child("boot");
+            return Ok(Self { recipe, prepass, seed, time, firmware, facts, directories, files, winre, notes });
+        }
         let mut found = BootFiles::of(&index, firmware, recipe.boot.ex);
         let manager = found.get(firmware.manager()).cloned();
         match manager.map(|manager| Item::new(tree, manager.node, &manager.path, &manager.from, 0)) {
