@@ -235,7 +235,9 @@ impl Target {
     /// Makes room for so many bytes of bins; says why that is impossible.
     fn resize(&mut self, bins_size: u32) -> Result<(), String> {
         if bins_size == 0 || !(bins_size as usize).is_multiple_of(PAGE) || u64::from(bins_size) > MAX_BINS {
-            return Err(format!("{bins_size:#x} bytes of bins, expected a multiple of {PAGE:#x} above 0"));
+            return Err(format!(
+                "{bins_size:#x} bytes of bins, expected {PAGE:#x} to {MAX_BINS:#x} in steps of {PAGE:#x}"
+            ));
         }
         let size = bins_size as usize + PAGE;
         if size > self.most {

@@ -5,6 +5,7 @@ mod damage;
 mod faults;
 mod file;
 mod fixture;
+mod logs;
 mod model;
 mod oracles;
 mod raw;
