@@ -21,7 +21,7 @@ through_volume() {
     wimlib-imagex "$4" --quiet "$scratch/volume.img" "$5" "$3" --strict-acls "${@:6}"
 }
 
-for hive in SYSTEM SOFTWARE; do
+for hive in SYSTEM SOFTWARE SECURITY SAM DEFAULT; do
     cargo run --quiet -p wimforge-hive --example from_reg "testdata/hives/$hive.reg" "testdata/hives/$hive"
 done
 oracle make small "$scratch/one.wim"

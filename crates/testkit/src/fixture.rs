@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::content::{Random, program, text};
 use crate::descriptor::{FULL, READ, descriptor, sid};
+use crate::program::Program;
 use crate::wimfile::{
     ARCHIVE, Content, DIRECTORY, Entry, EntryId, HIDDEN, ITEM_EXTENDED_ATTRIBUTES, ITEM_OBJECT_ID, Image,
     NOT_CONTENT_INDEXED, READONLY, REPARSE_POINT, SYSTEM, TAG_MOUNT_POINT, TAG_SYMLINK, WimFile,
@@ -309,42 +310,58 @@ fn windows_shaped(image: &mut Image, edition: u64) {
     image.add(root, Entry::file("readme.txt", text(600, 1_500)).secured(sec.long));
 }
 
-/// What a disk needs to start: boot managers that say that they were reached, everything else by name only.
+/// What a disk needs to start: boot managers that say that they were reached, everything else as far as it can be checked
+/// without being run.
 fn starts(folders: &mut Folders<'_>, security: u32, edition: u64) {
     let hive = |name: &str| {
         let path = crate::testdata("hives").join(name);
         std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
-    let stand_in = |number: u64, size: usize| Content::from(program(edition * 1000 + number, size));
-    let files: [(&str, Content); 27] = [
-        ("Windows/Boot/PCAT/bootmgr", crate::payload::greeter().into()),
-        ("Windows/Boot/PCAT/bootnxt", stand_in(1, 1)),
-        ("Windows/Boot/PCAT/memtest.exe", stand_in(2, 9_000)),
-        ("Windows/Boot/PCAT/en-US/bootmgr.exe.mui", stand_in(3, 3_000)),
-        ("Windows/Boot/EFI/bootmgfw.efi", crate::efi_app::greeter().into()),
-        ("Windows/Boot/EFI/memtest.efi", stand_in(4, 8_000)),
-        ("Windows/Boot/EFI/en-US/bootmgfw.efi.mui", stand_in(5, 3_000)),
-        ("Windows/Boot/EFI_EX/bootmgfw_EX.efi", crate::efi_app::greeter().into()),
-        ("Windows/Boot/Fonts/wgl4_boot.ttf", stand_in(6, 20_000)),
-        ("Windows/Boot/Resources/bootres.dll", stand_in(7, 12_000)),
-        ("Windows/System32/winload.exe", stand_in(8, 40_000)),
-        ("Windows/System32/winload.efi", stand_in(9, 41_000)),
-        ("Windows/System32/winresume.exe", stand_in(10, 20_000)),
-        ("Windows/System32/winresume.efi", stand_in(11, 21_000)),
-        ("Windows/System32/ntoskrnl.exe", stand_in(12, 100_000)),
-        ("Windows/System32/hal.dll", stand_in(13, 5_000)),
-        ("Windows/System32/kdcom.dll", stand_in(14, 2_000)),
-        ("Windows/System32/bootvid.dll", stand_in(15, 2_000)),
-        ("Windows/System32/c_1252.nls", stand_in(16, 66_000)),
-        ("Windows/System32/drivers/disk.sys", stand_in(17, 7_000)),
-        ("Windows/System32/drivers/partmgr.sys", stand_in(18, 6_000)),
-        ("Windows/System32/drivers/storahci.sys", stand_in(19, 8_000)),
-        ("Windows/System32/drivers/volmgr.sys", stand_in(20, 6_500)),
-        ("Windows/System32/drivers/ntfs.sys", stand_in(21, 50_000)),
-        ("Windows/System32/drivers/tcpip.sys", stand_in(22, 60_000)),
-        ("Windows/System32/config/SYSTEM", hive("SYSTEM").into()),
-        ("Windows/System32/config/SOFTWARE", hive("SOFTWARE").into()),
-    ];
+    let stand_in = |number: u64, size: usize| program(edition * 1000 + number, size);
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut add = |path: &str, content: Vec<u8>| files.push((format!("Windows/{path}"), content));
+    add("Boot/PCAT/bootmgr", crate::payload::greeter());
+    add("Boot/PCAT/bootnxt", stand_in(1, 1));
+    add("Boot/PCAT/memtest.exe", stand_in(2, 9_000));
+    add("Boot/PCAT/en-US/bootmgr.exe.mui", stand_in(3, 3_000));
+    add("Boot/EFI/bootmgfw.efi", crate::efi_app::greeter());
+    add("Boot/EFI/memtest.efi", stand_in(4, 8_000));
+    add("Boot/EFI/en-US/bootmgfw.efi.mui", stand_in(5, 3_000));
+    add("Boot/EFI_EX/bootmgfw_EX.efi", crate::efi_app::greeter());
+    add("Boot/Fonts/wgl4_boot.ttf", stand_in(6, 20_000));
+    add("Boot/Resources/bootres.dll", stand_in(7, 12_000));
+    let code_page = |number| stand_in(number, 66_000);
+    add("System32/c_437.nls", code_page(8));
+    add("System32/c_1252.nls", code_page(9));
+    for name in ["winload", "winresume"] {
+        add(&format!("System32/{name}.exe"), Program::x64().size(20_000).to_bytes());
+        add(&format!("System32/{name}.efi"), Program::x64().efi().size(21_000).to_bytes());
+    }
+    let libraries = ["HAL.dll", "KDCOM.dll", "BOOTVID.dll", "CI.dll", "CLFS.SYS"];
+    add("System32/ntoskrnl.exe", Program::x64().imports(&libraries).size(100_000).to_bytes());
+    for name in ["hal", "kdcom", "bootvid", "ci", "apisetschema"] {
+        add(&format!("System32/{name}.dll"), Program::x64().to_bytes());
+    }
+    for (name, imports) in [
+        ("pci", &["ntoskrnl.exe", "hal.dll"][..]),
+        ("partmgr", &["ntoskrnl.exe"]),
+        ("disk", &["classpnp.sys"]),
+        ("classpnp", &[]),
+        ("volmgr", &[]),
+        ("volsnap", &[]),
+        ("mountmgr", &[]),
+        ("storahci", &["storport.sys"]),
+        ("storport", &[]),
+        ("clfs", &[]),
+        ("fltmgr", &[]),
+        ("ntfs", &["fltmgr.sys"]),
+        ("tcpip", &["ntoskrnl.exe"]),
+    ] {
+        add(&format!("System32/drivers/{name}.sys"), Program::x64().imports(imports).to_bytes());
+    }
+    for name in ["SYSTEM", "SOFTWARE", "SECURITY", "SAM", "DEFAULT"] {
+        add(&format!("System32/config/{name}"), hive(name));
+    }
     for (path, content) in files {
         let (directory, name) = path.rsplit_once('/').expect("it is below the root");
         let directory = folders.get(directory);
