@@ -1,5 +1,6 @@
 //! The command line, as close to what is typed as possible. Nothing here looks at files.
 
+pub(crate) mod bcd;
 mod reg;
 
 use std::path::PathBuf;
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Read, change, import, export and check registry hives
     Reg(Reg),
+    /// Show, change, create and check boot configuration data (BCD)
+    Bcd(bcd::Bcd),
 }
 
 /// How much of the machine to use. None of it changes a byte of the output.

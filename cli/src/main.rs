@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         args::Command::Verify(verify) => commands::verify::run(verify, &args.common),
         args::Command::Check(check) => commands::check::run(check, &args.common),
         args::Command::Reg(reg) => commands::reg::run(reg, &args.common),
+        args::Command::Bcd(bcd) => commands::bcd::run(bcd, &args.common),
     };
     match result {
         Ok(code) => code,

@@ -97,7 +97,7 @@ fn recipe(args: &Build, to_stdout: bool) -> anyhow::Result<Recipe> {
 }
 
 /// The time that reproducible builds agree on (reproducible-builds.org), when the environment gives one.
-fn source_date_epoch() -> anyhow::Result<Option<FileTime>> {
+pub(super) fn source_date_epoch() -> anyhow::Result<Option<FileTime>> {
     let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
     let text = text.to_string_lossy();
     let seconds =

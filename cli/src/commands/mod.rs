@@ -1,6 +1,7 @@
 //! One module per command: its arguments to a library call, the result to the screen.
 
 pub(crate) mod against;
+pub(crate) mod bcd;
 pub(crate) mod build;
 pub(crate) mod cat;
 pub(crate) mod check;

@@ -5,6 +5,7 @@
 //! and determinism.
 
 mod bad_input;
+mod bcd;
 mod commands;
 mod compact;
 mod disk_paths;

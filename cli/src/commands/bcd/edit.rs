@@ -1,0 +1,84 @@
+//! `wimforge bcd set` and `delete`: a store in a file of its own, changed in place.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use bcd::{Object, Store, names, parse_value};
+use hive::file::{Allow, HiveFile};
+use image::Error;
+
+use super::{no_object, object_id, wrap};
+use crate::args::Common;
+use crate::args::bcd::{BcdDelete, BcdSet};
+use crate::report::say;
+
+/// Changes the store in a file; the file is replaced only when `change` succeeds.
+fn change(path: &Path, change: impl FnOnce(&mut Store) -> Result<(), Error>) -> Result<(), Error> {
+    let hive_error = |source| Error::Hive { path: path.to_owned(), source };
+    let mut file = HiveFile::open(path, Allow::default()).map_err(hive_error)?;
+    let mut store = Store::from_hive(file.hive().clone()).map_err(|error| wrap(path, error))?;
+    change(&mut store)?;
+    *file.hive_mut() = store.to_hive().map_err(|error| wrap(path, error))?;
+    file.save().map_err(hive_error)?;
+    Ok(())
+}
+
+pub(super) fn set(args: &BcdSet) -> anyhow::Result<ExitCode> {
+    change(&args.store, |store| {
+        let id = object_id(store, &args.object)?;
+        if store.object(id).is_none() {
+            let kind = args.create.or_else(|| names::type_of_named(id));
+            let kind = kind.ok_or_else(|| {
+                let Error::NotFound { path, what } = no_object(&args.store, store, &args.object) else {
+                    return no_object(&args.store, store, &args.object);
+                };
+                Error::NotFound { path, what: format!("{what}; --create TYPE makes it") }
+            })?;
+            store.insert(Object::new(id, kind));
+        }
+        let object = store.object_mut(id).expect("it was made if it was missing");
+        let element = names::element_named(object.kind, &args.element).ok_or_else(|| {
+            let what = format!(
+                "{} ({}) has no element {:?}; one without a name is written custom:26000022",
+                args.object,
+                object.kind.title(),
+                args.element
+            );
+            Error::Recipe(what)
+        })?;
+        let value =
+            parse_value(object.kind, element, &args.value).map_err(|error| wrap(&args.store, error))?;
+        object.set(element, value);
+        Ok(())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn delete(args: &BcdDelete, common: &Common) -> anyhow::Result<ExitCode> {
+    let mut references = 0;
+    change(&args.store, |store| {
+        let id = object_id(store, &args.object)?;
+        let Some(name) = &args.element else {
+            if store.remove(id).is_none() {
+                return Err(no_object(&args.store, store, &args.object));
+            }
+            references = store.remove_references(id);
+            return Ok(());
+        };
+        let Some(object) = store.object_mut(id) else {
+            return Err(no_object(&args.store, store, &args.object));
+        };
+        let element = names::element_named(object.kind, name);
+        if element.and_then(|element| object.elements.remove(&element)).is_none() {
+            let known: Vec<String> =
+                object.elements.keys().map(|element| names::element_name(object.kind, *element)).collect();
+            let what = format!("{} has no element {name:?}; it has {}", args.object, known.join(", "));
+            return Err(Error::NotFound { path: args.store.clone(), what });
+        }
+        Ok(())
+    })?;
+    if references > 0 && !common.quiet {
+        say(&format!("note: {references} references to it were removed, too"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
