@@ -247,6 +247,9 @@ fn disk_text(info: &DiskInfo, whole: bool, out: &mut dyn Write) -> io::Result<()
             if partition.active { " active" } else { "" }
         )?;
     }
+    if table.protective {
+        return Ok(());
+    }
     let starts =
         table.partitions.iter().any(|p| p.active && p.file_system.as_ref().is_some_and(|f| f.boot_code));
     let boot = match (table.boot_code, starts) {

@@ -9,6 +9,7 @@ mod bcd;
 mod commands;
 mod compact;
 mod disk_paths;
+mod gpt;
 mod hostile;
 mod ids;
 mod manners;

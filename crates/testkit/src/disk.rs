@@ -89,7 +89,9 @@ pub fn partitions(disk: &Path) -> Option<Table> {
     let name = format!("{}:", disk.display());
     let odd = text.lines().find(|line| {
         let known = *line == name || *line == "No errors detected." || line.is_empty();
-        !(known || line.starts_with("Remaining ") && line.contains(" unallocated "))
+        // What it says of a GPT without being asked.
+        let gpt = ["Header version: ", "Using ", "A total of "].iter().any(|start| line.starts_with(start));
+        !(known || gpt || line.starts_with("Remaining ") && line.contains(" unallocated "))
     });
     assert!(odd.is_none(), "sfdisk --verify: {text}");
     let json = sfdisk.text(args!["-J", disk]);
