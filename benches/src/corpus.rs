@@ -38,13 +38,31 @@ pub(crate) fn get(codec: &str) -> Result<PathBuf, Box<dyn Error>> {
     }
     let scratch = tempfile::tempdir_in(&cache)?;
     let (plain, captured) = (scratch.path().join("plain.wim"), scratch.path().join("captured.wim"));
-    tree(&cache.join("wine"))?.save(&plain);
+    tree(&cache, false)?.save(&plain);
     fixture::through_wimlib(&plain, &[IMAGE], VOLUME, codec, &captured)
         .ok_or("wimlib or mkntfs is missing")?;
     let meant = Tree::of_wim(&plain, 1).ok_or("wimlib is missing")?;
     meant.compare(&Tree::of_wim(&captured, 1).ok_or("wimlib is missing")?).assert_none();
     std::fs::rename(captured, &out)?;
     Ok(out)
+}
+
+/// A WIM of 500 MB, with LZX: the same and twice as many programs again, which ordinary Windows programs are among.
+pub(crate) fn large() -> Result<PathBuf, Box<dyn Error>> {
+    kept("corpus-large.wim", |out| {
+        for script in ["fetch-wine.sh", "fetch-large.sh"] {
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+            if !Command::new("bash").arg(&script).status()?.success() {
+                return Err(format!("{} failed", script.display()).into());
+            }
+        }
+        let scratch = tempfile::tempdir_in(testkit::cache())?;
+        let plain = scratch.path().join("plain.wim");
+        tree(&testkit::cache(), true)?.save(&plain);
+        fixture::through_wimlib(&plain, &[IMAGE], 3 * VOLUME, "LZX", out)
+            .ok_or("wimlib or mkntfs is missing")?;
+        Ok(())
+    })
 }
 
 /// Makes a file of the cache unless it is there.
@@ -127,40 +145,50 @@ pub(crate) fn many(count: usize) -> Result<PathBuf, Box<dyn Error>> {
     Ok(out)
 }
 
-fn tree(wine: &Path) -> Result<WimFile, Box<dyn Error>> {
-    let mut programs: Vec<PathBuf> =
-        std::fs::read_dir(wine)?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
-    programs.retain(|path| path.extension().is_some_and(|extension| extension != "a"));
-    programs.sort();
-
+fn tree(cache: &Path, large: bool) -> Result<WimFile, Box<dyn Error>> {
     let mut wim = WimFile::new();
     let image = wim.image(IMAGE);
     let security = fixture::security(image);
     let mut folders = Folders::new(image, Some(security.system));
     let mut random = Random::new(2016);
     let mut taken = 0;
-    for (index, path) in programs.iter().enumerate() {
-        let name = path.file_name().and_then(|name| name.to_str()).ok_or("a name outside UTF-8")?;
-        let size = path.metadata()?.len();
-        if taken + size > PE_BYTES {
-            continue;
+    let limit = if large { u64::MAX } else { PE_BYTES };
+    let sources: &[(&str, &str, &str)] = &[
+        ("wine", "amd64", "System32"),
+        ("programs/x86", "x86", "SysWOW64"),
+        ("programs/qt", "msil", "Microsoft.NET"),
+    ];
+    for &(source, architecture, home) in &sources[..if large { 3 } else { 1 }] {
+        let entries = std::fs::read_dir(cache.join(source))?;
+        let mut programs: Vec<PathBuf> =
+            entries.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
+        programs.retain(|path| path.extension().is_some_and(|extension| extension != "a"));
+        programs.sort();
+        for (index, path) in programs.iter().enumerate() {
+            let name = path.file_name().and_then(|name| name.to_str()).ok_or("a name outside UTF-8")?;
+            let size = path.metadata()?.len();
+            if taken + size > limit {
+                continue;
+            }
+            taken += size;
+            let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "dll"));
+            let home = match extension {
+                "sys" => format!("Windows/{home}/drivers"),
+                "nls" | "dll" | "exe" | "drv" | "cpl" | "ocx" | "pyd" => format!("Windows/{home}"),
+                _ => format!("Windows/{home}/wbem"),
+            };
+            let hash = random.next_u64();
+            let component = folders.get(&format!(
+                "Windows/WinSxS/{architecture}_{stem}_31bf3856ad364e35_10.0.14393.{index}_none_{hash:016x}"
+            ));
+            let home = folders.get(&home);
+            let written = filetime(1_468_600_000 + i64::try_from(index)?, 1_234_567);
+            let entry =
+                Entry::file(name, "").secured(security.system).times(written, written + 1, written + 2);
+            let stored =
+                folders.image.add(component, Entry { data: Content::HostFile(path.clone()), ..entry });
+            folders.image.link(stored, home, name);
         }
-        taken += size;
-        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "dll"));
-        let home = match extension {
-            "sys" => "Windows/System32/drivers",
-            "nls" | "dll" | "exe" | "drv" | "cpl" | "ocx" => "Windows/System32",
-            _ => "Windows/System32/wbem",
-        };
-        let hash = random.next_u64();
-        let component = folders.get(&format!(
-            "Windows/WinSxS/amd64_{stem}_31bf3856ad364e35_10.0.14393.{index}_none_{hash:016x}"
-        ));
-        let home = folders.get(home);
-        let written = filetime(1_468_600_000 + i64::try_from(index)?, 1_234_567);
-        let entry = Entry::file(name, "").secured(security.system).times(written, written + 1, written + 2);
-        let stored = folders.image.add(component, Entry { data: Content::HostFile(path.clone()), ..entry });
-        folders.image.link(stored, home, name);
     }
 
     let kinds = [
