@@ -158,7 +158,11 @@ struct Child {
 impl<'a> Checker<'a> {
     fn add(&mut self, severity: Severity, code: Code, offset: u64, text: fmt::Arguments<'_>) {
         let path = &self.path;
-        let join = || Some(path.as_ref()?.iter().map(Name::to_string).collect::<Vec<_>>().join("\\"));
+        let join = || {
+            // A key whose name cannot be read is reported as its parent's.
+            let names = path.as_ref()?.iter().filter(|name| !name.is_empty());
+            Some(names.map(Name::to_string).collect::<Vec<_>>().join("\\"))
+        };
         self.found.add(severity, code, offset, join, text);
     }
 
@@ -269,8 +273,9 @@ impl<'a> Checker<'a> {
         }
         match parent {
             None if node.flags & flags::ROOT == 0 => {
+                // Windows sets them. Microsoft's offline library does not.
                 let text = format_args!("flags {:#06x}, expected 0x4 or 0x8 among them", node.flags);
-                self.error(Code::RootFlags, at, text);
+                self.add(Severity::Warning, Code::RootFlags, at, text);
             }
             None => {}
             Some(parent) => {

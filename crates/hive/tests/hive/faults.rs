@@ -66,7 +66,7 @@ const FAULTS: &[Fault] = &[
     error("root cell", Code::Reference, |r| { r.put(0x24, 0x28); r.sum() }),
     error("signature of a key", Code::Key, |r| { let at = r.key("Beta"); r.0[at] = b'x' }),
     error("signature of the root", Code::Key, |r| { let at = r.root(); r.0[at] = b'x' }),
-    error("flags of the root", Code::RootFlags, |r| { let at = r.root(); r.put16(at + 2, 0x20) }),
+    warning("flags of the root", Code::RootFlags, |r| { let at = r.root(); r.put16(at + 2, 0x20) }),
     warning("flags of a root elsewhere", Code::KeyFlags, |r| { let at = r.key("Beta"); r.put16(at + 2, 0x24) }),
     error("flags of a volatile key", Code::KeyFlags, |r| { let at = r.key("Beta"); r.put16(at + 2, 0x21) }),
     error("name longer than its cell", Code::KeyName, |r| { let at = r.key("Beta"); r.put16(at + 0x48, 200) }),
