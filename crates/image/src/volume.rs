@@ -2,7 +2,7 @@
 
 use ntfs_writer as ntfs;
 
-use crate::tree::{Content, Node, Tree};
+use crate::tree::{Content, Name, Node, Tree};
 use crate::{Error, Result};
 
 /// Plans the tree as an NTFS volume. `name` is for error messages.
@@ -16,6 +16,8 @@ pub(crate) fn plan(tree: Tree, options: ntfs::Options, name: &'static str) -> Re
         .collect::<Result<Vec<_>, _>>()
         .map_err(wrap)?;
     drop(tree.descriptors);
+    let len = |name: &Name| name.long.len() + name.short.as_ref().map_or(0, |short| short.len());
+    builder.reserve(tree.nodes.len(), tree.names.len(), tree.names.iter().map(len).sum());
     // Nodes and names are consumed as they are handed over, so that the tree and the plan are never both whole.
     let mut ids = Vec::with_capacity(tree.nodes.len());
     for (index, node) in tree.nodes.into_iter().enumerate() {

@@ -324,7 +324,9 @@ impl Model {
 
     /// Decides what of a node is resident: in order of importance, whatever leaves room for the rest in the record; for
     /// a node that needs several records, what is small. Grows the tree of a directory that is not.
-    pub(crate) fn decide_residency(&mut self, node: u32) {
+    ///
+    /// Returns what all attributes take at most, when that fits the record. `choices` is room to work in.
+    pub(crate) fn decide_residency(&mut self, node: u32, choices: &mut Vec<Choice>) -> Option<usize> {
         let room = capacity(self.options.record_size as usize);
         let cluster = self.options.cluster_size;
         let inode = &self.files.inodes[node as usize];
@@ -336,24 +338,24 @@ impl Model {
             fixed += resident_len(0, FILE_NAME_LEN + 2 * self.file_name_units(name));
         }
 
-        // (resident, not resident) of each that may be either; the second is what every other choice must leave room
-        // for. What a sparse stream holds is never resident.
+        // What a sparse stream holds is never resident.
         const NEVER: usize = usize::MAX / 2;
         let small = |name_units: usize, len: u64| {
             if len > 0xFFFF { NEVER } else { resident_len(name_units, len as usize) }
         };
-        let mut choices = Vec::new();
+        choices.clear();
+        let mut choice = |small, large| choices.push(Choice { small, large, resident: false });
         if inode.dir != NONE {
             let dir = &self.dirs[inode.dir as usize];
             let large = resident_len(I30.len(), index::root_len(None))
                 + non_resident_len(I30.len(), false)
                 + resident_len(I30.len(), MAX_RESIDENT_BITMAP.min(index::bitmap_len(max_blocks(dir.bytes))));
-            choices.push((small(I30.len(), index::root_len(Some(dir.bytes)) as u64), large));
+            choice(small(I30.len(), index::root_len(Some(dir.bytes)) as u64), large);
         } else {
             let Form { unit, flags, .. } = form(inode.attributes, cluster);
             let len = inode.data.len();
             let sparse = flags & flags::SPARSE != 0 && len > 0;
-            choices.push((if sparse { NEVER } else { small(0, len) }, non_resident_len(0, unit.is_some())));
+            choice(if sparse { NEVER } else { small(0, len) }, non_resident_len(0, unit.is_some()));
         }
         if let Some(extra) = &inode.extra {
             if extra.object_id.is_some() {
@@ -361,38 +363,36 @@ impl Model {
             }
             if let Some(reparse) = &extra.reparse {
                 let len = REPARSE_HEAD_LEN as u64 + reparse.data.len();
-                choices.push((small(0, len), non_resident_len(0, false)));
+                choice(small(0, len), non_resident_len(0, false));
             }
             if let Some(ea) = &extra.ea {
                 fixed += resident_len(0, 8);
-                choices.push((small(0, ea.bytes.len() as u64), non_resident_len(0, false)));
+                choice(small(0, ea.bytes.len() as u64), non_resident_len(0, false));
             }
             for stream in &extra.named {
                 let units = stream.name.len();
-                choices.push((small(units, stream.source.len()), non_resident_len(units, false)));
+                choice(small(units, stream.source.len()), non_resident_len(units, false));
             }
         }
-        let mut total = fixed + choices.iter().map(|&(small, large)| small.min(large)).sum::<usize>();
+        let least = choices.iter().map(|choice| choice.small.min(choice.large));
+        let mut total = fixed + least.sum::<usize>();
         let fits = total <= room;
-        let decided: Vec<bool> = choices
-            .iter()
-            .map(|&(small, large)| {
-                if small <= large {
-                    true
-                } else if fits {
-                    let stays = small <= room && total - large + small <= room;
-                    if stays {
-                        total = total - large + small;
-                    }
-                    stays
-                } else {
-                    small <= room / 2
+        for &mut Choice { small, large, ref mut resident } in &mut *choices {
+            *resident = if small <= large {
+                true
+            } else if fits {
+                let stays = small <= room && total - large + small <= room;
+                if stays {
+                    total = total - large + small;
                 }
-            })
-            .collect();
+                stays
+            } else {
+                small <= room / 2
+            };
+        }
 
-        let mut decided = decided.into_iter();
-        let mut next = || decided.next().expect("one for each choice");
+        let mut decided = choices.iter();
+        let mut next = || decided.next().expect("one for each choice").resident;
         let inode = &mut self.files.inodes[node as usize];
         let dir = inode.dir;
         let first = next();
@@ -419,7 +419,26 @@ impl Model {
                 self.files.inodes[node as usize].resident |= resident::BITMAP;
             }
         }
+        fits.then_some(total)
     }
+
+    /// Whether a file, as decided, has nothing outside its record, told without a look at each attribute. Of those that
+    /// have more than a name and a stream nothing is said.
+    pub(crate) fn is_plain_and_resident(&self, node: u32) -> bool {
+        let inode = &self.files.inodes[node as usize];
+        inode.dir == NONE && inode.extra.is_none() && inode.resident & resident::DATA != 0
+    }
+}
+
+/// Something that may be resident.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice {
+    /// What it takes in the record when it is.
+    small: usize,
+    /// What it takes when it is not: every other choice must leave room for that.
+    large: usize,
+    /// Whether it is.
+    resident: bool,
 }
 
 /// More blocks than a directory with `bytes` of entries can need: blocks are at least half full.

@@ -179,17 +179,16 @@ impl Model {
         if self.options.short_names {
             self.generate_shorts(links);
         }
-        for &link in links {
-            all.push(link << 1);
-            if self.files.short(link).is_some() {
-                all.push(link << 1 | SHORT);
-            }
-        }
+        all.extend(links.iter().map(|&link| link << 1));
+        let shorts = links.iter().filter(|&&link| self.files.short(link).is_some());
+        all.extend(shorts.map(|&link| link << 1 | SHORT));
         if self.dirs[dir].node == 0 {
             all.extend(system::ROOT_ENTRIES.map(|number| SYSTEM_ENTRY | number));
         }
-        // Names that differ in case only come together: system and long names first, then short names by age.
-        all.sort_unstable_by(|&a, &b| {
+        // Names that differ in case only come together: system and long names first, then short names by age. Sources
+        // have most directories in order already; this sort finds such rows, of which there are two then, and merges
+        // them.
+        all.sort_by(|&a, &b| {
             self.compare_ignoring_case(a, b).then_with(|| match (is_short(a), is_short(b)) {
                 (false, false) => self.entry_name(a).cmp(self.entry_name(b)),
                 (a_is_short, b_is_short) => (a_is_short, a).cmp(&(b_is_short, b)),
@@ -215,12 +214,16 @@ impl Model {
         names::compare_ignoring_case(upcase::table(), self.entry_name(a), self.entry_name(b))
     }
 
+    fn equal_ignoring_case(&self, a: u32, b: u32) -> bool {
+        names::equal_ignoring_case(upcase::table(), self.entry_name(a), self.entry_name(b))
+    }
+
     /// Looks at the names of a sorted directory that are the same when case is ignored: the same long name twice is an
     /// error, short names give way.
     fn resolve_clashes(&mut self, sorted: &[u32]) -> Result<()> {
         let mut case_only = Vec::new();
         let mut taken = Vec::new();
-        for group in sorted.chunk_by(|&a, &b| self.compare_ignoring_case(a, b).is_eq()) {
+        for group in sorted.chunk_by(|&a, &b| self.equal_ignoring_case(a, b)) {
             let (longs, shorts) = group.split_at(group.partition_point(|&entry| !is_short(entry)));
             for pair in longs.windows(2) {
                 self.check_pair(pair[0], pair[1])?;

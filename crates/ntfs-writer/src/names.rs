@@ -31,6 +31,12 @@ pub(crate) fn compare_ignoring_case(upcase: &[u16], a: &[u16], b: &[u16]) -> Ord
     a.len().cmp(&b.len())
 }
 
+/// Whether two names are the same when their case is ignored. Siblings begin alike, so it looks at their ends first.
+pub(crate) fn equal_ignoring_case(upcase: &[u16], a: &[u16], b: &[u16]) -> bool {
+    let same = |(&x, &y): (&u16, &u16)| x == y || upcase[usize::from(x)] == upcase[usize::from(y)];
+    a.len() == b.len() && a.iter().zip(b).rev().all(same)
+}
+
 /// The order of a directory: [`compare_ignoring_case`], then unit by unit, so that only the same name is equal.
 pub(crate) fn compare(upcase: &[u16], a: &[u16], b: &[u16]) -> Ordering {
     compare_ignoring_case(upcase, a, b).then_with(|| a.cmp(b))
@@ -74,15 +80,30 @@ pub(crate) fn stream_fault(name: &[u16]) -> Option<&'static str> {
     })
 }
 
+/// A set of ASCII characters, as bits: names are checked by the million.
+const fn set(characters: &[u8]) -> u128 {
+    let mut set = 0;
+    let mut at = 0;
+    while at < characters.len() {
+        set |= 1 << characters[at];
+        at += 1;
+    }
+    set
+}
+
+const NOT_WIN32: u128 = set(b"\"*/:<>?\\|");
+const NOT_DOS: u128 = set(b" +,;=[]");
+
+fn has(set: u128, unit: u16) -> bool {
+    unit < 128 && set >> unit & 1 != 0
+}
+
 /// Whether Win32 accepts the name: no control characters, none of `"*<>?|`, no dot or space at the end.
 pub(crate) fn is_win32(name: &[u16]) -> bool {
     let last = name.last().copied();
     last != Some(u16::from(b'.'))
         && last != Some(u16::from(b' '))
-        && name.iter().all(|&unit| match u8::try_from(unit) {
-            Ok(byte) => byte >= b' ' && !b"\"*/:<>?\\|".contains(&byte),
-            Err(_) => true,
-        })
+        && name.iter().all(|&unit| unit >= 0x20 && !has(NOT_WIN32, unit))
 }
 
 /// Whether a name has the shape of 8.3: up to 8 units, and after one dot up to 3, none of them forbidden in DOS.
@@ -94,10 +115,7 @@ pub(crate) fn is_short(name: &[u16]) -> bool {
         && extension.is_none_or(|extension| (1..=3).contains(&extension.len()))
         && parts.next().is_none()
         && is_win32(name)
-        && name.iter().all(|&unit| match u8::try_from(unit) {
-            Ok(byte) => !b" +,;=[]".contains(&byte),
-            Err(_) => true,
-        })
+        && !name.iter().any(|&unit| has(NOT_DOS, unit))
 }
 
 #[cfg(test)]
@@ -119,6 +137,9 @@ mod tests {
             assert_eq!(compare(table, &b, &a), Ordering::Greater, "{pair:?}");
         }
         assert_eq!(compare_ignoring_case(table, &units("ä"), &units("Ä")), Ordering::Equal);
+        for (a, b) in sorted.iter().flat_map(|a| sorted.map(|b| (units(a), units(b)))) {
+            assert_eq!(equal_ignoring_case(table, &a, &b), compare_ignoring_case(table, &a, &b).is_eq());
+        }
     }
 
     #[test]

@@ -47,12 +47,18 @@ impl Model {
     /// Decides for each file what is resident, and for each that does not fit one record where its attributes lie.
     pub(crate) fn pack(&mut self) -> Result<()> {
         let room = capacity(self.options.record_size as usize);
+        let mut choices = Vec::new();
         for i in 0..=self.by_record.len() {
             let node = if i == 0 { 0 } else { self.by_record[i - 1] };
-            self.decide_residency(node);
-            let mut total = 0;
-            self.attributes(node, &[], &[], &mut |attribute| total += attribute.bound());
-            if total > room {
+            let bound = self.decide_residency(node, &mut choices);
+            let measured = || {
+                let mut total = 0;
+                self.attributes(node, &[], &[], &mut |attribute| total += attribute.bound());
+                total
+            };
+            debug_assert!(bound.is_none_or(|bound| measured() <= bound), "node {node}");
+            // Nearly all files fit, and then the decision has told already.
+            if bound.is_none() && measured() > room {
                 let spread = self.spread(node, room)?;
                 self.extension_records += u32::from(spread.extensions);
                 self.spreads.push(spread);

@@ -150,6 +150,9 @@ impl Plan {
         for i in 0..=model.by_record.len() {
             let node = if i == 0 { 0 } else { model.by_record[i - 1] };
             first_run[node as usize] = runs.len() as u32;
+            if model.is_plain_and_resident(node) {
+                continue;
+            }
             place_node(&model, node, &mut cursor, &mut runs, &mut streams)?;
         }
         // Bytes of our own first: they are there before anything is read.

@@ -214,6 +214,13 @@ impl Builder {
         })
     }
 
+    /// Makes room for so many nodes, names, and UTF-16 units of names, which saves time when they are many.
+    pub fn reserve(&mut self, nodes: usize, names: usize, units: usize) {
+        self.files.inodes.reserve_exact(nodes.min(MAX_NODES));
+        self.files.links.reserve_exact(names.min(MAX_LINKS));
+        self.files.names.reserve_exact(units.min(u32::MAX as usize));
+    }
+
     /// Adds a self-relative security descriptor. Equal ones are stored once.
     ///
     /// # Errors
