@@ -37,6 +37,7 @@ macro_rules! targets {
 targets! {
     lzx = "../../../fuzz/fuzz_targets/lzx.rs",
     lzms = "../../../fuzz/fuzz_targets/lzms.rs",
+    bcd_open = "../../../fuzz/fuzz_targets/bcd_open.rs",
     hive_log = "../../../fuzz/fuzz_targets/hive_log.rs",
     hive_open = "../../../fuzz/fuzz_targets/hive_open.rs",
     mbr = "../../../fuzz/fuzz_targets/mbr.rs",
