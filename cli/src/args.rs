@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Extract(Extract),
     /// Check every hash of a WIM, or a disk against the WIM that it was built from
     Verify(Verify),
-    /// Check the NTFS volumes of a disk
+    /// Check the NTFS volumes of a disk, and whether it starts
     Check(Check),
     /// Read, change, import, export and check registry hives
     Reg(Reg),
@@ -306,11 +306,13 @@ pub(crate) struct Verify {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  wimforge check disk.vhd             every NTFS volume, by all rules that Windows and other readers are known to have
-  wimforge check disk.vhd:2 --notes   partition 2, with what is unusual but not wrong
+  wimforge check disk.vhd             every NTFS volume, and whether the disk starts
+  wimforge check disk.vhd --boot      only that: from the partition table to the drivers of the disk, link by link
+  wimforge check disk.vhd:2 --notes   only the volume in partition 2, with what is unusual but not wrong
   wimforge check disk.vmdk --json
 
-Exit code 3 means that there are errors.")]
+Exit code 3 means that there are errors, or that a link of the boot chain is broken. A disk that was never meant to
+start has no chain; that is no error, unless --boot asks for it.")]
 pub(crate) struct Check {
     /// The disk image (raw, VHD, VMDK) or a volume, or with `:N` its partition N
     #[arg(value_name = "DISK")]
@@ -321,4 +323,10 @@ pub(crate) struct Check {
     /// For a disk that was just built: nothing unused may hold data, nothing may be out of date
     #[arg(long)]
     pub(crate) strict: bool,
+    /// Only check whether the disk starts, by BIOS and by UEFI
+    #[arg(long, conflicts_with_all = ["no_boot", "notes", "strict"])]
+    pub(crate) boot: bool,
+    /// Only check the volumes
+    #[arg(long)]
+    pub(crate) no_boot: bool,
 }

@@ -3,9 +3,11 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
+use image::chain::{ChainReport, check_chain};
 use image::{DiskFile, DiskPlace, Error, FileKind, VolumeCheck, check_disk};
 use serde_json::{Value, json};
 
+use super::boot_chain;
 use crate::args::{Check, Common};
 use crate::report;
 use crate::size::human;
@@ -17,25 +19,55 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
         return Err(Error::Unsupported { path: place.file, what }.into());
     }
     let disk = DiskFile::open(&place.file)?;
-    let checks = check_disk(&disk, place.partition, args.strict)?;
-    if checks.iter().all(|check| check.report.is_none()) {
-        let what = "holds no NTFS volume".to_owned();
-        return Err(Error::Unsupported { path: place.file, what }.into());
+    // A chain goes through several partitions: whoever asks for one asks for its volume.
+    let wants_chain = args.boot || !args.no_boot && place.partition.is_none();
+    let chain = if wants_chain { Some(check_chain(&disk)?) } else { None };
+    let starts = chain.as_ref().is_some_and(|chain| !chain.chains.is_empty());
+    let mut trouble = None;
+    let mut checks = Vec::new();
+    if args.boot {
+        if !starts {
+            let notes = chain.map_or_else(Vec::new, |chain| chain.notes);
+            return Err(Error::Unsupported { path: place.file, what: notes.join("; ") }.into());
+        }
+    } else {
+        match check_disk(&disk, place.partition, args.strict) {
+            Ok(found) => checks = found,
+            // A disk that nothing can read still has a chain to speak of.
+            Err(error) if starts => trouble = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+        if !starts && checks.iter().all(|check| check.report.is_none()) {
+            let what = "holds no NTFS volume".to_owned();
+            return Err(Error::Unsupported { path: place.file, what }.into());
+        }
     }
+    let clean = is_clean(&checks) && !chain.as_ref().is_some_and(ChainReport::is_broken) && trouble.is_none();
     let mut out = BufWriter::new(io::stdout().lock());
     if common.json {
         let volumes: Vec<Value> = checks.iter().map(as_json).collect();
-        let clean = is_clean(&checks);
         let path = place.file.to_string_lossy();
-        let value = json!({ "schema": "wimforge.check/1", "path": path, "clean": clean, "volumes": volumes });
+        let value = json!({
+            "schema": "wimforge.check/1",
+            "path": path,
+            "clean": clean,
+            "volumes": volumes,
+            "boot": chain,
+        });
         writeln!(out, "{value:#}")?;
     } else {
         for check in &checks {
             as_text(check, args.notes, &mut out)?;
         }
+        if let Some(chain) = &chain {
+            boot_chain::text(chain, &mut out)?;
+        }
     }
     out.flush()?;
-    Ok(if is_clean(&checks) { ExitCode::SUCCESS } else { report::VERIFICATION.into() })
+    if let Some(error) = trouble {
+        report::say(&format!("error: {:#}", anyhow::Error::from(error)));
+    }
+    Ok(if clean { ExitCode::SUCCESS } else { report::VERIFICATION.into() })
 }
 
 fn is_clean(checks: &[VolumeCheck]) -> bool {

@@ -2,6 +2,7 @@
 
 pub(crate) mod against;
 pub(crate) mod bcd;
+mod boot_chain;
 pub(crate) mod build;
 pub(crate) mod cat;
 pub(crate) mod check;
