@@ -5,10 +5,9 @@
 //! `isa-debug-exit` device; one that stops without doing so is known by its last words, or by the end of our patience.
 
 use std::ffi::OsString;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::payload::EXIT_PORT;
@@ -38,12 +37,12 @@ impl Controller {
 
     fn devices(self) -> &'static [&'static str] {
         match self {
-            Self::Ide => &["ide-hd,drive=disk,bootindex=0"],
-            Self::Ahci => &["ahci,id=ahci", "ide-hd,drive=disk,bus=ahci.0,bootindex=0"],
-            Self::VirtioBlk => &["virtio-blk-pci,drive=disk,bootindex=0"],
-            Self::VirtioScsi => &["virtio-scsi-pci", "scsi-hd,drive=disk,bootindex=0"],
-            Self::Nvme => &["nvme,drive=disk,serial=1,bootindex=0"],
-            Self::Usb => &["qemu-xhci", "usb-storage,drive=disk,bootindex=0"],
+            Self::Ide => &["ide-hd,drive=disk"],
+            Self::Ahci => &["ahci,id=ahci", "ide-hd,drive=disk,bus=ahci.0"],
+            Self::VirtioBlk => &["virtio-blk-pci,drive=disk"],
+            Self::VirtioScsi => &["virtio-scsi-pci", "scsi-hd,drive=disk"],
+            Self::Nvme => &["nvme,drive=disk,serial=1"],
+            Self::Usb => &["qemu-xhci", "usb-storage,drive=disk"],
         }
     }
 }
@@ -75,6 +74,8 @@ pub struct Ended {
     pub text: String,
     /// QEMU's exit status, when a program ended the machine. `None`: it was stopped, after the last words or in the end.
     pub status: Option<i32>,
+    /// Where the machine was in memory when patience ended: the linear address of its next instruction.
+    pub instruction: Option<u64>,
     /// Whether the last words came.
     pub said_last_words: bool,
     /// For how long it ran.
@@ -110,61 +111,77 @@ impl<'a> Machine<'a> {
             ["-machine", machine, "-accel", "tcg", "-m", "64", "-nodefaults", "-no-user-config"]
                 .map(OsString::from)
                 .into();
-        args.extend(["-no-reboot", "-display", "none", "-serial", "stdio", "-device"].map(OsString::from));
+        args.extend(["-no-reboot", "-display", "none", "-monitor", "stdio", "-device"].map(OsString::from));
         args.extend([exit.into(), "-drive".into(), drive.into()]);
         for device in self.controller.devices() {
             args.extend(["-device".into(), OsString::from(device)]);
         }
+        let scratch = tempfile::tempdir().expect("a temporary directory");
+        let serial = scratch.path().join("serial");
+        args.extend([
+            "-chardev".into(),
+            "file,id=serial,path=".into(),
+            "-serial".into(),
+            "chardev:serial".into(),
+        ]);
+        let path = args.len() - 3;
+        args[path].push(serial.as_os_str());
         args.extend(self.more.iter().map(OsString::from));
         let mut command = qemu.command();
-        command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let start = Instant::now();
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let mut ended = self.watch(child);
+        let mut ended = self.watch(child, &serial);
         ended.time = start.elapsed();
         Some(ended)
     }
 
-    fn watch(&self, mut child: Child) -> Ended {
-        let output: Arc<Mutex<Vec<u8>>> = Arc::default();
-        let mut readers = Vec::new();
-        let mut collect = |mut from: Box<dyn std::io::Read + Send>| {
-            let output = Arc::clone(&output);
-            readers.push(std::thread::spawn(move || {
-                let mut buf = [0; 4096];
-                while let Ok(read @ 1..) = from.read(&mut buf) {
-                    output.lock().expect("nothing panics with it").extend_from_slice(&buf[..read]);
-                }
-            }));
-        };
-        collect(Box::new(child.stdout.take().expect("piped")));
-        collect(Box::new(child.stderr.take().expect("piped")));
-        let text = || plain(&output.lock().expect("nothing panics with it"));
-
+    fn watch(&self, mut child: Child, serial: &Path) -> Ended {
+        let text = || plain(&std::fs::read(serial).unwrap_or_default());
         let start = Instant::now();
-        let mut status = None;
-        let mut said_last_words = false;
-        while start.elapsed() < self.patience {
+        let mut ended = Ended {
+            text: String::new(),
+            status: None,
+            instruction: None,
+            said_last_words: false,
+            time: Duration::ZERO,
+        };
+        loop {
             if let Some(end) = child.try_wait().expect("a child of ours") {
-                status = end.code();
+                ended.status = end.code();
                 break;
             }
             if !self.last_words.is_empty() {
                 let text = text();
                 if self.last_words.iter().any(|words| text.contains(words)) {
-                    said_last_words = true;
+                    ended.said_last_words = true;
                     break;
                 }
+            }
+            if start.elapsed() >= self.patience {
+                ended.instruction = instruction(&mut child);
+                break;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         let _ = child.kill();
-        let _ = child.wait();
-        for reader in readers {
-            let _ = reader.join();
-        }
-        Ended { text: text(), status, said_last_words, time: Duration::ZERO }
+        let output = child.wait_with_output().expect("a child of ours");
+        ended.text = text();
+        ended.text.push_str(&String::from_utf8_lossy(&output.stderr));
+        ended
     }
+}
+
+/// Asks the machine, through its monitor, for the address of its next instruction.
+fn instruction(child: &mut Child) -> Option<u64> {
+    child.stdin.as_mut()?.write_all(b"info registers\nquit\n").ok()?;
+    let mut text = String::new();
+    child.stdout.as_mut()?.read_to_string(&mut text).ok()?;
+    let number = |digits: &str| u64::from_str_radix(digits.split_whitespace().next()?, 16).ok();
+    let pointer = number(text.split_once("EIP=")?.1)?;
+    // The selector, then the base.
+    let base = number(text.split_once("CS =")?.1.trim_start().split_once(' ')?.1)?;
+    Some(base + pointer)
 }
 
 /// Terminal output without control sequences and carriage returns.

@@ -24,7 +24,10 @@ pub struct Volume {
     pub options: Options,
     /// The name of the file in the root directory, and its content.
     pub bootmgr: Option<(&'static str, Vec<u8>)>,
-    /// So many other files in the root directory.
+    /// That file, without its content.
+    pub bootmgr_node: Node,
+    /// Other files in the root directory: by name, and so many.
+    pub more: Vec<(&'static str, Vec<u8>)>,
     pub others: usize,
 }
 
@@ -37,28 +40,32 @@ impl Volume {
             boot_code: Some(Box::new(*ntfs_boot_record())),
             ..Options::default()
         };
-        Self { options, bootmgr: Some(("bootmgr", bootmgr)), others: 3 }
+        let bootmgr_node = Node { attributes: 0x20, ..Node::default() };
+        Self { options, bootmgr: Some(("bootmgr", bootmgr)), bootmgr_node, more: Vec::new(), others: 3 }
     }
 
     /// Writes it at `start` (in sectors) of `disk`; returns its sectors.
     pub fn write(mut self, disk: &File, start: u64) -> u64 {
         self.options.hidden_sectors = start.try_into().unwrap();
         let mut builder = Builder::new(self.options.clone()).unwrap();
-        let mut add = |name: &str, data: Vec<u8>| {
-            let data = Some(Source::Bytes(Arc::from(data)));
-            let node = builder.add_node(Node { data, attributes: 0x20, ..Node::default() }).unwrap();
+        let mut add = |name: &str, node: Node, data: Vec<u8>| {
+            let data = (node.attributes & 0x10 == 0).then(|| Source::Bytes(Arc::from(data)));
+            let node = builder.add_node(Node { data, ..node }).unwrap();
             builder
                 .link(NodeId::ROOT, Name { long: name.encode_utf16().collect(), short: None }, node)
                 .unwrap();
         };
+        let plain = || Node { attributes: 0x20, ..Node::default() };
         for i in 0..self.others {
-            add(
-                &format!("{} another file with a name, number {i:05}", if i % 2 == 0 { 'a' } else { 'x' }),
-                vec![i as u8; 9],
-            );
+            // Names before and behind the wanted one.
+            let name = format!("{} another file with a name, number {i:05}", ["a", "x"][i % 2]);
+            add(&name, plain(), vec![i as u8; 9]);
+        }
+        for (name, data) in self.more {
+            add(name, plain(), data);
         }
         if let Some((name, data)) = self.bootmgr {
-            add(name, data);
+            add(name, self.bootmgr_node, data);
         }
         let plan = builder.plan().unwrap();
         let volume = plan.lay_out(plan.min_size().max(8 << 20)).unwrap();

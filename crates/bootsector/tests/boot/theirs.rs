@@ -96,7 +96,8 @@ fn write(root: &Path, wear: Wear, bootmgr: &[u8]) {
     File::create(root.join("BootMgr")).unwrap();
     if wear.fragmented {
         // Files that grow in turn share the volume cluster by cluster; then every other one goes.
-        let mut files: Vec<_> = (0..8).map(|i| File::create(root.join(format!("filler {i}"))).unwrap()).collect();
+        let mut files: Vec<_> =
+            (0..8).map(|i| File::create(root.join(format!("filler {i}"))).unwrap()).collect();
         let cluster = vec![0xA5; wear.cluster as usize];
         let mut turn = 0;
         // Where the volume is full, some writes still succeed; eight failures in a row are its end.
@@ -116,7 +117,8 @@ fn write(root: &Path, wear: Wear, bootmgr: &[u8]) {
             fs::remove_file(root.join(format!("filler {i}"))).unwrap();
         }
     }
-    let name = |i: usize| format!("{} name number {i} of the root directory", ["a", "bo", "boot", "x"][i % 4]);
+    let name =
+        |i: usize| format!("{} name number {i} of the root directory", ["a", "bo", "boot", "x"][i % 4]);
     let mut file = File::options().append(true).open(root.join("BootMgr")).unwrap();
     let mut other = File::create(root.join("grows in turn with BootMgr")).unwrap();
     let pieces = bootmgr.chunks(if wear.fragmented { wear.cluster as usize } else { bootmgr.len() });

@@ -81,7 +81,8 @@ impl Volume {
                 && record[0x16] & 1 == 1
                 && attribute(&record, 0x30).is_some_and(|at| {
                     let value = at + usize::from(u16_at(&record, at + 0x14));
-                    usize::from(record[value + 0x40]) * 2 == name.len() && record[value + 0x42..].starts_with(&name)
+                    usize::from(record[value + 0x40]) * 2 == name.len()
+                        && record[value + 0x42..].starts_with(&name)
                 })
         });
         found.expect("the file is in the first piece of $MFT")
@@ -91,6 +92,20 @@ impl Volume {
     pub fn attribute(&self, number: u64, kind: u32) -> Option<u64> {
         let record = self.record_bytes(number);
         attribute(&record, kind).map(|at| self.record(number) + at as u64)
+    }
+
+    /// Where the first cluster of non-resident attribute `kind` of record `number` lies.
+    pub fn first_cluster(&self, number: u64, kind: u32) -> u64 {
+        let record = self.record_bytes(number);
+        let at = attribute(&record, kind).unwrap();
+        assert_eq!(record[at + 8], 1, "the attribute has clusters");
+        let run = at + usize::from(u16_at(&record, at + 0x20));
+        let (count, distance) = (usize::from(record[run] & 15), usize::from(record[run] >> 4));
+        let lcn = record[run + 1 + count..][..distance]
+            .iter()
+            .rev()
+            .fold(0, |lcn, &byte| lcn << 8 | u64::from(byte));
+        self.start + lcn * self.cluster
     }
 
     /// How many runs attribute `kind` has in record `number` itself. `None`: it is resident, or elsewhere.

@@ -5,7 +5,7 @@
 
 // One step for each instruction of a block.
 #![recursion_limit = "512"]
-#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, reason = "a test")]
 
 mod mbr;
 mod ntfs;
