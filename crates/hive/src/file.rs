@@ -13,13 +13,16 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::check::{Code, Report, Severity, check};
 use crate::error::{Error, Result};
 use crate::log::replay;
 use crate::{Hive, Recovery};
+
+/// Bytes of the largest file that is read: twice as many as a hive can have.
+const MAX_FILE: u64 = 1 << 32;
 
 /// What a caller may allow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,12 +74,9 @@ impl HiveFile {
         let path = path.as_ref();
         let path = path.canonicalize().map_err(io_error("opening", path))?;
         let seen = Seen::of(&path)?;
-        let bytes = fs::read(&path).map_err(io_error("reading", &path))?;
+        let bytes = read(&path)?;
         let logs = logs_of(&path)?;
-        let contents = logs
-            .iter()
-            .map(|log| fs::read(log).map_err(io_error("reading", log)))
-            .collect::<Result<Vec<Vec<u8>>>>()?;
+        let contents = logs.iter().map(|log| read(log)).collect::<Result<Vec<Vec<u8>>>>()?;
         let contents: Vec<&[u8]> = contents.iter().map(Vec::as_slice).collect();
         let (hive, recovery, report) = match replay(&bytes, &contents) {
             Ok((bytes, recovery)) => (Hive::parse(&bytes)?, recovery, check(&bytes)),
@@ -156,6 +156,21 @@ impl HiveFile {
             .find(|found| found.severity == Severity::Error && codes.contains(&found.code));
         found.map(ToString::to_string)
     }
+}
+
+/// Reads a file whole, but none that is larger than a hive can be with as much again behind it.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let file = File::open(path).map_err(io_error("opening", path))?;
+    let len = file.metadata().map_err(io_error("reading", path))?.len();
+    if len > MAX_FILE {
+        return Err(Error::limit("size of the file", len, MAX_FILE));
+    }
+    let mut bytes = Vec::with_capacity(len as usize);
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(io_error("reading", path))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(Error::limit("size of the file", bytes.len() as u64, MAX_FILE));
+    }
+    Ok(bytes)
 }
 
 /// Writes a hive into a new file, or in place of one, in the way of [`HiveFile::save`]; there are no logs.

@@ -179,3 +179,12 @@ fn new_files() {
     let error = HiveFile::open(folder.path().join("none"), Allow::default()).unwrap_err();
     assert!(matches!(error, Error::Io { action: "opening", .. }), "{error}");
 }
+
+#[test]
+fn too_large_to_be_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hive");
+    fs::File::create(&path).unwrap().set_len(5 << 30).unwrap();
+    let error = HiveFile::open(&path, Allow::default()).unwrap_err();
+    assert!(matches!(error, Error::Limit { found: 0x1_4000_0000, .. }), "{error}");
+}
