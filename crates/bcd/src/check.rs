@@ -5,6 +5,8 @@
 //! calibrated: no store that Windows made and started from has one. Whether the devices exist is not looked at, that
 //! needs the disk.
 
+use std::collections::BTreeSet;
+
 use disk::Guid;
 use hive::{Hive, Key, Kind};
 
@@ -168,7 +170,6 @@ impl Checker<'_> {
             let text = format!("type {} is not known", object.kind);
             self.add(Warning, Code::Object, object, None, text);
         }
-        let effective = store.effective(object.id);
         for (kind, element) in &object.elements {
             if names::element(object.kind, *kind).is_none() {
                 self.add(
@@ -181,7 +182,9 @@ impl Checker<'_> {
             }
             match element {
                 Element::Device(value) => {
-                    self.device(object, *kind, &value.device, &|element| effective.contains_key(&element));
+                    self.device(object, *kind, &value.device, &|element| {
+                        store.effective(object.id, element).is_some()
+                    });
                     if let Some(options) = value.options {
                         self.options(store, object, *kind, options);
                     }
@@ -205,14 +208,14 @@ impl Checker<'_> {
     fn references(&mut self, store: &Store, object: &Object, kind: E, element: &Element) {
         use Severity::{Error, Note, Warning};
         let manager = object.kind.application() == Some(Application::BootManager);
-        let ids = element.references();
-        for (at, id) in ids.iter().enumerate() {
-            let name = names::object_name(*id);
-            if ids[..at].contains(id) {
+        let mut seen = BTreeSet::new();
+        for id in element.references() {
+            if !seen.insert(id) {
+                let name = names::object_name(*id);
                 self.add(Note, Code::Reference, object, Some(kind), format!("{name} is listed twice"));
                 continue;
             }
-            match store.objects().iter().find(|object| object.id == *id) {
+            match store.exactly(*id) {
                 None => {
                     // The boot manager passes over most of what does not exist.
                     let severity = match kind {
@@ -220,7 +223,13 @@ impl Checker<'_> {
                         E::TOOLS_DISPLAY_ORDER if manager => Note,
                         _ => Warning,
                     };
-                    self.add(severity, Code::Reference, object, Some(kind), format!("{name} does not exist"));
+                    self.add(
+                        severity,
+                        Code::Reference,
+                        object,
+                        Some(kind),
+                        format!("{} does not exist", names::object_name(*id)),
+                    );
                 }
                 Some(found) => {
                     let fits = match kind {
@@ -230,6 +239,7 @@ impl Checker<'_> {
                         _ => true,
                     };
                     if !fits {
+                        let name = names::object_name(*id);
                         let text = format!("{name} is of type {} ({})", found.kind, found.kind.title());
                         self.add(Warning, Code::Reference, object, Some(kind), text);
                     }
@@ -288,7 +298,7 @@ impl Checker<'_> {
     /// The object with further options of a device.
     fn options(&mut self, store: &Store, object: &Object, kind: E, options: Guid) {
         let name = names::object_name(options);
-        let Some(options) = store.objects().iter().find(|object| object.id == options) else {
+        let Some(options) = store.exactly(options) else {
             let text = format!("the options object {name} of the device does not exist");
             return self.add(blame(store, object), Code::Reference, object, Some(kind), text);
         };
@@ -314,19 +324,9 @@ impl Checker<'_> {
 
     /// Objects that inherit from themselves, through others or not.
     fn circle(&mut self, store: &Store, object: &Object) {
-        let mut seen: Vec<Guid> = Vec::new();
-        let mut waiting: Vec<Guid> = object.references(E::INHERIT).to_vec();
-        while let Some(id) = waiting.pop() {
-            if id == object.id {
-                let text = "inherits from itself".to_owned();
-                return self.add(Severity::Warning, Code::Inherit, object, Some(E::INHERIT), text);
-            }
-            if !seen.contains(&id) {
-                seen.push(id);
-                waiting.extend(
-                    store.objects().iter().find(|o| o.id == id).map_or(&[][..], |o| o.references(E::INHERIT)),
-                );
-            }
+        if store.walk_lineage(object.id).1 {
+            let text = "inherits from itself".to_owned();
+            self.add(Severity::Warning, Code::Inherit, object, Some(E::INHERIT), text);
         }
     }
 
@@ -338,8 +338,7 @@ impl Checker<'_> {
             ObjectType::MEMORY_TESTER => &[E::DEVICE, E::PATH],
             _ => return,
         };
-        let effective = store.effective(object.id);
-        for kind in needed.iter().filter(|kind| !effective.contains_key(kind)) {
+        for kind in needed.iter().filter(|kind| store.effective(object.id, **kind).is_none()) {
             let name = names::element_name(object.kind, *kind);
             let text = format!("no {name}: this entry cannot start");
             self.add(blame(store, object), Code::Entry, object, None, text);

@@ -363,8 +363,8 @@ pub(crate) fn braced(guid: Guid) -> String {
 }
 
 fn guid(text: &str) -> Result<Guid> {
-    let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
-    let guid = inner.and_then(|_| text.parse().ok());
+    let braces = text.len() == 38 && text.starts_with('{') && text.ends_with('}');
+    let guid = braces.then(|| text.parse().ok()).flatten();
     guid.ok_or_else(|| Error::malformed("element", 0, format!("{text:?} is not a GUID in braces")))
 }
 

@@ -13,7 +13,7 @@ use crate::{Application, ElementClass, ElementType, Format, ObjectKind, ObjectTy
 
 mod table;
 
-pub use table::{ELEMENTS, ElementInfo};
+pub use table::{ELEMENTS, ElementInfo, Notation};
 
 const fn guid(a: u32, b: u16, c: u16, d: [u8; 8]) -> Guid {
     let (a, b, c) = (a.to_le_bytes(), b.to_le_bytes(), c.to_le_bytes());
@@ -201,11 +201,6 @@ pub(crate) fn parse_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 impl ElementInfo {
-    /// Whether a number is better read in hexadecimal: addresses and masks.
-    pub fn is_hexadecimal(&self) -> bool {
-        self.hexadecimal
-    }
-
     /// The format of its value.
     pub fn format(&self) -> Format {
         self.element.format()

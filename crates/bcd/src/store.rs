@@ -4,7 +4,7 @@
 //! says differently: a number that is stored in three bytes, a firmware variable, leavings behind a NUL, keys that are
 //! no objects and security descriptors of their own all survive an edit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use disk::{FileTime, Guid};
@@ -23,7 +23,13 @@ pub(crate) const MINOR: u32 = 3;
 pub struct Store {
     hive: Hive,
     objects: Vec<Object>,
+    /// Where each object is in `objects`.
+    places: BTreeMap<Guid, usize>,
 }
+
+/// Objects that are looked at for what one inherits. Windows' entries inherit from six; a hostile store could let
+/// everybody inherit from everybody.
+const MAX_INHERITED: usize = 64;
 
 /// Tells apart stores that a boot manager starts from and others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +59,7 @@ impl Store {
             }
             StoreRole::Plain => description.set("KeyName", Kind::SZ, hive::data::sz("BCD00000001"))?,
         }
-        Ok(Self { hive, objects: Vec::new() })
+        Ok(Self { hive, objects: Vec::new(), places: BTreeMap::new() })
     }
 
     /// The store in the bytes of a hive file.
@@ -72,8 +78,9 @@ impl Store {
         let Some(objects) = hive.root().subkey("Objects") else {
             return Err(Error::NotAStore("the hive has no key Objects".to_owned()));
         };
-        let objects = objects.subkeys().filter_map(object).collect();
-        Ok(Self { hive, objects })
+        let objects: Vec<Object> = objects.subkeys().filter_map(object).collect();
+        let places = objects.iter().enumerate().map(|(at, object)| (object.id, at)).collect();
+        Ok(Self { hive, objects, places })
     }
 
     /// The objects: those that were read in the order of their GUIDs, then those that were added.
@@ -84,20 +91,27 @@ impl Store {
     /// An object. `{default}` is the boot manager's default entry.
     pub fn object(&self, id: Guid) -> Option<&Object> {
         let id = self.resolve(id)?;
-        self.objects.iter().find(|object| object.id == id)
+        self.exactly(id)
     }
 
     /// An object, to be changed. `{default}` is the boot manager's default entry.
     pub fn object_mut(&mut self, id: Guid) -> Option<&mut Object> {
         let id = self.resolve(id)?;
-        self.objects.iter_mut().find(|object| object.id == id)
+        let at = *self.places.get(&id)?;
+        Some(&mut self.objects[at])
+    }
+
+    /// The object of that GUID; aliases are not resolved.
+    pub(crate) fn exactly(&self, id: Guid) -> Option<&Object> {
+        self.places.get(&id).map(|at| &self.objects[*at])
     }
 
     /// Adds an object; returns the one with its GUID that it replaces.
     pub fn insert(&mut self, object: Object) -> Option<Object> {
-        match self.objects.iter_mut().find(|other| other.id == object.id) {
-            Some(other) => Some(std::mem::replace(other, object)),
+        match self.places.get(&object.id) {
+            Some(at) => Some(std::mem::replace(&mut self.objects[*at], object)),
             None => {
+                self.places.insert(object.id, self.objects.len());
                 self.objects.push(object);
                 None
             }
@@ -107,7 +121,10 @@ impl Store {
     /// Takes an object out; references to it stay. `{default}` is the boot manager's default entry.
     pub fn remove(&mut self, id: Guid) -> Option<Object> {
         let id = self.resolve(id)?;
-        let at = self.objects.iter().position(|object| object.id == id)?;
+        let at = self.places.remove(&id)?;
+        for place in self.places.values_mut().filter(|place| **place > at) {
+            *place -= 1;
+        }
         Some(self.objects.remove(at))
     }
 
@@ -134,8 +151,7 @@ impl Store {
 
     /// The boot manager's default entry.
     pub fn default_entry(&self) -> Option<Guid> {
-        let manager = self.objects.iter().find(|object| object.id == names::BOOTMGR)?;
-        manager.references(ElementType::DEFAULT).first().copied()
+        self.exactly(names::BOOTMGR)?.references(ElementType::DEFAULT).first().copied()
     }
 
     /// The GUID behind an alias: of `{default}` that of the default entry, of `{current}` none, because a store that
@@ -148,24 +164,34 @@ impl Store {
         }
     }
 
-    /// The elements that count for an object: its own, and what it inherits, the nearest first. Objects that do not
-    /// exist, and circles, are passed over as the boot manager does.
-    pub fn effective(&self, id: Guid) -> BTreeMap<ElementType, &Element> {
-        let mut elements = BTreeMap::new();
-        let mut seen: Vec<Guid> = Vec::new();
+    /// An object and those it inherits from, the nearest first: at most 64. Objects that do not exist, and circles, are
+    /// passed over as the boot manager does.
+    pub fn lineage(&self, id: Guid) -> Vec<&Object> {
+        self.walk_lineage(id).0
+    }
+
+    /// The lineage, and whether the object inherits from itself.
+    pub(crate) fn walk_lineage(&self, id: Guid) -> (Vec<&Object>, bool) {
+        let (mut lineage, mut circle): (Vec<&Object>, bool) = (Vec::new(), false);
+        let mut seen = BTreeSet::new();
         let mut waiting: Vec<Guid> = self.resolve(id).into_iter().collect();
-        while let Some(id) = waiting.pop() {
-            if seen.contains(&id) {
+        for _ in 0..16 * MAX_INHERITED {
+            let Some(id) = waiting.pop().filter(|_| lineage.len() < MAX_INHERITED) else { break };
+            if !seen.insert(id) {
+                circle |= lineage.first().is_some_and(|first| first.id == id);
                 continue;
             }
-            seen.push(id);
-            let Some(object) = self.objects.iter().find(|object| object.id == id) else { continue };
-            for (kind, element) in &object.elements {
-                elements.entry(*kind).or_insert(element);
-            }
-            waiting.extend(object.references(ElementType::INHERIT).iter().rev());
+            let Some(object) = self.exactly(id) else { continue };
+            lineage.push(object);
+            let inherited = object.references(ElementType::INHERIT);
+            waiting.extend(inherited.iter().take(MAX_INHERITED).rev());
         }
-        elements
+        (lineage, circle)
+    }
+
+    /// The value that counts for an object: its own, or the nearest that it inherits.
+    pub fn effective(&self, id: Guid, element: ElementType) -> Option<&Element> {
+        self.lineage(id).into_iter().find_map(|object| object.get(element))
     }
 
     /// The hive with everything that the model says.
@@ -179,7 +205,7 @@ impl Store {
         let gone: Vec<String> = objects
             .subkeys()
             .filter_map(object)
-            .filter(|old| !self.objects.iter().any(|new| new.id == old.id))
+            .filter(|old| !self.places.contains_key(&old.id))
             .map(|old| braced(old.id))
             .collect();
         for name in gone {
@@ -209,6 +235,10 @@ impl fmt::Debug for Store {
 /// The GUID that a key of an object is called by.
 pub(crate) fn object_id(key: &Key) -> Option<Guid> {
     let name = key.name().to_text()?;
+    // One pair of braces: `{{…}}` would be read, too, and be another key for the same object.
+    if name.len() != 38 {
+        return None;
+    }
     name.strip_prefix('{')?.strip_suffix('}')?.parse().ok()
 }
 

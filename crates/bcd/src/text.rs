@@ -1,13 +1,19 @@
 //! Values of elements as text, in both directions.
 
-use crate::names::{self, ElementInfo};
+use std::net::Ipv4Addr;
+
+use crate::names::{self, ElementInfo, Notation};
 use crate::{DeviceElement, Element, ElementType, Error, Format, ObjectType, Result};
 
 /// A value in words, one piece a line where bcdedit uses several: `Yes`, `OptIn`, `{bootmgr}`, `partition=…`.
 pub fn value_lines(kind: ObjectType, element: ElementType, value: &Element) -> Vec<String> {
     let info = names::element(kind, element);
-    let hexadecimal = info.is_some_and(ElementInfo::is_hexadecimal);
-    let number = |number: u64| if hexadecimal { format!("{number:#x}") } else { number.to_string() };
+    let notation = info.map_or(Notation::Decimal, |info| info.notation);
+    let number = |number: u64| match (notation, u32::try_from(number)) {
+        (Notation::Ipv4, Ok(number)) => Ipv4Addr::from(number).to_string(),
+        (Notation::Hexadecimal | Notation::Ipv4, _) => format!("{number:#x}"),
+        (Notation::Decimal, _) => number.to_string(),
+    };
     match value {
         Element::Device(device) => vec![device.to_string()],
         Element::String(text) => vec![text.clone()],
@@ -107,8 +113,12 @@ fn integer(info: Option<&ElementInfo>, text: &str) -> Result<u64> {
     let names = info.map_or(&[][..], |info| info.values);
     // `1394` is a value's name before it is a number.
     let named = names.iter().position(|name| name.eq_ignore_ascii_case(text));
-    named.map(|at| at as u64).or_else(|| names::parse_number(text)).ok_or_else(|| {
+    let address =
+        info.filter(|info| info.notation == Notation::Ipv4).and_then(|_| text.parse::<Ipv4Addr>().ok());
+    let named = named.map(|at| at as u64).or(address.map(|address| u32::from(address).into()));
+    named.or_else(|| names::parse_number(text)).ok_or_else(|| {
         let expected = match names {
+            [] if info.is_some_and(|info| info.notation == Notation::Ipv4) => "an IPv4 address".to_owned(),
             [] => "a number".to_owned(),
             names => format!("a number or one of {}", names.join(", ")),
         };

@@ -268,10 +268,22 @@ fn references_go_with_their_object() {
 #[test]
 fn what_is_inherited_counts() {
     let store = with(Options { ems: Some(Ems { port: 3, baud: 9600 }), ..Options::default() });
-    let effective = store.effective(names::DEFAULT);
-    assert_eq!(effective[&E::EMS_PORT], &Element::Integer(3));
+    assert_eq!(store.effective(names::DEFAULT, E::EMS_PORT), Some(&Element::Integer(3)));
     // The loader's own `bootems` hides the one of {emssettings}.
-    assert_eq!(effective[&E::BOOT_EMS], &Element::Boolean(true));
+    assert_eq!(store.effective(names::DEFAULT, E::BOOT_EMS), Some(&Element::Boolean(true)));
+    assert_eq!(store.effective(names::DEFAULT, E::HOST_IP), None);
+    let lineage: Vec<Guid> = store.lineage(names::DEFAULT).iter().map(|object| object.id).collect();
+    assert_eq!(
+        lineage[1..],
+        [
+            names::BOOTLOADER_SETTINGS,
+            names::GLOBAL_SETTINGS,
+            names::DBG_SETTINGS,
+            names::EMS_SETTINGS,
+            names::BAD_MEMORY,
+            names::HYPERVISOR_SETTINGS,
+        ]
+    );
     assert_eq!(store.object(names::EMS_SETTINGS).unwrap().boolean(E::BOOT_EMS), Some(false));
 }
 
@@ -294,4 +306,36 @@ fn the_same_setup_makes_the_same_bytes() {
     assert_ne!(bytes(&setup()), bytes(&other));
     // As large as what bcdboot leaves behind, or smaller.
     assert!(bytes(&setup()).len() <= 32_768);
+}
+
+/// Everybody inherits from everybody, and lists everybody: reading and checking stay linear.
+#[test]
+fn a_hostile_store_is_read_and_checked_in_time() {
+    let mut store = Store::new(StoreRole::Plain, FileTime(0)).unwrap();
+    let id = |number: usize| Seed::new(&number.to_le_bytes()).guid("object");
+    let all: Vec<Guid> = (0..600).map(id).collect();
+    for (at, id) in all.iter().enumerate() {
+        let mut object = Object::new(*id, ObjectType::INHERIT_LOADER);
+        let few: Vec<Guid> = all.iter().cycle().skip(at).take(100).copied().collect();
+        object.set(E::INHERIT, Element::ObjectList(if at < 3 { all.clone() } else { few }));
+        store.insert(object);
+    }
+    let store = Store::parse(&store.to_bytes().unwrap()).unwrap();
+    assert_eq!(store.lineage(all[7]).len(), 64);
+    let report = wimforge_bcd::check(&store).unwrap();
+    assert_eq!((report.objects, report.errors), (600, 0));
+    assert!(report.warnings >= 600 && report.findings.len() <= 1000);
+}
+
+/// A key `{{…}}` is no second object.
+#[test]
+fn names_of_objects_are_exact() {
+    let store = Store::parse(&create(&setup()).unwrap().to_bytes().unwrap()).unwrap();
+    let mut hive = store.to_hive().unwrap();
+    let key = hive.root().open(&format!("Objects\\{{{}}}", names::BOOTMGR)).unwrap().clone();
+    let key = key.renamed(format!("{{{{{}}}}}", names::BOOTMGR).as_str()).unwrap();
+    hive.root_mut().subkey_mut("Objects").unwrap().insert(key).unwrap();
+    let again = Store::from_hive(hive.clone()).unwrap();
+    assert_eq!(again.objects(), store.objects());
+    assert!(again.to_hive().unwrap() == hive);
 }

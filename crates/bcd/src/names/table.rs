@@ -20,7 +20,19 @@ pub struct ElementInfo {
     pub applications: &'static [Application],
     /// The names of its values from 0; empty if they have none.
     pub values: &'static [&'static str],
-    pub(super) hexadecimal: bool,
+    /// How its number is best read.
+    pub notation: Notation,
+}
+
+/// How a number is best read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notation {
+    /// In decimal.
+    Decimal,
+    /// In hexadecimal: addresses, masks, types of elements.
+    Hexadecimal,
+    /// As an IPv4 address, the first part in the highest byte.
+    Ipv4,
 }
 
 const ANY: &[Application] = &[];
@@ -84,11 +96,21 @@ const fn named(
     applications: &'static [Application],
     values: &'static [&'static str],
 ) -> ElementInfo {
-    ElementInfo { element: ElementType(element), name, applications, values, hexadecimal: false }
+    ElementInfo { element: ElementType(element), name, applications, values, notation: Notation::Decimal }
 }
 
 const fn address(element: u32, name: &'static str, applications: &'static [Application]) -> ElementInfo {
-    ElementInfo { element: ElementType(element), name, applications, values: NONE, hexadecimal: true }
+    ElementInfo {
+        element: ElementType(element),
+        name,
+        applications,
+        values: NONE,
+        notation: Notation::Hexadecimal,
+    }
+}
+
+const fn ipv4(element: u32, name: &'static str, applications: &'static [Application]) -> ElementInfo {
+    ElementInfo { element: ElementType(element), name, applications, values: NONE, notation: Notation::Ipv4 }
 }
 
 /// Every element that has a name, by class, application and number.
@@ -118,7 +140,7 @@ pub const ELEMENTS: &[ElementInfo] = &[
     named(0x1600_0017, "noumex", ANY, NONE),
     named(0x1500_0018, "debugstart", ANY, DEBUG_START),
     named(0x1200_0019, "busparams", ANY, NONE),
-    address(0x1500_001A, "hostip", ANY),
+    ipv4(0x1500_001A, "hostip", ANY),
     named(0x1500_001B, "port", ANY, NONE),
     named(0x1600_001C, "dhcp", ANY, NONE),
     named(0x1200_001D, "key", ANY, NONE),
@@ -271,7 +293,7 @@ pub const ELEMENTS: &[ElementInfo] = &[
     named(0x2500_00FA, "hypervisornumproc", LOADER, NONE),
     named(0x2500_00FB, "hypervisorrootprocpernode", LOADER, NONE),
     named(0x2600_00FC, "hypervisoruselargevtlb", LOADER, NONE),
-    address(0x2500_00FD, "hypervisorhostip", LOADER),
+    ipv4(0x2500_00FD, "hypervisorhostip", LOADER),
     named(0x2500_00FE, "hypervisorhostport", LOADER, NONE),
     named(0x2500_00FF, "hypervisordebugpages", LOADER, NONE),
     named(0x2500_0100, "tpmbootentropy", LOADER, TPM_ENTROPY),
@@ -308,7 +330,7 @@ pub const ELEMENTS: &[ElementInfo] = &[
     named(0x2500_0130, "claimedtpmcounter", LOADER, NONE),
     named(0x2500_0131, "kernelchannel", LOADER, NONE),
     named(0x2200_0132, "kerneltargetname", LOADER, NONE),
-    address(0x2500_0133, "kernelhostip", LOADER),
+    ipv4(0x2500_0133, "kernelhostip", LOADER),
     named(0x2500_0134, "kernelport", LOADER, NONE),
     named(0x2600_0135, "kerneldhcp", LOADER, NONE),
     named(0x2200_0136, "kernelkey", LOADER, NONE),
