@@ -17,8 +17,8 @@ pub const EXIT_PORT: u16 = 0xF4;
 
 /// Where a program lies in memory, as a segment.
 const SEGMENT: u32 = 0x2000;
-/// The shortest [`stub`].
-pub const SHORTEST_STUB: usize = 0x300;
+/// The shortest [`stub`]: it fits a file record of 1 KiB.
+pub const SHORTEST_STUB: usize = 0x270;
 
 /// Scratch memory at segment 0, which nobody uses once boot code has run.
 mod low {

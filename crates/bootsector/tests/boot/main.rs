@@ -124,6 +124,20 @@ fn every_size_of_bootmgr() {
 }
 
 #[test]
+fn a_bootmgr_inside_its_file_record() {
+    for record_size in [1024, 4096] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("disk");
+        let mut volume = stub(payload::SHORTEST_STUB);
+        volume.options.record_size = record_size;
+        ours::disk(&path, 2048, volume);
+        let volume = volume::Volume::open(&path, 2048 * ours::SECTOR);
+        assert_eq!(volume.runs(volume.find("bootmgr"), volume::DATA), None, "it is resident");
+        reached(&Machine::new(&path), 2048, payload::SHORTEST_STUB, "a resident stub");
+    }
+}
+
+#[test]
 fn every_case_of_the_name() {
     for name in ["bootmgr", "BOOTMGR", "BootMgr"] {
         let mut volume = stub(50_000);
@@ -134,10 +148,10 @@ fn every_case_of_the_name() {
     }
 }
 
-/// Sectors 63 as of old; past 4 GiB; and up to the last that 32 bits can say, 2 TiB.
+/// Sector 63 as of old; past 4 GiB; near the last that 32 bits can say, at 2 TiB; and across it.
 #[test]
 fn every_place_of_the_partition() {
-    for start in [63, 0x0080_0000, 0x1234_5678, 0xFFFF_0000] {
+    for start in [63, 0x0080_0000, 0x1234_5678, 0xFFFF_0000, 0xFFFF_F000] {
         if !boots(start, stub(60_000), &format!("a partition at sector {start:#x}")) {
             return;
         }

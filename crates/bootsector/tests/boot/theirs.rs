@@ -25,9 +25,10 @@ pub struct Wear {
     pub seed: u64,
 }
 
-/// What came of it: runs in the base record, or that there is an attribute list.
+/// What came of it: runs in the base record, or that there is an attribute list; and BOOTMGR's record.
 #[derive(Debug)]
 pub struct Shape {
+    pub bootmgr: u64,
     pub mft_runs: usize,
     pub mft_list: bool,
     pub root_runs: Option<usize>,
@@ -81,6 +82,7 @@ pub fn disk(path: &Path, wear: Wear, bootmgr: &[u8]) -> Option<Shape> {
 
     let volume = Volume::open(path, START * SECTOR);
     Some(Shape {
+        bootmgr: file,
         mft_runs: volume.runs(MFT, DATA).unwrap(),
         mft_list: volume.attribute(MFT, ATTRIBUTE_LIST).is_some(),
         root_runs: volume.runs(ROOT, INDEX_ALLOCATION),
