@@ -181,7 +181,8 @@ pub fn write(path: impl AsRef<Path>, hive: &Hive) -> Result<()> {
     replace(path.as_ref(), &hive.to_bytes()?)
 }
 
-/// The logs that lie beside a hive, `.LOG1` before `.LOG2`. A `.LOG` counts where there is neither.
+/// The logs that lie beside a hive, `.LOG1` before `.LOG2`. A `.LOG` counts where both are missing or empty: systems that
+/// use one log leave the other two empty, and those that use two leave a `.LOG` without meaning.
 fn logs_of(hive: &Path) -> Result<Vec<PathBuf>> {
     let (Some(name), Some(directory)) = (hive.file_name(), hive.parent()) else { return Ok(Vec::new()) };
     let mut found: [Option<PathBuf>; 3] = [None, None, None];
@@ -203,8 +204,12 @@ fn logs_of(hive: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     let [first, second, only] = found;
-    let numbered: Vec<PathBuf> = first.into_iter().chain(second).collect();
-    Ok(if numbered.is_empty() { only.into_iter().collect() } else { numbered })
+    let mut logs: Vec<PathBuf> = first.into_iter().chain(second).collect();
+    let empty = |log: &PathBuf| Ok(fs::metadata(log).map_err(io_error("reading", log))?.len() == 0);
+    if logs.iter().map(empty).collect::<Result<Vec<bool>>>()?.iter().all(|&empty| empty) {
+        logs.extend(only);
+    }
+    Ok(logs)
 }
 
 /// Puts a new file in place of another, or of none.

@@ -116,6 +116,11 @@ fn a_dirty_one_is_recovered_and_saved_clean() {
     let saved = Hive::parse(&fs::read(&path).unwrap()).unwrap();
     assert_eq!((saved.sequence(), saved.root().subkey("Bete").is_some()), (3, true));
     assert_eq!(fs::metadata(folder.path().join("hive.LOG1")).unwrap().len(), 0);
+    // Where both are empty, a log without a number counts.
+    fs::write(&path, &hive).unwrap();
+    fs::write(folder.path().join("hive.LOG"), &log).unwrap();
+    assert!(HiveFile::open(&path, Allow::default()).unwrap().hive().root().subkey("Bete").is_some());
+    fs::write(&path, saved.to_bytes().unwrap()).unwrap();
     // The log of before is without effect.
     fs::write(folder.path().join("hive.LOG1"), &log).unwrap();
     assert!(!HiveFile::open(&path, Allow::default()).unwrap().recovery().dirty);
