@@ -7,6 +7,7 @@
 
 mod grub;
 mod hostile;
+mod index_blocks;
 mod mbr;
 mod ours;
 mod refused;

@@ -11,7 +11,7 @@ use crate::volume::{self, DATA, INDEX_ALLOCATION, INDEX_ROOT, MFT, ROOT};
 use crate::{LARGEST, stub};
 
 const START: u64 = 2048;
-const LAST_WORDS: &str = "Press Ctrl+Alt+Del to restart";
+pub const LAST_WORDS: &str = "Press Ctrl+Alt+Del to restart";
 
 /// What the disk's boot code says before `last_words`, as one line. `None`, visibly, without QEMU.
 #[track_caller]

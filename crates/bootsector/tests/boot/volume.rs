@@ -8,7 +8,9 @@ use disk::{ReadAt, WriteAt};
 pub const INDEX_ROOT: u32 = 0x90;
 pub const INDEX_ALLOCATION: u32 = 0xA0;
 pub const ATTRIBUTE_LIST: u32 = 0x20;
+pub const FILE_NAME: u32 = 0x30;
 pub const DATA: u32 = 0x80;
+pub const BITMAP: u32 = 0xB0;
 pub const MFT: u64 = 0;
 pub const ROOT: u64 = 5;
 
@@ -92,6 +94,19 @@ impl Volume {
     pub fn attribute(&self, number: u64, kind: u32) -> Option<u64> {
         let record = self.record_bytes(number);
         attribute(&record, kind).map(|at| self.record(number) + at as u64)
+    }
+
+    /// The value of resident attribute `kind` of record `number`.
+    pub fn value(&self, number: u64, kind: u32) -> Vec<u8> {
+        let record = self.record_bytes(number);
+        let at = attribute(&record, kind).unwrap();
+        assert_eq!(record[at + 8], 0, "the attribute is resident");
+        record[at + usize::from(u16_at(&record, at + 0x14))..][..u32_at(&record, at + 0x10) as usize].to_vec()
+    }
+
+    /// Sectors of the volume.
+    pub fn sectors(&self) -> u64 {
+        u64::from_le_bytes(self.read(self.start + 0x28, 8).try_into().unwrap())
     }
 
     /// Where the first cluster of non-resident attribute `kind` of record `number` lies.
