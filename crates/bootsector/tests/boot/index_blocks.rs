@@ -78,10 +78,13 @@ fn rewrite(volume: &Volume, len: usize) {
         volume.write(allocation + at, &(2 * len as u64).to_le_bytes());
     }
     volume.write(allocation + 0x48, &run);
+    set_bitmap(volume, 0b10);
+}
+
+fn set_bitmap(volume: &Volume, bits: u64) {
     let bitmap = volume.attribute(ROOT, BITMAP).unwrap();
-    let bitmap_value =
-        bitmap + u64::from(u16::from_le_bytes(volume.read(bitmap + 0x14, 2).try_into().unwrap()));
-    volume.write(bitmap_value, &0b10_u64.to_le_bytes());
+    let value = u64::from(u16::from_le_bytes(volume.read(bitmap + 0x14, 2).try_into().unwrap()));
+    volume.write(bitmap + value, &bits.to_le_bytes());
 }
 
 #[test]
