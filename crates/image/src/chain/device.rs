@@ -17,17 +17,24 @@ pub(super) enum Place<'s> {
     RamDisk(&'s Slot),
     /// A disk in a file of this partition.
     VirtualDisk(&'s Slot),
+    /// A partition that only Windows' keys open.
+    Encrypted(&'s Slot),
     /// Something that is not understood.
     Unknown,
 }
 
 impl<'s> Place<'s> {
+    fn of(slot: &'s Slot) -> Self {
+        if slot.is_encrypted() { Self::Encrypted(slot) } else { Self::Slot(slot) }
+    }
+
     /// In words.
     pub(super) fn describe(self) -> String {
         match self {
             Self::Slot(slot) => format!("partition {}", slot.number),
             Self::RamDisk(slot) => format!("a RAM disk from partition {}", slot.number),
             Self::VirtualDisk(slot) => format!("a virtual disk on partition {}", slot.number),
+            Self::Encrypted(slot) => format!("partition {}, which is encrypted by BitLocker", slot.number),
             Self::Unknown => "a device of an unknown form".to_owned(),
         }
     }
@@ -77,8 +84,8 @@ impl<'s> Resolver<'s> {
         }
         match device {
             Device::Boot => Ok(Place::Slot(self.system)),
-            Device::Partition(partition) => self.partition(partition).map(Place::Slot),
-            Device::Locate { by, parent: None } => self.locate(object, by).map(Place::Slot),
+            Device::Partition(partition) => self.partition(partition).map(Place::of),
+            Device::Locate { by, parent: None } => self.locate(object, by).map(Place::of),
             Device::Locate { parent: Some(parent), .. } => self.device(object, parent, depth + 1),
             Device::File(file) => self.file(object, file, depth),
             Device::Ramdisk(file) => match self.file(object, file, depth)? {
@@ -191,8 +198,11 @@ impl<'s> Resolver<'s> {
                 Lost::new(format!("the partition is that which holds the path of element {:08x}, and there is no such element", element.0))
             })?,
         };
+        // What an encrypted partition holds, only the boot manager finds out.
+        let encrypted = || self.disk.slots.iter().find(|slot| slot.is_encrypted());
         self.holding(path)
             .next()
+            .or_else(encrypted)
             .ok_or_else(|| Lost::new(format!("the partition is the first that holds {path}, and none does")))
     }
 

@@ -66,6 +66,11 @@ impl Slot {
         self.file_system.as_ref().map_or("no known file system", |found| found.name)
     }
 
+    /// Whether only Windows' keys open it.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.file_system() == "BitLocker"
+    }
+
     pub(super) fn is_fat(&self) -> bool {
         self.file_system().starts_with("FAT")
     }

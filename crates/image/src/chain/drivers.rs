@@ -9,7 +9,9 @@ use hive::{Hive, Key};
 
 use super::WindowsError as Code;
 use super::disk::counted;
+use super::entry::Loader;
 use super::modules::{Faulty, Modules};
+use super::pe::Version;
 use super::report::{Link, Step};
 
 /// Services that are looked at. Windows has some 700.
@@ -86,7 +88,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn of(key: &Key, machine: &str) -> Option<Self> {
+    fn of(key: &Key, machine: Option<&str>) -> Option<Self> {
         let number = |name: &str| key.value(name).and_then(hive::Value::as_u32);
         if !number("Type").is_some_and(|kind| DRIVERS.contains(&kind)) {
             return None;
@@ -97,7 +99,7 @@ impl Driver {
             true => Some(format!("System32\\drivers\\{name}.sys")),
             false => from_windows(&image_path),
         };
-        let forced = key.subkey("StartOverride").and_then(|key| key.value(machine)?.as_u32());
+        let forced = key.subkey("StartOverride").and_then(|key| key.value(machine?)?.as_u32());
         Some(Self {
             name,
             start: number("Start"),
@@ -154,19 +156,18 @@ fn from_windows(path: &str) -> Option<String> {
 }
 
 /// The links of the drivers and of the disk drivers.
-pub(super) fn links(modules: &mut Modules<'_>, hive: &Hive, set: &Key) -> (Link, Link) {
+pub(super) fn links(modules: &mut Modules<'_>, hive: &Hive, set: &Key, loader: Loader) -> (Link, Link) {
     let mut link = Link::new(Step::BootDrivers);
-    let machine = hive
-        .root()
-        .open("HardwareConfig")
-        .and_then(|key| key.value("LastId")?.as_u32())
-        .unwrap_or_default()
-        .to_string();
+    // Before Windows 8 there were no overrides.
+    let overrides = loader.version.is_none_or(|version| version >= Version::WINDOWS_8);
+    let config = hive.root().open("HardwareConfig");
+    let machine = config.and_then(|key| key.value("LastId")?.as_u32()).unwrap_or_default().to_string();
+    let machine = overrides.then_some(&*machine);
     let services = set.subkey("Services");
     let mut drivers: Vec<Driver> = services
         .into_iter()
         .flat_map(|services| services.subkeys().take(MAX_SERVICES))
-        .filter_map(|key| Driver::of(key, &machine))
+        .filter_map(|key| Driver::of(key, machine))
         .collect();
     if services.is_some_and(|services| services.subkeys().len() > MAX_SERVICES) {
         link.warn(format!("more than {MAX_SERVICES} services: the others were not looked at"), "");

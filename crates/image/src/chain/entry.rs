@@ -97,6 +97,13 @@ pub(super) fn entry(store: &Store) -> (Link, Option<&Object>) {
             "take it out of the display order",
         );
     }
+    for (refused, why) in refused(store) {
+        let text = format!("the boot manager refuses {}: {why}", names::object_name(refused));
+        match refused == id || refused == names::BOOTMGR {
+            true => link.broken(text, Code::FileInvalid, REBUILD),
+            false => link.warn(text, "delete the object, or make a new store"),
+        }
+    }
     if !is_loader(object) {
         link.warn(format!("it is of type {:#010x}, not a loader of Windows", object.kind.0), "");
         return (link, None);
@@ -117,6 +124,19 @@ pub(super) fn entry(store: &Store) -> (Link, Option<&Object>) {
         }
     }
     (link, Some(object))
+}
+
+/// Objects that do not exist for the boot manager, because something in them is not as it must be.
+fn refused(store: &Store) -> Vec<(Guid, String)> {
+    let Ok(report) = bcd::check(store) else { return Vec::new() };
+    let errors = report.findings.into_iter().filter(|finding| {
+        let of_form = matches!(
+            finding.code,
+            bcd::check::Code::Object | bcd::check::Code::Element | bcd::check::Code::Value
+        );
+        finding.severity == bcd::check::Severity::Error && of_form
+    });
+    errors.filter_map(|finding| Some((finding.object?, finding.text))).collect()
 }
 
 fn is_loader(object: &Object) -> bool {
@@ -167,6 +187,7 @@ pub(super) fn devices<'s>(
                     (Place::Slot(slot), E::DEVICE) => target.loader = Some((slot, path(E::PATH))),
                     (Place::Slot(slot), _) => target.windows = Some((slot, path(E::SYSTEM_ROOT))),
                     (other, _) => {
+                        // What cannot be looked at is not said to be in order.
                         let why = format!("lies in {}, which is not looked into", other.describe());
                         target.beyond.get_or_insert(why);
                     }

@@ -79,7 +79,11 @@ pub(super) fn read(link: &mut Link, volume: &Volume, path: &str) -> Result<Hive,
         volume.read_all(&file, MAX_HIVE).map_err(|error| Fault::Unreadable(format!("{path}: {error}")))?;
     let damaged = |why: String| Fault::Damaged(format!("{path}: {why}"));
     let error = match Hive::parse(&bytes) {
-        Ok(hive) => return check_header(&bytes).map_err(damaged).map(|()| hive),
+        Ok(hive) => {
+            check_header(&bytes).map_err(damaged)?;
+            rules(link, path, &bytes);
+            return Ok(hive);
+        }
         Err(error) => error,
     };
     let logs: Vec<Vec<u8>> = LOGS
@@ -107,6 +111,21 @@ pub(super) fn read(link: &mut Link, volume: &Volume, path: &str) -> Result<Hive,
     }
 }
 
+/// What breaks the rules of hives without keeping a reader from it: loaders drop such keys, or give up.
+fn rules(link: &mut Link, path: &str, bytes: &[u8]) {
+    let report = hive::check(bytes);
+    let errors = report.findings.iter().filter(|finding| finding.severity == hive::check::Severity::Error);
+    for finding in errors.take(SHOWN) {
+        let place = finding.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("root");
+        link.warn(
+            format!("{path}: {place}: {} (offset {:#x})", finding.text, finding.offset),
+            "Windows may drop such keys: export the hive and import it anew (`wimforge reg check` tells all)",
+        );
+    }
+}
+
+/// Findings of the checker that are shown.
+const SHOWN: usize = 5;
 /// What logs are called.
 const LOGS: [&str; 3] = ["LOG1", "LOG2", "LOG"];
 /// The newest minor version that boot loaders accept.

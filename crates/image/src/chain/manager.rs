@@ -1,5 +1,7 @@
 //! The boot manager: `BOOTMGR` by the rules of the boot record that loads it, `bootmgfw.efi` by those of firmware.
 
+use ntfs_writer::parse;
+
 use super::WindowsError as Code;
 use super::disk::{BootDisk, Slot, sized};
 use super::hive_file::{Wof, unreadable};
@@ -41,6 +43,13 @@ pub(super) fn file_system<'s>(disk: &BootDisk<'_>, slot: &'s Slot, code: Code) -
             if let Err(error) = volume.root().and_then(|root| volume.lookup(&root, &[u16::from(b'.')])) {
                 link.broken(format!("its root directory: {error}"), code, "repair the volume (`chkdsk /f`)");
             }
+            if let Err(why) = first_record(disk, slot, boot) {
+                link.broken(
+                    format!("$MFT: {why} (programs that start Windows do not look at its mirror)"),
+                    code,
+                    "repair the volume (`chkdsk /f`, `ntfsfix`)",
+                );
+            }
             let sector = u64::from(boot.sector_size);
             let mft = (slot.start + boot.mft_lcn * u64::from(boot.cluster_size)) / sector;
             if code == Code::DiskRead && mft >= MAX_SECTOR {
@@ -66,6 +75,19 @@ pub(super) fn file_system<'s>(disk: &BootDisk<'_>, slot: &'s Slot, code: Code) -
         }
     }
     (link, Some(volume))
+}
+
+/// Whether `$MFT` describes itself, where the boot sector says that it is.
+fn first_record(disk: &BootDisk<'_>, slot: &Slot, boot: &parse::Boot) -> Result<(), String> {
+    let mut bytes = vec![0; boot.record_size as usize];
+    let at = boot.mft_lcn * u64::from(boot.cluster_size);
+    disk.range(slot)?.read_exact_at(&mut bytes, at).map_err(|error| error.to_string())?;
+    parse::unprotect(&mut bytes, "file record").map_err(|fault| fault.to_string())?;
+    match parse::record(&bytes) {
+        Ok(record) if record.in_use() => Ok(()),
+        Ok(_) => Err("its own record is not in use".to_owned()),
+        Err(fault) => Err(fault.to_string()),
+    }
 }
 
 /// The link of BOOTMGR.

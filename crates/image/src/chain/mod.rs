@@ -27,6 +27,8 @@ mod pe;
 mod report;
 mod sectors;
 mod system;
+#[cfg(test)]
+mod tests;
 mod volume;
 mod windows_error;
 
@@ -218,7 +220,7 @@ fn installed(
     let mut modules = Modules::new(volume, root, loader.wof());
     links.push(system::kernel(&mut modules, object, loader, set));
     if let (Some(hive), Some(set)) = (&hive, set) {
-        let (drivers, disks) = drivers::links(&mut modules, hive, set);
+        let (drivers, disks) = drivers::links(&mut modules, hive, set, loader);
         links.push(drivers);
         links.push(disks);
     }

@@ -50,6 +50,8 @@ pub(super) struct Version(pub(super) [u16; 4]);
 impl Version {
     /// Windows 10 and Server 2016 to today's.
     pub(super) const WINDOWS_10: Self = Self([10, 0, 0, 0]);
+    /// Windows 8 and Server 2012.
+    pub(super) const WINDOWS_8: Self = Self([6, 2, 0, 0]);
     /// Windows 7 and Server 2008 R2.
     pub(super) const WINDOWS_7: Self = Self([6, 1, 0, 0]);
 }

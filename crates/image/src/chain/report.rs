@@ -263,7 +263,7 @@ impl Chain {
         for step in Step::ALL {
             if step.is_part_of(firmware) && !links.iter().any(|link| link.step == step) {
                 let why = match broken {
-                    Some(broken) if broken < step => format!("the {} comes first", broken.name()),
+                    Some(broken) if broken < step => format!("the chain is broken at: {}", broken.name()),
                     _ => "nothing leads there".to_owned(),
                 };
                 links.push(Link::not_reached(step, why));
