@@ -19,11 +19,12 @@ pub(crate) struct Cells<'a> {
     claimed: Bits,
 }
 
+/// A bit for each place where a cell can begin.
 #[derive(Debug)]
-struct Bits(Vec<u64>);
+pub(crate) struct Bits(Vec<u64>);
 
 impl Bits {
-    fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         Self(vec![0; bytes.div_ceil(ALIGN * 64)])
     }
 
@@ -33,7 +34,7 @@ impl Bits {
     }
 
     /// Sets the bit of an offset within the bytes; says whether it was set before.
-    fn set(&mut self, offset: usize) -> bool {
+    pub(crate) fn set(&mut self, offset: usize) -> bool {
         let bit = offset / ALIGN;
         let word = &mut self.0[bit / 64];
         let before = *word >> (bit % 64) & 1 == 1;

@@ -17,7 +17,7 @@ use std::fmt;
 
 pub use report::{Code, Finding, More, Report, Severity};
 
-use crate::cells::{self, Cells, absolute, each_cell};
+use crate::cells::{self, Bits, Cells, absolute, each_cell};
 use crate::error::Error;
 use crate::key::{MAX_DEPTH, MAX_KEY_NAME, flags};
 use crate::layout::{BASE, BaseBlock, KeyNode, MINOR_HASH, NIL, PAGE, checksum, file_type, read, u32_at};
@@ -55,6 +55,7 @@ pub fn check(bytes: &[u8]) -> Report {
     });
     let mut checker = Checker {
         cells,
+        listed: Bits::new(bins.len()),
         minor: base.minor,
         found,
         path: Some(Vec::new()),
@@ -130,6 +131,8 @@ fn base_block(bytes: &[u8], found: &mut Collector) -> Option<BaseBlock> {
 
 pub(super) struct Checker<'a> {
     cells: Cells<'a>,
+    /// Cells that were in a list of subkeys.
+    listed: Bits,
     minor: u32,
     found: Collector,
     /// Names of the keys from below the root to the current one, during the walk through them.
@@ -146,7 +149,7 @@ pub(super) struct Checker<'a> {
 struct Open {
     cell: u32,
     /// Cells of the subkeys yet to be checked, the next one last.
-    rest: Vec<u32>,
+    rest: Vec<(u32, Name)>,
 }
 
 /// What a parent says of a key.
@@ -158,12 +161,7 @@ struct Child {
 impl<'a> Checker<'a> {
     fn add(&mut self, severity: Severity, code: Code, offset: u64, text: fmt::Arguments<'_>) {
         let path = &self.path;
-        let join = || {
-            // A key whose name cannot be read is reported as its parent's.
-            let names = path.as_ref()?.iter().filter(|name| !name.is_empty());
-            Some(names.map(Name::to_string).collect::<Vec<_>>().join("\\"))
-        };
-        self.found.add(severity, code, offset, join, text);
+        self.found.add(severity, code, offset, || path.as_deref().map(path_text), text);
     }
 
     fn error(&mut self, code: Code, offset: u64, text: fmt::Arguments<'_>) {
@@ -198,13 +196,12 @@ impl<'a> Checker<'a> {
     fn tree(&mut self, root: u32) {
         let mut open: Vec<Open> = self.key(root, None, 0x24).into_iter().collect();
         while let Some(last) = open.last_mut() {
-            let Some(next) = last.rest.pop() else {
+            let Some((next, name)) = last.rest.pop() else {
                 open.pop();
                 self.leave();
                 continue;
             };
             let parent = last.cell;
-            let name = self.cells.get(next).and_then(peek).map(|child| child.name).unwrap_or_default();
             self.enter(name);
             if open.len() >= MAX_DEPTH {
                 self.error(
@@ -297,8 +294,8 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Checks the lists of subkeys; returns the cells of the subkeys.
-    fn subkeys(&mut self, node: &KeyNode, at: u64) -> Vec<u32> {
+    /// Checks the lists of subkeys; returns the cells of the subkeys, with their names where they can be read.
+    fn subkeys(&mut self, node: &KeyNode, at: u64) -> Vec<(u32, Name)> {
         if node.subkeys == 0 {
             if node.list != NIL {
                 let text = format_args!("no subkeys, but a list of them at {:#x}", node.list);
@@ -312,16 +309,26 @@ impl<'a> Checker<'a> {
             let text = format_args!("{} subkeys announced, {} listed", node.subkeys, keys.len());
             self.error(Code::SubkeyCount, at, text);
         }
-        let mut previous: Option<Name> = None;
+        let mut children: Vec<(u32, Name)> = Vec::with_capacity(keys.len());
+        let mut previous: Option<usize> = None;
         let (mut max_name, mut max_class) = (0, 0);
         for entry in &keys {
-            // A key that is none is reported when its turn comes.
-            let Some(child) = self.cells.get(entry.cell).and_then(peek) else { continue };
+            // A key that is none, or listed elsewhere already, is reported when its turn comes. Looking at each only once
+            // keeps the work within the size of the file.
+            let Some(bytes) = self.cells.get(entry.cell) else {
+                children.push((entry.cell, Name::default()));
+                continue;
+            };
+            let Some(child) = (if self.listed.set(entry.cell as usize) { None } else { peek(bytes) }) else {
+                children.push((entry.cell, Name::default()));
+                continue;
+            };
             entry.check(&child.name, self, at);
             max_name = max_name.max(2 * child.name.units().len());
             max_class = max_class.max(child.class_len);
-            if let Some(previous) = previous.replace(child.name.clone()) {
-                let name = &child.name;
+            children.push((entry.cell, child.name));
+            if let Some(previous) = previous.replace(children.len() - 1) {
+                let (previous, name) = (&children[previous].1, &children[children.len() - 1].1);
                 match previous.cmp_ignore_case(name) {
                     std::cmp::Ordering::Less => {}
                     std::cmp::Ordering::Equal => {
@@ -342,7 +349,7 @@ impl<'a> Checker<'a> {
                 format_args!("longest class name of a subkey {:#x}, found {max_class:#x}", node.max_class);
             self.add(Severity::Warning, Code::Maxima, at, text);
         }
-        keys.iter().map(|entry| entry.cell).collect()
+        children
     }
 
     /// Adds the entries of a list, or of the lists in it.
@@ -478,4 +485,22 @@ fn peek(bytes: &[u8]) -> Option<Child> {
     }
     let node: KeyNode = read(bytes);
     Some(Child { name: name_of(&node, bytes).ok()?, class_len: node.class_len })
+}
+
+/// The path of these names. A hive made to exhaust a checker has names and paths that nobody could read; they are cut.
+fn path_text(names: &[Name]) -> String {
+    const LONGEST: usize = 16 << 10;
+    let mut text = String::new();
+    // A key whose name cannot be read is reported as its parent's.
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        if !text.is_empty() {
+            text.push('\\');
+        }
+        text.extend(name.to_string().chars().take(MAX_KEY_NAME));
+        if text.len() > LONGEST {
+            text.push('…');
+            break;
+        }
+    }
+    text
 }
