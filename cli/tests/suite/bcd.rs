@@ -147,6 +147,7 @@ fn elements_are_set_and_deleted() {
         (&["{bootmgr}", "timeout", "5"], "timeout", "5"),
         (&["{bootmgr}", "toolsdisplayorder", "{memdiag}", "{ntldr}"], "toolsdisplayorder", "{memdiag}"),
         (&["{emssettings}", "emsport", "2"], "emsport", "2"),
+        (&["{dbgsettings}", "hostip", "10.1.2.3"], "hostip", "10.1.2.3"),
         // Objects with a name are made when they are missing.
         (&["{kerneldbgsettings}", "kerneldebugtype", "Serial"], "kerneldebugtype", "Serial"),
         (
@@ -252,6 +253,16 @@ fn faults_are_found() {
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     let text = String::from_utf8(ended.stdout).expect("UTF-8");
     assert!(text.contains("error: entry: ") && text.contains("no osdevice"), "{text}");
+    // A hive that was not written to its end, without the logs that have the rest: the first sequence number differs.
+    let mut bytes = std::fs::read(&store).expect("a store");
+    bytes[4] ^= 0x80;
+    bytes[0x1FC] ^= 0x80;
+    let dirty = folder.path().join("dirty");
+    std::fs::write(&dirty, bytes).expect("a file");
+    for command in ["show", "check"] {
+        wimforge(args!["bcd", command, &dirty]).badly(&[3]).says(&["dirty"]);
+    }
+    set(&dirty, &["{bootmgr}", "timeout", "1"]).badly(&[3]).says(&["dirty"]);
     // One bit of the hive.
     let mut bytes = std::fs::read(&store).expect("a store");
     bytes[0x1000] ^= 1;

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use disk::ReadAt;
+use hive::Hive;
+use hive::file::{Allow, HiveFile};
 use image::tree::Content;
 use image::{
     DiskFile, DiskPlace, DiskVolume, Error, FileKind, Partitions, Scope, TreeIndex, VolumeOptions, copy_blob,
@@ -45,7 +47,13 @@ pub(super) fn stores(file: &Path) -> Result<Vec<FoundStore>, Error> {
             let what = format!("has {size} bytes, which no BCD store has");
             return Err(Error::Unsupported { path: place.file, what });
         }
-        let bytes = fs::read(&place.file).map_err(read)?;
+        let mut bytes = fs::read(&place.file).map_err(read)?;
+        if matches!(Hive::parse(&bytes), Err(hive::Error::Dirty { .. })) {
+            // A store that was copied while Windows ran: its last changes are in the logs beside it.
+            let hive_error = |source| Error::Hive { path: place.file.clone(), source };
+            let file = HiveFile::open(&place.file, Allow::default()).map_err(hive_error)?;
+            bytes = file.hive().to_bytes().map_err(hive_error)?;
+        }
         return Ok(vec![FoundStore { name: place.file.to_string_lossy().into_owned(), bytes }]);
     }
     if kind == FileKind::Wim || !place.path.is_empty() {

@@ -1,10 +1,12 @@
 //! `wimforge bcd show`
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use bcd::{Element, Format, Object, Store, names, value_lines};
+use disk::Guid;
 use serde_json::{Value, json};
 
 use super::{SCHEMA, find, no_object, object_id, wrap};
@@ -26,7 +28,12 @@ pub(super) fn run(args: &BcdShow, common: &Common) -> anyhow::Result<ExitCode> {
         }
         if args.objects.is_empty() {
             objects.extend(store.objects());
-            objects.sort_by_key(|object| rank(&store, object));
+            let manager = store.object(names::BOOTMGR);
+            let menu = manager.map_or(&[][..], |manager| manager.references(bcd::ElementType::DISPLAY_ORDER));
+            let places: BTreeMap<Guid, usize> =
+                menu.iter().enumerate().map(|(at, id)| (*id, at)).rev().collect();
+            objects
+                .sort_by_key(|object| (rank(object), places.get(&object.id).copied().unwrap_or(usize::MAX)));
         }
         if common.json {
             let default = store.default_entry().map(|id| id.to_string());
@@ -56,22 +63,14 @@ pub(super) fn run(args: &BcdShow, common: &Common) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The order in which bcdedit lists objects: managers, what the menu has, other applications, what is inherited, devices.
-fn rank(store: &Store, object: &Object) -> (u32, usize) {
-    let kind = match object.id {
-        names::FWBOOTMGR => 0,
-        names::BOOTMGR => 1,
-        _ => match object.kind.0 >> 28 {
-            1 => 2,
-            2 => 3,
-            3 => 4,
-            _ => 5,
-        },
-    };
-    let order = store
-        .object(names::BOOTMGR)
-        .map_or(&[][..], |manager| manager.references(bcd::ElementType::DISPLAY_ORDER));
-    (kind, order.iter().position(|id| *id == object.id).unwrap_or(usize::MAX))
+/// The order in which bcdedit lists objects: managers, applications, what is inherited, devices.
+fn rank(object: &Object) -> u32 {
+    match (object.id, object.kind.0 >> 28) {
+        (names::FWBOOTMGR, _) => 0,
+        (names::BOOTMGR, _) => 1,
+        (_, kind @ 1..=3) => 1 + kind,
+        _ => 5,
+    }
 }
 
 /// Where values begin, as with bcdedit.
