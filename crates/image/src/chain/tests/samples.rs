@@ -1,0 +1,120 @@
+//! Disks of others, and damaged ones: never a panic, never long, and never called broken for what they are not.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::world::{SYSTEM, WINDOWS, World};
+use super::{Firmware, Step};
+use crate::DiskFile;
+use crate::chain::check_chain;
+
+/// The sample volumes and disks hold no Windows: whatever they are, they are no broken disks.
+#[test]
+fn samples_have_no_chain() {
+    let Some(samples) = testkit::samples() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut checked = 0;
+    for from in ["disks", "ntfs", "ntfs/windows"] {
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(samples.join(from)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        for file in files.iter().filter(|file| file.is_file()) {
+            let Some(disk) = unpacked(file, folder.path()) else { continue };
+            let Ok(disk) = DiskFile::open(&disk) else { continue };
+            let report = check_chain(&disk).unwrap();
+            assert!(report.chains.is_empty(), "{}: {report:#?}", file.display());
+            checked += 1;
+        }
+    }
+    assert!(checked >= 8, "{checked} disks");
+}
+
+/// What a sample is when it is not compressed.
+fn unpacked(file: &Path, folder: &Path) -> Option<PathBuf> {
+    let tool = match file.extension()?.to_str()? {
+        "gz" => "gzip",
+        "bz2" => "bzip2",
+        "xz" | "tgz" => return None,
+        _ => return Some(file.to_owned()),
+    };
+    let name = file.file_stem()?.to_str()?;
+    if name.ends_with(".vhdx") || name.ends_with(".mft") {
+        return None;
+    }
+    let out = folder.join(name);
+    let output = std::process::Command::new(tool).arg("-dc").arg(file).output().unwrap();
+    assert!(output.status.success(), "{tool} {}", file.display());
+    std::fs::write(&out, output.stdout).unwrap();
+    Some(out)
+}
+
+/// A byte changed in any structure that the check reads must not make it panic.
+#[test]
+fn damage_is_no_panic() {
+    let mut state = 1u64;
+    let mut random = move |limit: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % limit
+    };
+    for firmware in [Firmware::Bios, Firmware::Uefi] {
+        let disk = World::new(firmware).disk();
+        let mft = disk.record(WINDOWS, "$MFT");
+        let hive = disk.find(WINDOWS, b"regf");
+        let store = disk.find(SYSTEM, b"regf");
+        for (start, len) in
+            [(0, 1536), (SYSTEM, 1024), (WINDOWS, 512), (mft, 80 << 10), (hive, 8 << 10), (store, 12 << 10)]
+        {
+            for _ in 0..25 {
+                let at = start + random(len);
+                let before = disk.peek(at, 4);
+                let value = [0, 0xFF, 0x7F, random(256) as u8][random(4) as usize];
+                disk.poke(at, &vec![value; 1 + random(4) as usize]);
+                disk.check();
+                disk.poke(at, &before);
+            }
+        }
+        let report = disk.check();
+        assert!(!report.is_broken(), "what was changed was put back: {report:#?}");
+    }
+}
+
+/// A store of any size and a hive of nothing but drivers stay within their limits.
+#[test]
+fn many_drivers_are_bounded() {
+    let mut world = World::new(Firmware::Bios);
+    for number in 0..9000u32 {
+        for (name, value) in [("Type", 1), ("Start", 0), ("ErrorControl", 1)] {
+            world.service(&format!("zz{number:05}"), name, value);
+        }
+    }
+    let report = world.disk().check();
+    let link = report.chains[0].link(Step::BootDrivers).unwrap();
+    assert!(link.findings.len() <= 101, "{}", link.findings.len());
+    assert!(
+        link.findings.iter().any(|finding| finding.text.contains("more than 8192")),
+        "{:?}",
+        link.findings.first()
+    );
+}
+
+#[test]
+fn files_that_are_no_disks() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("empty", vec![]),
+        ("short", vec![1; 100]),
+        ("zeros", vec![0; 4096]),
+        ("sector", [vec![0; 510], vec![0x55, 0xAA]].concat()),
+        ("noise", (0..20_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let report = check_chain(&DiskFile::open(&path).unwrap()).unwrap();
+        assert!(report.chains.is_empty() && report.notes.len() == 1, "{name}: {report:#?}");
+    }
+    let mut text = String::new();
+    std::fs::File::open(folder.path().join("empty")).unwrap().read_to_string(&mut text).unwrap();
+    assert!(text.is_empty());
+}
