@@ -129,7 +129,7 @@ pub const ELEMENTS: &[ElementInfo] = &[
     named(0x1500_000C, "firstmegabytepolicy", ANY, FIRST_MEGABYTE),
     address(0x1500_000D, "relocatephysical", ANY),
     address(0x1500_000E, "avoidlowmemory", ANY),
-    named(0x1600_000F, "traditionalkseg", ANY, NONE),
+    named(0x1600_000F, "traditionalksegmappings", ANY, NONE),
     named(0x1600_0010, "bootdebug", ANY, NONE),
     named(0x1500_0011, "debugtype", ANY, DEBUG_TYPE),
     address(0x1500_0012, "debugaddress", ANY),
