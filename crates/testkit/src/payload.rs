@@ -49,6 +49,10 @@ pub fn stub(len: usize) -> Vec<u8> {
     let mut a = Asm::new(tools.labels.clone());
     enter(&mut a);
     asm! { a:
+        // Eight bits: not every BIOS leaves the port so.
+        mov dx, COM1 + 3;
+        mov al, 3;
+        out dx, al;
         call_with 'print, b"wimforge stub BOOTMGR\r\nentry \0";
         mov eax, dword_ptr(low::ENTRY).es();
         call 'hex;
