@@ -4,7 +4,7 @@ use std::sync::Arc;
 use disk::FileTime;
 
 use crate::error::{Error, Result};
-use crate::name::compare;
+use crate::name::{compare, equal};
 use crate::value::check_size;
 use crate::{Kind, Name, Value};
 
@@ -208,20 +208,22 @@ impl Key {
         self.values.iter()
     }
 
-    fn position(&self, units: impl Iterator<Item = u16> + Clone) -> Option<usize> {
-        self.values
-            .iter()
-            .position(|value| compare(value.name.units().iter().copied(), units.clone()).is_eq())
+    fn position(&self, name: &[u16]) -> Option<usize> {
+        self.values.iter().position(|value| equal(value.name.units(), name))
+    }
+
+    fn position_of(&self, name: &str) -> Option<usize> {
+        self.position(&name.encode_utf16().collect::<Vec<u16>>())
     }
 
     /// The value of a name; case does not matter. `""` is the default value.
     pub fn value(&self, name: &str) -> Option<&Value> {
-        self.position(name.encode_utf16()).map(|at| &self.values[at])
+        self.position_of(name).map(|at| &self.values[at])
     }
 
     /// The same for a name that may not be Unicode.
     pub fn value_named(&self, name: &Name) -> Option<&Value> {
-        self.position(name.units().iter().copied()).map(|at| &self.values[at])
+        self.position(name.units()).map(|at| &self.values[at])
     }
 
     /// Sets a value: type and data are replaced, or a new value comes after the others. As in Windows, a name that
@@ -230,7 +232,7 @@ impl Key {
     /// # Errors
     /// As [`Value::new`].
     pub fn set(&mut self, name: &str, kind: Kind, data: impl Into<Vec<u8>>) -> Result<()> {
-        match self.position(name.encode_utf16()) {
+        match self.position_of(name) {
             Some(at) => {
                 let data = data.into();
                 check_size(&data)?;
@@ -244,7 +246,7 @@ impl Key {
 
     /// Sets a value, in place of the one of that name, which is returned.
     pub fn set_value(&mut self, value: Value) -> Option<Value> {
-        match self.position(value.name.units().iter().copied()) {
+        match self.position(value.name.units()) {
             Some(at) => {
                 let name = self.values[at].name.clone();
                 Some(std::mem::replace(&mut self.values[at], Value { name, ..value }))
@@ -258,12 +260,12 @@ impl Key {
 
     /// Takes a value out.
     pub fn unset(&mut self, name: &str) -> Option<Value> {
-        self.position(name.encode_utf16()).map(|at| self.values.remove(at))
+        self.position_of(name).map(|at| self.values.remove(at))
     }
 
     /// The same for a name that may not be Unicode.
     pub fn unset_named(&mut self, name: &Name) -> Option<Value> {
-        self.position(name.units().iter().copied()).map(|at| self.values.remove(at))
+        self.position(name.units()).map(|at| self.values.remove(at))
     }
 
     /// Takes all subkeys and values out.

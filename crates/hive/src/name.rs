@@ -43,7 +43,7 @@ impl Name {
 
     /// Whether the registry takes the names for the same.
     pub fn eq_ignore_case(&self, other: &Self) -> bool {
-        self.0.len() == other.0.len() && compare(self.0.iter().copied(), other.0.iter().copied()).is_eq()
+        equal(&self.0, &other.0)
     }
 
     /// Whether the registry takes the name for `text`.
@@ -78,6 +78,12 @@ impl Name {
             }
         }
     }
+}
+
+/// Whether names are the same for the registry. Names of siblings tend to differ at their ends, so that is where it begins.
+pub(crate) fn equal(a: &[u16], b: &[u16]) -> bool {
+    let same = |(a, b): (&u16, &u16)| a == b || upcase(*a) == upcase(*b);
+    a.len() == b.len() && a.iter().rev().zip(b.iter().rev()).all(same)
 }
 
 /// Compares names as the registry does.
