@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use image::chain::{ChainReport, check_chain};
-use image::{DiskFile, DiskPlace, Error, FileKind, VolumeCheck, check_disk};
+use image::{DiskFile, DiskPlace, Error, FatReport, FileKind, VolumeCheck, check_disk};
 use serde_json::{Value, json};
 
 use super::boot_chain;
@@ -37,12 +37,12 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
             Err(error) if starts => trouble = Some(error),
             Err(error) => return Err(error.into()),
         }
-        if !starts && checks.iter().all(|check| check.report.is_none()) {
-            let what = "holds no NTFS volume".to_owned();
+        if !starts && !checks.iter().any(VolumeCheck::is_checked) {
+            let what = "holds no NTFS or FAT volume".to_owned();
             return Err(Error::Unsupported { path: place.file, what }.into());
         }
     }
-    let clean = is_clean(&checks) && !chain.as_ref().is_some_and(ChainReport::is_broken) && trouble.is_none();
+    let clean = checks.iter().all(VolumeCheck::is_clean) && !chain.as_ref().is_some_and(ChainReport::is_broken) && trouble.is_none();
     let mut out = BufWriter::new(io::stdout().lock());
     if common.json {
         let volumes: Vec<Value> = checks.iter().map(as_json).collect();
@@ -70,15 +70,14 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
     Ok(if clean { ExitCode::SUCCESS } else { report::VERIFICATION.into() })
 }
 
-fn is_clean(checks: &[VolumeCheck]) -> bool {
-    checks.iter().filter_map(|check| check.report.as_ref()).all(image::CheckReport::is_clean)
-}
-
 fn as_text(check: &VolumeCheck, notes: bool, out: &mut dyn Write) -> io::Result<()> {
     let partition = &check.partition;
     let found = partition.file_system.as_ref().map_or("no known file system", |found| found.name);
     let number = partition.number;
     writeln!(out, "partition {number}: {found}, {} at {}", human(partition.size), human(partition.start))?;
+    if let Some(report) = &check.fat {
+        return fat_as_text(report, out);
+    }
     let Some(report) = &check.report else { return Ok(()) };
     let shown = |severity: image::CheckSeverity| notes || severity < image::CheckSeverity::Note;
     for finding in report.findings.iter().filter(|finding| shown(finding.severity)) {
@@ -97,6 +96,44 @@ fn as_text(check: &VolumeCheck, notes: bool, out: &mut dyn Write) -> io::Result<
         "  {verdict}: {} files, {errors} errors, {warnings} warnings, {} notes",
         report.files, report.notes
     )
+}
+
+fn fat_as_text(report: &FatReport, out: &mut dyn Write) -> io::Result<()> {
+    for finding in &report.findings {
+        writeln!(out, "  {}", report::printable(&finding.to_string()))?;
+    }
+    if report.more > 0 {
+        writeln!(out, "  and {} more", report.more)?;
+    }
+    let verdict = if report.is_clean() { "clean" } else { "DAMAGED" };
+    let (errors, warnings) = (report.errors, report.warnings);
+    writeln!(out, "  {verdict}: {} files, {errors} errors, {warnings} warnings", report.files)
+}
+
+fn fat_as_json(report: &FatReport) -> Value {
+    let findings: Vec<Value> = report
+        .findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "severity": finding.severity.to_string(),
+                "code": finding.code,
+                "path": finding.path,
+                "offset": finding.offset,
+                "text": finding.text,
+            })
+        })
+        .collect();
+    json!({
+        "clean": report.is_clean(),
+        "errors": report.errors,
+        "warnings": report.warnings,
+        "files": report.files,
+        "clusters": report.clusters,
+        "cluster_size": report.cluster_size,
+        "findings": findings,
+        "not_listed": report.more,
+    })
 }
 
 fn as_json(check: &VolumeCheck) -> Value {
@@ -140,6 +177,6 @@ fn as_json(check: &VolumeCheck) -> Value {
         "start": partition.start,
         "size": partition.size,
         "file_system": partition.file_system.as_ref().map(|found| found.name),
-        "report": report,
+        "report": report.or_else(|| check.fat.as_ref().map(fat_as_json)),
     })
 }

@@ -1,5 +1,6 @@
 //! Disks for UEFI: their tables and system partitions as others read them, and firmware that starts them.
 
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use serde_json::Value;
@@ -54,6 +55,7 @@ fn everybody_reads_the_disk() {
         fsck.run(args!["-n", &esp]);
     }
     wimforge(args!["verify", &raw, "--against", &wim]).well();
+    checks(&raw);
     let (volume, again) = (scratch.path().join("volume.img"), scratch.path().join("again.wim"));
     if disk::cut(&raw, None, &volume).is_some() && disk::capture(&volume, &again).is_some() {
         let tree = |wim| Tree::of_wim(wim, 1).expect("wimlib is there");
@@ -64,6 +66,36 @@ fn everybody_reads_the_disk() {
         build(&wim, &container, &["--layout", "gpt", "-j", "1"]).well();
         disk::same(&raw, disk::Format::Raw, &container, theirs);
     }
+}
+
+/// `check` finds nothing in any volume, and a fault that is put into the system partition.
+fn checks(raw: &Path) {
+    let check = |partition: u32| {
+        let ended = wimforge(args!["check", &format!("{}:{partition}", raw.display()), "--json"]);
+        let found: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+        (ended.code, found["volumes"][0]["report"].clone())
+    };
+    for partition in [1, 3, 4] {
+        let (code, report) = check(partition);
+        assert_eq!(
+            (code, report["errors"].as_u64(), report["warnings"].as_u64()),
+            (Some(0), Some(0), Some(0))
+        );
+    }
+    // The first entry of the root directory behind the label: /EFI, which then begins nowhere.
+    let Some(mut file) = std::fs::OpenOptions::new().read(true).write(true).open(raw).ok() else { return };
+    let mut esp = vec![0; 2 << 20];
+    file.seek(SeekFrom::Start(1 << 20)).and_then(|_| file.read_exact(&mut esp)).expect("the disk");
+    let entry = esp.windows(11).position(|bytes| bytes == b"EFI        ").expect("a directory") as u64;
+    let mut put = |byte: u8| {
+        file.seek(SeekFrom::Start((1 << 20) + entry + 21))
+            .and_then(|_| file.write_all(&[byte]))
+            .expect("the disk");
+    };
+    put(0x0F);
+    let (code, report) = check(1);
+    assert_eq!((code, report["findings"][0]["code"].as_str()), (Some(3), Some("chain")), "{report}");
+    put(0);
 }
 
 #[test]

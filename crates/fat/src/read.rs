@@ -45,27 +45,34 @@ impl fmt::Display for Kind {
 #[derive(Clone)]
 pub struct Volume {
     disk: Arc<dyn ReadAt>,
-    kind: Kind,
+    pub(crate) kind: Kind,
+    pub(crate) media: u8,
     serial: u32,
     boot_label: String,
     dirty: bool,
     hidden_sectors: u32,
     /// Bytes in a sector.
     sector: u32,
-    cluster_size: u32,
-    clusters: u32,
-    fat: Region,
+    pub(crate) cluster_size: u32,
+    pub(crate) clusters: u32,
+    /// The table that counts.
+    pub(crate) fat: Region,
+    /// How many follow it that are to be the same.
+    pub(crate) copies: u64,
+    /// Sectors of FSInfo and of the copy of the first sector, on FAT32.
+    pub(crate) info_sector: u16,
+    pub(crate) backup_sector: u16,
     /// Where FAT12 and FAT16 have the root directory.
     root: Region,
-    root_cluster: u32,
+    pub(crate) root_cluster: u32,
     data_start: u64,
 }
 
 /// Bytes of the volume.
 #[derive(Clone, Copy, Debug)]
-struct Region {
-    start: u64,
-    len: u64,
+pub(crate) struct Region {
+    pub(crate) start: u64,
+    pub(crate) len: u64,
 }
 
 impl fmt::Debug for Volume {
@@ -80,7 +87,7 @@ impl fmt::Debug for Volume {
 
 /// A directory, by where it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Directory(u32);
+pub struct Directory(pub(crate) u32);
 
 /// A file, by where it begins and its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,12 +178,14 @@ impl Volume {
             );
         }
         let wide = raw.fat_sectors_16 == 0;
+        let (mut info_sector, mut backup_sector) = (0, 0);
         let (fat_sectors, root_cluster, flags, tail) = if wide {
             let raw32 = RawBoot32::read(&mut cursor).expect("a sector is longer than this");
             if raw32.version != 0 {
                 let reason = format!("version {:#06x}, expected 0", raw32.version);
                 return Err(Error::Unsupported { at: At::new(WHAT, 0x2A), reason });
             }
+            (info_sector, backup_sector) = (raw32.info_sector, raw32.backup_sector);
             (raw32.fat_sectors, raw32.root_cluster, raw32.flags, raw32.tail)
         } else {
             let tail = RawTail::read(&mut cursor).expect("a sector is longer than this");
@@ -249,6 +258,7 @@ impl Volume {
         let volume = Self {
             disk,
             kind,
+            media: raw.media,
             serial: if known { tail.serial } else { 0 },
             boot_label: if known { name::label(&tail.label) } else { String::new() },
             dirty: tail.state & 1 != 0,
@@ -257,6 +267,9 @@ impl Volume {
             cluster_size: per_cluster * bytes,
             clusters,
             fat: Region { start: u64::from(raw.reserved_sectors) * sector + active * fat_len, len: fat_len },
+            copies: if flags & 0x80 != 0 { 0 } else { u64::from(raw.fats) - 1 },
+            info_sector,
+            backup_sector,
             root: Region { start: root_start * sector, len: u64::from(raw.root_entries) * ENTRY_LEN as u64 },
             root_cluster,
             data_start: data * sector,
@@ -365,7 +378,7 @@ impl Volume {
     }
 
     /// Shows the entries of a directory that are in use, and between them the pieces of long names.
-    fn walk(
+    pub(crate) fn walk(
         &self,
         directory: Directory,
         mut entry: impl FnMut(u64, RawEntry),
@@ -479,7 +492,7 @@ impl Volume {
         }
     }
 
-    fn checked(&self, cluster: u32, at: At) -> Result<u32> {
+    pub(crate) fn checked(&self, cluster: u32, at: At) -> Result<u32> {
         if (FIRST_CLUSTER..self.clusters + FIRST_CLUSTER).contains(&cluster) {
             return Ok(cluster);
         }
@@ -493,7 +506,7 @@ impl Volume {
         Region { start: self.data_start + u64::from(cluster - FIRST_CLUSTER) * len, len }
     }
 
-    fn read(&self, buf: &mut [u8], offset: u64, what: &'static str) -> Result<()> {
+    pub(crate) fn read(&self, buf: &mut [u8], offset: u64, what: &'static str) -> Result<()> {
         self.disk.read_exact_at(buf, offset).map_err(|source| Error::Io { at: At::new(what, offset), source })
     }
 }
@@ -503,7 +516,7 @@ const WINDOW: u64 = 16 << 10;
 
 /// The allocation table, a window of it at a time.
 #[derive(Debug)]
-struct Table<'v> {
+pub(crate) struct Table<'v> {
     volume: &'v Volume,
     window: Vec<u8>,
     /// Where in the table the window begins.
@@ -511,12 +524,12 @@ struct Table<'v> {
 }
 
 impl<'v> Table<'v> {
-    fn new(volume: &'v Volume) -> Self {
+    pub(crate) fn new(volume: &'v Volume) -> Self {
         Self { volume, window: Vec::new(), start: 0 }
     }
 
     /// The entry of a cluster.
-    fn get(&mut self, cluster: u32) -> Result<u32> {
+    pub(crate) fn get(&mut self, cluster: u32) -> Result<u32> {
         let number = u64::from(cluster);
         let (offset, len) = match self.volume.kind {
             Kind::Fat12 => (number + number / 2, 2),
@@ -542,7 +555,7 @@ impl<'v> Table<'v> {
     }
 
     /// The cluster after one, or `None` at the end of its chain.
-    fn next(&mut self, cluster: u32) -> Result<Option<u32>> {
+    pub(crate) fn next(&mut self, cluster: u32) -> Result<Option<u32>> {
         let end = match self.volume.kind {
             Kind::Fat12 => 0xFF8,
             Kind::Fat16 => 0xFFF8,
@@ -555,7 +568,7 @@ impl<'v> Table<'v> {
     }
 
     /// Where the entry of a cluster lies.
-    fn offset(&self, cluster: u32) -> u64 {
+    pub(crate) fn offset(&self, cluster: u32) -> u64 {
         let bits: u64 = match self.volume.kind {
             Kind::Fat12 => 12,
             Kind::Fat16 => 16,
@@ -634,7 +647,7 @@ impl File<'_> {
 
 /// A long name, as it comes piece by piece.
 #[derive(Debug, Default)]
-struct LongName {
+pub(crate) struct LongName {
     /// The pieces from the last to the first.
     pieces: Vec<[u16; LONG_UNITS]>,
     /// The number of the piece that came last.
@@ -644,7 +657,7 @@ struct LongName {
 
 impl LongName {
     /// Takes a piece, or what interrupts a name.
-    fn add(&mut self, piece: Option<RawLong>) {
+    pub(crate) fn add(&mut self, piece: Option<RawLong>) {
         let Some(piece) = piece else {
             self.pieces.clear();
             return;
@@ -669,7 +682,7 @@ impl LongName {
     }
 
     /// The name, if it is whole and that of this entry.
-    fn take(&mut self, entry: &RawEntry) -> Option<Vec<u16>> {
+    pub(crate) fn take(&mut self, entry: &RawEntry) -> Option<Vec<u16>> {
         let pieces = std::mem::take(&mut self.pieces);
         if pieces.is_empty() || self.order != 1 || self.checksum != name::checksum(&entry.name) {
             return None;

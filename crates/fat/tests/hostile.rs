@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use disk::{ExtentMap, FileTime, PieceContent, ReadAt, SectorSize};
 use proptest::prelude::*;
+use wimforge_fat::check::{Severity, check};
 use wimforge_fat::{Data, Error, Node, Options, Plan, Target, Volume};
 
 /// A volume as a map, with bytes of it changed and its end cut off.
@@ -204,6 +205,65 @@ fn entries_that_lead_astray() {
     assert!(errors[0].to_string().contains("a file of 4294967295 bytes on a volume of"), "{errors:?}");
 }
 
+/// Every rule, broken once.
+#[test]
+fn the_checker_names_the_fault() {
+    use Severity::{Error as Bad, Warning};
+    let (fat, second) = (find("FAT", 0), find("FAT", 1));
+    let (root, boot_dir, deepest) =
+        (find("FAT directory", 0), find("FAT directory", 2), find("FAT directory", 7));
+    let first_file = (find("file data", 0) - root) / 512 + 2;
+    let link = |cluster: u64| fat + cluster * 4;
+    // Behind the label: /EFI. In /EFI/Boot: two entries, a piece, the file. In the deepest: two, three pieces, a file of
+    // no bytes, three pieces, a file of 37.
+    let (efi, loader, empty, small) = (root + 32, boot_dir + 96, deepest + 160, deepest + 288);
+    let end = [0xFF, 0xFF, 0xFF, 0x0F];
+    let cases: &[(&str, u64, &[u8], Severity)] = &[
+        ("boot-sector", 0x0B, &[1, 1], Bad),
+        ("boot-backup", 6 * 512 + 3, b"X", Warning),
+        ("fsinfo", 512, b"X", Warning),
+        ("fsinfo", 512 + 0x1E8, &[1, 2, 3, 0], Warning),
+        ("fsinfo", 512 + 0x1E4, b"X", Warning),
+        ("fsinfo", 0x30, &[0xFF, 0xFF], Warning),
+        ("fat-id", fat, &[0xF0], Warning),
+        ("volume-flags", fat + 7, &[0x07], Warning),
+        ("volume-flags", fat + 7, &[0x0B], Warning),
+        ("volume-flags", 0x41, &[1], Warning),
+        ("fat-copies", second + 40, &[1], Bad),
+        ("dot-entries", boot_dir, b"X", Bad),
+        ("dot-entries", boot_dir + 26, &[9], Bad),
+        ("dot-entries", boot_dir + 32 + 26, &[9], Bad),
+        ("dot-entries", boot_dir + 32, b"X", Bad),
+        ("directory", efi + 28, &[1], Warning),
+        ("label", efi + 11, &[0x08], Warning),
+        ("short-name", loader, b"b", Warning),
+        ("short-name", loader + 3, b"?", Warning),
+        ("name-collision", small, b"ALONGN~1BIN", Bad),
+        ("long-name", deepest + 64 + 13, &[1], Warning),
+        ("chain-length", empty + 28, &[1], Bad),
+        ("chain-length", small + 28, &[0xFF, 0xFF], Bad),
+        ("chain-length", small + 28, &[0], Bad),
+        ("chain-length", link(first_file), &end, Bad),
+        ("chain", link(first_file), &[0; 4], Bad),
+        ("chain", loader + 26, &[1, 0], Bad),
+        ("cluster-shared", loader + 26, &[2, 0], Bad),
+        ("cluster-shared", link(first_file + 1), &[2, 0, 0, 0], Bad),
+        ("lost-clusters", link(0x5000), &end, Warning),
+        ("lost-clusters", small + 26, &[0, 0], Warning),
+    ];
+    for (code, at, bytes, severity) in cases {
+        let report = check(Arc::new(patched(&[(*at, bytes)], LEN))).unwrap();
+        let found = report.findings.iter().find(|finding| finding.code == *code);
+        assert!(
+            found.is_some_and(|found| found.severity == *severity),
+            "{code} at {at:#x}: {:?}",
+            report.findings
+        );
+    }
+    let clean = check(Arc::new(patched(&[], LEN))).unwrap();
+    assert_eq!((clean.findings.len(), clean.files), (0, 49), "{:?}", clean.findings);
+}
+
 /// Long names that are not whole, or not those of the entry behind them, give way to short ones.
 #[test]
 fn long_names_that_do_not_fit() {
@@ -257,7 +317,10 @@ proptest! {
             }
             0
         };
-        let changes = changes.iter().map(|(index, byte)| (place(index), *byte)).collect();
-        let _ = walk(Patched { map: sample(), changes, len: if cut == 0 { LEN / 2 } else { LEN } });
+        let changes: Vec<(u64, u8)> = changes.iter().map(|(index, byte)| (place(index), *byte)).collect();
+        let len = if cut == 0 { LEN / 2 } else { LEN };
+        let damaged = || Patched { map: sample(), changes: Clone::clone(&changes), len };
+        let _ = check(Arc::new(damaged()));
+        let _ = walk(damaged());
     }
 }

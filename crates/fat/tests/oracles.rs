@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use disk::{ExtentMap, FileTime, PieceContent, SectorSize};
 use testkit::tool;
+use wimforge_fat::check::check;
 use wimforge_fat::{Data, Directory, Kind, Node, Options, Plan, Target, Volume};
 
 const MIB: u64 = 1 << 20;
@@ -136,7 +137,11 @@ fn comes_back_through_our_reader() {
         (260 * MIB, SectorSize::B512),
         (260 * MIB, SectorSize::B4096),
     ] {
-        let volume = open(&volume(folder.path(), len, sector));
+        let path = volume(folder.path(), len, sector);
+        let checked = check(Arc::new(std::fs::File::open(&path).unwrap())).unwrap();
+        assert!(checked.findings.is_empty(), "{:?}", checked.findings);
+        assert_eq!(checked.files as usize, files().len() + 10);
+        let volume = open(&path);
         assert_eq!(
             (volume.kind(), volume.serial(), volume.hidden_sectors()),
             (Kind::Fat32, 0xCAFE_F00D, 2048)
@@ -310,6 +315,8 @@ fn volumes_of_mkfs_and_mtools() {
                 expected.remove(&gone[2..]);
             }
         }
+        let checked = check(Arc::new(std::fs::File::open(&path).unwrap())).unwrap();
+        assert!(checked.findings.is_empty(), "{name}: {:?}", checked.findings);
         let volume = open(&path);
         assert_eq!((volume.kind(), volume.serial()), (kind, 0x1234_5678), "{name}");
         assert_eq!(volume.label().unwrap(), "LABEL");
@@ -322,5 +329,26 @@ fn volumes_of_mkfs_and_mtools() {
         }
         let used = volume.clusters() - volume.free_clusters().unwrap();
         assert!(used > 0 && used < volume.clusters());
+    }
+}
+
+/// Why `fatfs` does not write system partitions: what fsck.fat says of its directories, and our checker.
+#[test]
+fn directories_of_fatfs_are_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fatfs.img");
+    let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
+    file.set_len(34 * MIB).unwrap();
+    let options = fatfs::FormatVolumeOptions::new().fat_type(fatfs::FatType::Fat32).bytes_per_cluster(512);
+    fatfs::format_volume(&file, options).unwrap();
+    let system = fatfs::FileSystem::new(&file, fatfs::FsOptions::new()).unwrap();
+    system.root_dir().create_dir("EFI").unwrap().create_file("file").unwrap().write_all(b"x").unwrap();
+    system.unmount().unwrap();
+    let found = check(Arc::new(file)).unwrap();
+    assert!(found.findings.iter().any(|finding| finding.code == "dot-entries"), "{:?}", found.findings);
+    if let Some(fsck) = tool("fsck.fat") {
+        let output = fsck.command().arg("-n").arg(&path).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("Expected a valid '.' entry in this slot"), "{said}");
     }
 }

@@ -38,6 +38,7 @@ targets! {
     lzx = "../../../fuzz/fuzz_targets/lzx.rs",
     lzms = "../../../fuzz/fuzz_targets/lzms.rs",
     bcd_open = "../../../fuzz/fuzz_targets/bcd_open.rs",
+    fat_read = "../../../fuzz/fuzz_targets/fat_read.rs",
     hive_log = "../../../fuzz/fuzz_targets/hive_log.rs",
     hive_open = "../../../fuzz/fuzz_targets/hive_open.rs",
     mbr = "../../../fuzz/fuzz_targets/mbr.rs",

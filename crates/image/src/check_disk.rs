@@ -1,6 +1,8 @@
-//! The volumes of a disk, each held against the rules of NTFS.
+//! The volumes of a disk, each held against the rules of its file system.
 
-use disk::SubRange;
+use std::sync::Arc;
+
+use disk::{BlockMap, SubRange};
 use ntfs_writer::check::{self, Report};
 
 use crate::disk_source::{DiskPartition, Partitions};
@@ -13,9 +15,24 @@ pub struct VolumeCheck {
     pub partition: DiskPartition,
     /// The findings; `None` when it holds no NTFS volume.
     pub report: Option<Report>,
+    /// The findings; `None` when it holds no FAT volume.
+    pub fat: Option<fat::check::Report>,
 }
 
-/// Checks every NTFS volume of a disk, or that of one partition. `strict` makes errors of what Windows leaves behind
+impl VolumeCheck {
+    /// Whether it holds a volume of a kind that is checked.
+    pub fn is_checked(&self) -> bool {
+        self.report.is_some() || self.fat.is_some()
+    }
+
+    /// Whether no error was found.
+    pub fn is_clean(&self) -> bool {
+        self.report.as_ref().is_none_or(Report::is_clean)
+            && self.fat.as_ref().is_none_or(fat::check::Report::is_clean)
+    }
+}
+
+/// Checks every NTFS and FAT volume of a disk, or that of one partition. `strict` makes errors of what Windows leaves behind
 /// and a volume that was just built does not have: unused space that is not zero, a log that is not empty, sizes in a
 /// directory that are out of date.
 ///
@@ -27,8 +44,10 @@ pub fn check_disk(disk: &DiskFile, number: Option<u32>, strict: bool) -> Result<
     let wanted = |partition: &DiskPartition| number.is_none_or(|number| partition.number == number);
     let mut checks = Vec::new();
     for partition in partitions.into_iter().filter(wanted) {
-        let report = if partition.is_ntfs() { Some(check_volume(disk, &partition, strict)?) } else { None };
-        checks.push(VolumeCheck { partition, report });
+        let ntfs = partition.is_ntfs();
+        let report = if ntfs { Some(check_volume(disk, &partition, strict)?) } else { None };
+        let fat = if !ntfs && partition.is_read() { Some(check_fat(disk, &partition)?) } else { None };
+        checks.push(VolumeCheck { partition, report, fat });
     }
     if checks.is_empty() {
         let what = match number {
@@ -41,12 +60,27 @@ pub fn check_disk(disk: &DiskFile, number: Option<u32>, strict: bool) -> Result<
 }
 
 fn check_volume(disk: &DiskFile, partition: &DiskPartition, strict: bool) -> Result<Report> {
+    let range = range(disk, partition)?;
+    let options = if strict { check::Options::ours() } else { check::Options::default() };
+    check::check(&range, &options).map_err(|source| Error::Volume { volume: "NTFS", source })
+}
+
+fn check_fat(disk: &DiskFile, partition: &DiskPartition) -> Result<fat::check::Report> {
+    let range = Arc::new(range(disk, partition)?);
+    fat::check::check(range).map_err(|source| Error::DiskFat {
+        path: disk.path().to_owned(),
+        partition: partition.number,
+        source,
+    })
+}
+
+/// The bytes of a partition.
+fn range(disk: &DiskFile, partition: &DiskPartition) -> Result<SubRange<Arc<dyn BlockMap>>> {
     let read = |source| Error::Read { path: disk.path().to_owned(), source };
     let range = SubRange::new(disk.disk().clone(), partition.start, partition.size).map_err(read)?;
     let Some(range) = range else {
         let what = format!("partition {} ends past the disk's end", partition.number);
         return Err(read(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, what)));
     };
-    let options = if strict { check::Options::ours() } else { check::Options::default() };
-    check::check(&range, &options).map_err(|source| Error::Volume { volume: "NTFS", source })
+    Ok(range)
 }

@@ -41,6 +41,7 @@ pub use disk_source::{
 pub use edit::{Action, Change};
 pub use error::{Error, ErrorKind, Result};
 pub use extract::{ExtractOptions, Extracted, copy_blob, extract, reparse_target};
+pub use fat::check::Report as FatReport;
 pub use ntfs_writer::check::{Report as CheckReport, Severity as CheckSeverity};
 pub use output::PartialFile;
 pub use pipeline::Counters;
