@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub, reason = "a test")]
 
+mod bios;
 mod bochs;
 mod grub;
 mod hostile;

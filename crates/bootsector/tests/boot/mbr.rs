@@ -1,20 +1,18 @@
 //! The master boot record's own refusals.
 
 use disk::WriteAt;
-use testkit::asm::*;
 use testkit::qemu::Machine;
-use testkit::{asm, payload};
 
 use crate::ours;
 use crate::refused::said;
-use crate::{report, stub};
+use crate::stub;
 
 const TABLE: u64 = 0x1BE;
 
 /// Our disk, changed at `at`.
-fn disk(directory: &tempfile::TempDir, at: u64, bytes: &[u8]) -> std::path::PathBuf {
+pub fn disk(directory: &tempfile::TempDir, at: u64, bytes: &[u8]) -> std::path::PathBuf {
     let path = directory.path().join("disk");
-    ours::disk(&path, 2048, stub(1000));
+    ours::disk(&path, 2048, stub(400_000));
     std::fs::File::options().write(true).open(&path).unwrap().write_all_at(bytes, at).unwrap();
     path
 }
@@ -45,66 +43,4 @@ fn partitions_that_are_not_bootable() {
     }
     let path = disk(&directory, TABLE + 16 + 8, &[0xFF; 4]);
     said(&path, "Disk error reading the active partition");
-}
-
-/// A master boot record that turns the A20 line off, says on COM1 whether it is, and starts the boot sector at sector
-/// 2048.
-fn without_a20() -> Vec<u8> {
-    const ORIGIN: u32 = 0x600;
-    let mut a = Asm::default();
-    asm! { a:
-        xor ax, ax;
-        mov ds, ax;
-        mov es, ax;
-        mov ss, ax;
-        mov sp, 0x7C00;
-        mov si, sp;
-        mov di, ORIGIN as i32;
-        mov cx, 256;
-        cld;
-        rep movsw;
-        jmp u64::from(ORIGIN) + 0x40;
-    }
-    let mut bytes = a.finish(0x7C00).bytes;
-    bytes.resize(0x40, 0x90);
-    let mut a = Asm::default();
-    asm! { a:
-        mov dword_ptr(0x800), 0x0001_0010;
-        mov dword_ptr(0x804), 0x7C00;
-        mov dword_ptr(0x808), 2048;
-        mov dword_ptr(0x80C), 0;
-        mov si, 0x800;
-        mov ah, 0x42;
-        int 0x13;
-        in_ al, 0x92;
-        and al, 0xFDu32 as i32;
-        out 0x92, al;
-        mov ax, 0xFFFFu32 as i32;
-        mov es, ax;
-        inc dword_ptr(0x800);
-        mov eax, dword_ptr(0x800);
-        mov bl, b'+' as i32;
-        cmp eax, dword_ptr(0x810).es();
-        jne 'on;
-        mov bl, b'-' as i32;
-    'on:
-        mov al, bl;
-        mov cx, dx;
-        mov dx, 0x3F8;
-        out dx, al;
-        mov dx, cx;
-        jmp 0x7C00u64;
-    }
-    bytes.extend(a.finish(0x640).bytes);
-    bytes
-}
-
-#[test]
-fn the_a20_line_is_turned_on() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = disk(&directory, 0, &without_a20());
-    let Some(ended) = Machine::new(&path).run() else { return };
-    assert_eq!(ended.status, Some(payload::CONTENT), "{}", ended.text);
-    // Off before, and on when BOOTMGR was entered.
-    assert_eq!(ended.text, format!("-{}", report(2048, 1000)));
 }

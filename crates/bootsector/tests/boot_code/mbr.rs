@@ -125,6 +125,7 @@ fn boot() -> Asm {
         call_with 'print, b"No active partition\r\n\0";
         int 0x18;
     'halt:
+        sti;
         hlt;
         jmp 'halt;
 
@@ -143,6 +144,7 @@ fn boot() -> Asm {
         and al, 0xFEu32 as i32;
         out 0x92, al;
     'start:
+        sti;
         mov si, bp;
         xor dh, dh;
         jmp u64::from(LOADED);

@@ -110,6 +110,7 @@ fn say(a: &mut Asm) {
     'stop:
         call_with 'say, b"\r\nPress Ctrl+Alt+Del to restart\r\n\0";
     'halt:
+        sti;
         hlt;
         jmp 'halt;
 

@@ -199,6 +199,7 @@ fn hand_off(a: &mut Asm) {
         xor edi, edi;
         xor ebp, ebp;
         mov sp, i32::from(LOADED);
+        sti;
         jmp_far buffer::BOOTMGR as u16, 0;
 
         // Not equal: A20 is on, for two addresses 1 MiB apart do not change together.
