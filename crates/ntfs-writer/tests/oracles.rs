@@ -4,11 +4,13 @@
 
 mod common;
 
+use std::fs::File;
 use std::path::Path;
 
 use common::{Tree, feature_rich, noise};
 use testkit::{args, reader, tool};
 use wimforge_ntfs_writer::Options;
+use wimforge_ntfs_writer::check::{Options as CheckOptions, check};
 
 fn write(tree: &Tree, options: Options, len: u64, path: &Path) {
     let (plan, blobs) = tree.plan(options).unwrap();
@@ -25,6 +27,13 @@ fn options(cluster_size: u32, record_size: u32) -> Options {
         created: common::times(1).created,
         ..Options::default()
     }
+}
+
+/// What the driver leaves of a volume must be sound, too: it found and kept everything that it has to keep.
+fn check_written(report: &testkit::kernel::Report) {
+    let volume = File::open(report.written()).unwrap();
+    let found = check(&volume, &CheckOptions::default()).unwrap();
+    assert!(found.is_clean(), "{found}");
 }
 
 /// wimlib reads the volume through libntfs-3g, and what it captures is compared field by field.
@@ -88,6 +97,7 @@ fn everybody_reads_and_writes_a_volume_with_one_of_everything() {
     let (largest, _) = wanted.largest_directory();
     if let Some(report) = testkit::kernel::ntfs3(&image, &largest) {
         assert_eq!(report.faults(&wanted), Vec::<String>::new());
+        check_written(&report);
     }
     reader::ntfs_3g_writes(&image, &largest);
     reader::ntfsprogs(&image);

@@ -1,18 +1,21 @@
 //! The `ntfs3` driver of a Linux kernel, in an emulated machine, as a reader and writer of our volumes.
 //!
-//! The machine has the volume as its first disk (writes go to a snapshot that is thrown away) and a result disk.
+//! The machine has a copy of the volume as its first disk, and a result disk.
 //! Its only program mounts the volume, hashes every file, creates and deletes thousands of files in one directory,
 //! mounts again, lists that directory, and writes all of it down together with what the driver complained about.
+//! What it left of the volume is there to be checked.
 //! Plain emulation is fast enough, and KVM is absent or broken in too many of the places where tests run (it hung
 //! inside a nested machine), so it is not even tried.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 use crate::tree::Tree;
 use crate::wimfile::Hash;
@@ -38,10 +41,14 @@ pub struct Report {
     pub listings: [Vec<String>; 3],
     /// What does not look right: failed commands, and the kernel's messages about the volume.
     pub complaints: Vec<String>,
+    scratch: Option<TempDir>,
 }
 
-/// Lets `ntfs3` read `volume` (a bare NTFS volume) and write to a snapshot of it, in the directory `tried`
-/// (`dir/name`, empty for the root). `None`, visibly, when the machine cannot be had.
+/// The copy of the volume, in the report's directory.
+const WRITTEN: &str = "volume.img";
+
+/// Lets `ntfs3` read `volume` (a bare NTFS volume) and write to a copy of it, in the directory `tried` (`dir/name`,
+/// empty for the root). `None`, visibly, when the machine cannot be had.
 ///
 /// # Panics
 /// When it does not come to an end; the message has its console.
@@ -69,13 +76,12 @@ pub fn ntfs3(volume: &Path, tried: &str) -> Option<Report> {
     initrd.add("init", 0o100_755, script(tried).as_bytes());
     let initrd_path = scratch.path().join("initrd");
     std::fs::write(&initrd_path, initrd.finish()).expect("the temporary directory has room");
+    let written = scratch.path().join(WRITTEN);
+    copy_sparse(volume, &written).unwrap_or_else(|error| panic!("{}: {error}", volume.display()));
 
     let console_path = scratch.path().join("console");
-    let drive = |path: &Path, more: &str| {
-        format!(
-            "file={},format=raw,if=virtio,cache=unsafe{more}",
-            path.display().to_string().replace(',', ",,")
-        )
+    let drive = |path: &Path| {
+        format!("file={},format=raw,if=virtio,cache=unsafe", path.display().to_string().replace(',', ",,"))
     };
     let console = File::create(&console_path).expect("a file in the temporary directory");
     let mut command = qemu.command();
@@ -95,18 +101,38 @@ pub fn ntfs3(volume: &Path, tried: &str) -> Option<Report> {
         .args(args!["-no-reboot", "-serial", "stdio"])
         .args(args!["-kernel", &kernel.join("vmlinuz"), "-initrd", &initrd_path])
         .args(args!["-append", "console=ttyS0 panic=-1 loglevel=4 mitigations=off"])
-        .args(args!["-drive", &drive(volume, ",snapshot=on"), "-drive", &drive(&result, "")])
+        .args(args!["-drive", &drive(&written), "-drive", &drive(&result)])
         .stdout(console.try_clone().expect("a second handle"))
         .stderr(console)
         .stdin(Stdio::null());
     let status = wait(&mut command);
     match output(&result) {
-        Some(text) if status.is_some_and(|status| status.success()) => Some(Report::parse(&text)),
+        Some(text) if status.is_some_and(|status| status.success()) => {
+            Some(Report { scratch: Some(scratch), ..Report::parse(&text) })
+        }
         _ => {
             let console = read(&console_path);
             let console = String::from_utf8_lossy(&console);
             panic!("the machine that runs ntfs3 did not come to its end, {status:?}:\n{}", tail(&console));
         }
+    }
+}
+
+/// Copies what is not zero.
+fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
+    let (mut from, mut to) = (File::open(from)?, File::create(to)?);
+    let mut block = vec![0; 64 << 10];
+    let mut at = 0;
+    loop {
+        let read = from.read(&mut block)?;
+        if read == 0 {
+            return to.set_len(at);
+        }
+        if block[..read].iter().any(|&byte| byte != 0) {
+            to.seek(SeekFrom::Start(at))?;
+            to.write_all(&block[..read])?;
+        }
+        at += read as u64;
     }
 }
 
@@ -246,6 +272,14 @@ impl Report {
             }
         }
         report
+    }
+
+    /// The volume as the driver left it; gone when the report is.
+    ///
+    /// # Panics
+    /// When the report is not of a machine.
+    pub fn written(&self) -> PathBuf {
+        self.scratch.as_ref().expect("a machine made it").path().join(WRITTEN)
     }
 
     /// What is not as `tree` says and what the driver failed to do, in words; empty when all is well.
