@@ -15,29 +15,40 @@ const WIDTH: usize = 110;
 pub(crate) fn text(report: &ChainReport, out: &mut dyn Write) -> io::Result<()> {
     for chain in &report.chains {
         writeln!(out, "boot chain by {}", chain.firmware)?;
-        chain.links.iter().try_for_each(|link| one(link, out))?;
+        // Links that nothing leads to for the same reason are one line.
+        let same =
+            |a: &Link, b: &Link| a.state == State::NotReached && b.state == a.state && a.detail == b.detail;
+        chain.links.chunk_by(same).try_for_each(|links| one(links, out))?;
         verdict(chain, out)?;
     }
     report.notes.iter().try_for_each(|note| writeln!(out, "{}", printable(note)))
 }
 
-fn one(link: &Link, out: &mut dyn Write) -> io::Result<()> {
-    let state = match link.state {
-        State::NotReached => "-",
-        state => state.name(),
-    };
-    let detail = match link.state {
-        State::NotReached => format!("not reached: {}", link.detail),
-        _ => link.detail.clone(),
-    };
-    writeln!(out, "  {state:<8} {:<17} {}", link.step.name(), printable(&detail))?;
-    link.findings.iter().try_for_each(|finding| explain(finding, out))
+fn one(links: &[Link], out: &mut dyn Write) -> io::Result<()> {
+    let (Some(link), Some(last)) = (links.first(), links.last()) else { return Ok(()) };
+    if link.state == State::NotReached {
+        let range = match links.len() {
+            1 => link.step.name().to_owned(),
+            _ => format!("{} to {}", link.step.name(), last.step.name()),
+        };
+        return writeln!(out, "  -        {range:<17} not reached: {}", printable(&link.detail));
+    }
+    writeln!(out, "  {:<8} {:<17} {}", link.state.name(), link.step.name(), printable(&link.detail))?;
+    for (number, finding) in link.findings.iter().enumerate() {
+        let next = link.findings.get(number + 1);
+        explain(finding, next.is_some_and(|next| next.advice == finding.advice), out)?;
+    }
+    Ok(())
 }
 
-fn explain(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
+/// A finding; the advice of several that want the same comes after the last.
+fn explain(finding: &Finding, again: bool, out: &mut dyn Write) -> io::Result<()> {
     let code = finding.code.map_or_else(String::new, |code| format!(" [{code}]"));
     paragraph("! ", &format!("{}{code}", finding.text), out)?;
-    finding.advice.iter().try_for_each(|advice| paragraph("> ", advice, out))
+    match &finding.advice {
+        Some(advice) if !again => paragraph("> ", advice, out),
+        _ => Ok(()),
+    }
 }
 
 /// Text in lines of bearable length, behind a mark.

@@ -41,19 +41,22 @@ impl<'s> Place<'s> {
 }
 
 /// Why a device leads nowhere.
-#[derive(Debug)]
-pub(super) struct Lost {
+pub(super) struct Lost<'s> {
     /// What was looked for, and what there is.
     pub(super) text: String,
     /// It names another disk, which may exist.
     pub(super) elsewhere: bool,
     /// It is a file that is missing, not a partition.
     pub(super) file: bool,
+    /// The partition that is probably meant.
+    pub(super) meant: Option<&'s Slot>,
+    /// What would make it right, besides another device.
+    pub(super) remedy: Option<String>,
 }
 
-impl Lost {
+impl Lost<'_> {
     fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), elsewhere: false, file: false }
+        Self { text: text.into(), elsewhere: false, file: false, meant: None, remedy: None }
     }
 }
 
@@ -70,7 +73,7 @@ impl<'s> Resolver<'s> {
     ///
     /// # Errors
     /// Why there is none, in words.
-    pub(super) fn element(&self, object: &Object, element: &DeviceElement) -> Result<Place<'s>, Lost> {
+    pub(super) fn element(&self, object: &Object, element: &DeviceElement) -> Result<Place<'s>, Lost<'s>> {
         let place = self.device(object, &element.device, 0)?;
         if let (Device::Ramdisk(_), Some(options)) = (&element.device, element.options) {
             self.ramdisk_options(options)?;
@@ -78,7 +81,7 @@ impl<'s> Resolver<'s> {
         Ok(place)
     }
 
-    fn device(&self, object: &Object, device: &Device, depth: usize) -> Result<Place<'s>, Lost> {
+    fn device(&self, object: &Object, device: &Device, depth: usize) -> Result<Place<'s>, Lost<'s>> {
         if depth == MAX_DEPTH {
             return Err(Lost::new(format!("devices lie in devices more than {MAX_DEPTH} deep")));
         }
@@ -101,7 +104,7 @@ impl<'s> Resolver<'s> {
     }
 
     /// The partition with a file that must be there.
-    fn file(&self, object: &Object, file: &bcd::FileDevice, depth: usize) -> Result<Place<'s>, Lost> {
+    fn file(&self, object: &Object, file: &bcd::FileDevice, depth: usize) -> Result<Place<'s>, Lost<'s>> {
         let place = self.device(object, &file.parent, depth + 1)?;
         if let Place::Slot(slot) = place {
             self.must_exist(slot, &file.path)?;
@@ -109,7 +112,7 @@ impl<'s> Resolver<'s> {
         Ok(place)
     }
 
-    fn must_exist(&self, slot: &Slot, path: &str) -> Result<(), Lost> {
+    fn must_exist(&self, slot: &Slot, path: &str) -> Result<(), Lost<'s>> {
         let number = slot.number;
         let lost = |why: String| Err(Lost { file: true, ..Lost::new(why) });
         match self.disk.volume(slot).map(|volume| volume.find(path)) {
@@ -121,7 +124,7 @@ impl<'s> Resolver<'s> {
     }
 
     /// The object that a RAM disk of a WIM takes its shell from.
-    fn ramdisk_options(&self, options: Guid) -> Result<(), Lost> {
+    fn ramdisk_options(&self, options: Guid) -> Result<(), Lost<'s>> {
         let Some(object) = self.store.object(options) else {
             return Err(Lost::new(format!("the options {{{options}}} of the RAM disk are not in the store")));
         };
@@ -136,7 +139,7 @@ impl<'s> Resolver<'s> {
         }
     }
 
-    fn partition(&self, partition: &Partition) -> Result<&'s Slot, Lost> {
+    fn partition(&self, partition: &Partition) -> Result<&'s Slot, Lost<'s>> {
         let elsewhere = |text: String| Lost { elsewhere: true, ..Lost::new(text) };
         match (*partition, self.disk.table) {
             (Partition::Mbr { signature, offset }, Table::Mbr(own)) => {
@@ -148,10 +151,14 @@ impl<'s> Resolver<'s> {
                         }
                         None => "(where none begins on this disk, either)".to_owned(),
                     };
-                    return Err(elsewhere(format!(
+                    let text = format!(
                         "the store looks for disk signature {signature:08x}, offset {offset:#x} {there}; this disk has \
                          signature {own:08x}"
-                    )));
+                    );
+                    let remedy = found.map(|_| {
+                        format!("set the disk signature back (`sfdisk --disk-id DISK {signature:#010x}`)")
+                    });
+                    return Err(Lost { meant: found, remedy, ..elsewhere(text) });
                 }
                 found.ok_or_else(|| {
                     let starts: Vec<String> =
@@ -171,9 +178,11 @@ impl<'s> Resolver<'s> {
                         Some(slot) => format!(" (partition {} of this disk has that id)", slot.number),
                         None => String::new(),
                     };
-                    return Err(elsewhere(format!(
+                    let text = format!(
                         "the store looks for partition {partition} of disk {disk}{there}; this disk is {own}"
-                    )));
+                    );
+                    let remedy = found.map(|_| format!("set the disk's id back (`sgdisk -U {disk} DISK`)"));
+                    return Err(Lost { meant: found, remedy, ..elsewhere(text) });
                 }
                 found.ok_or_else(|| {
                     Lost::new(format!(
@@ -191,7 +200,7 @@ impl<'s> Resolver<'s> {
     }
 
     /// The first partition that holds a path.
-    fn locate(&self, object: &Object, by: &LocateBy) -> Result<&'s Slot, Lost> {
+    fn locate(&self, object: &Object, by: &LocateBy) -> Result<&'s Slot, Lost<'s>> {
         let path = match by {
             LocateBy::Path(path) => path.as_str(),
             LocateBy::Element(element) => object.string(*element).ok_or_else(|| {

@@ -159,7 +159,7 @@ pub(super) fn devices<'s>(
     system: &'s Slot,
     store: &'s Store,
     object: &'s Object,
-    windows_here: bool,
+    windows: &[&'s Slot],
 ) -> (Link, Target<'s>) {
     let mut link = Link::new(Step::Devices);
     let resolver = Resolver { disk, system, store };
@@ -178,15 +178,18 @@ pub(super) fn devices<'s>(
             }
             continue;
         };
+        let path = |element| object.string(element).unwrap_or_default().to_owned();
+        let mut lead = |slot| match element {
+            E::DEVICE => target.loader = Some((slot, path(E::PATH))),
+            _ => target.windows = Some((slot, path(E::SYSTEM_ROOT))),
+        };
         match resolver.element(object, device) {
             Ok(place) => {
                 words.push(format!("{what} is {}", place.describe()));
                 several(&mut link, &resolver, object, &device.device, what);
-                let path = |element| object.string(element).unwrap_or_default().to_owned();
-                match (place, element) {
-                    (Place::Slot(slot), E::DEVICE) => target.loader = Some((slot, path(E::PATH))),
-                    (Place::Slot(slot), _) => target.windows = Some((slot, path(E::SYSTEM_ROOT))),
-                    (other, _) => {
+                match place {
+                    Place::Slot(slot) => lead(slot),
+                    other => {
                         // What cannot be looked at is not said to be in order.
                         let why = format!("lies in {}, which is not looked into", other.describe());
                         target.beyond.get_or_insert(why);
@@ -194,7 +197,7 @@ pub(super) fn devices<'s>(
                 }
             }
             // Windows on one disk and its boot manager on another is not unusual.
-            Err(Lost { text, elsewhere: true, .. }) if !windows_here => {
+            Err(Lost { text, elsewhere: true, .. }) if windows.is_empty() => {
                 words.push(format!("{what} is on another disk"));
                 link.warn(
                     format!("{what}: {text}, and there is no Windows on this one"),
@@ -202,10 +205,19 @@ pub(super) fn devices<'s>(
                 );
                 target.beyond.get_or_insert_with(|| "lies on another disk".to_owned());
             }
-            Err(Lost { text, file, .. }) => {
+            Err(lost) => {
                 words.push(format!("{what} is not there"));
-                let code = if file { Code::NoSuchFile } else { code };
-                link.broken(format!("{what}: {text}"), code, FIX_DEVICE);
+                let code = if lost.file { Code::NoSuchFile } else { code };
+                let advice = match lost.remedy {
+                    Some(remedy) => format!("{remedy}, or {FIX_DEVICE}"),
+                    None => FIX_DEVICE.to_owned(),
+                };
+                link.broken(format!("{what}: {}", lost.text), code, advice);
+                // What is wrong further on is worth knowing, too: of that which is meant, or the only Windows there is.
+                let only = if let [only] = windows { Some(*only) } else { None };
+                if let Some(slot) = lost.meant.or(only) {
+                    lead(slot);
+                }
             }
         }
     }
@@ -243,6 +255,7 @@ fn others(link: &mut Link, resolver: &Resolver<'_>, default: Guid) {
     ids.extend(manager.references(E::DISPLAY_ORDER).iter().filter(|&&id| id != default));
     ids.extend(manager.references(E::TOOLS_DISPLAY_ORDER));
     ids.dedup();
+    let mut strangers = Vec::new();
     for id in ids.into_iter().take(MAX_ENTRIES) {
         let Some(object) = resolver.store.object(id) else {
             if id != default
@@ -263,6 +276,8 @@ fn others(link: &mut Link, resolver: &Resolver<'_>, default: Guid) {
         for (element, what) in [(E::DEVICE, "device"), (E::OS_DEVICE, "osdevice")] {
             let Some(device) = object.device(element) else { continue };
             match resolver.element(object, device) {
+                // Said once, for all of them.
+                Err(Lost { elsewhere: true, .. }) => strangers.push(format!("{what} of {name}")),
                 Err(lost) => link.warn(format!("{name}: {what}: {}", lost.text), ""),
                 Ok(Place::Slot(slot)) if element == E::DEVICE && id != names::BOOTMGR => {
                     let Some(path) = object.string(E::PATH) else { continue };
@@ -273,6 +288,12 @@ fn others(link: &mut Link, resolver: &Resolver<'_>, default: Guid) {
                 Ok(_) => {}
             }
         }
+    }
+    if !strangers.is_empty() {
+        link.warn(
+            format!("another disk is named by {}", strangers.join(", ")),
+            "point them to this disk, too",
+        );
     }
 }
 

@@ -137,12 +137,18 @@ fn bios(disk: &BootDisk<'_>, evidence: &Evidence<'_>) -> Vec<Link> {
         let find = |path| disk.slots.iter().find(|slot| has(slot, path));
         find("\\bootmgr").or_else(|| find(entry::store_path(Firmware::Bios)))
     };
-    let Some(slot) = active.or_else(meant) else { return links };
+    let Some(slot) = active.or_else(meant) else {
+        only_windows(&mut links, disk, evidence);
+        return links;
+    };
     let (link, author) = sectors::boot_record(disk, slot);
     links.push(link);
     let (link, volume) = manager::file_system(disk, slot, WindowsError::DiskRead);
     links.push(link);
-    let Some(volume) = volume else { return links };
+    let Some(volume) = volume else {
+        only_windows(&mut links, disk, evidence);
+        return links;
+    };
     links.push(manager::bootmgr(disk, slot, volume, author));
     configuration(&mut links, Firmware::Bios, disk, slot, volume, None, evidence);
     links
@@ -152,10 +158,16 @@ fn uefi(disk: &BootDisk<'_>, evidence: &Evidence<'_>) -> Vec<Link> {
     let mut links = vec![disk.table_link(Firmware::Uefi)];
     let (link, slot) = manager::esp(disk);
     links.push(link);
-    let Some(slot) = slot else { return links };
+    let Some(slot) = slot else {
+        only_windows(&mut links, disk, evidence);
+        return links;
+    };
     let (link, volume) = manager::file_system(disk, slot, WindowsError::NoBootableDevice);
     links.push(link);
-    let Some(volume) = volume else { return links };
+    let Some(volume) = volume else {
+        only_windows(&mut links, disk, evidence);
+        return links;
+    };
     let (link, machine) = manager::bootmgfw(slot, volume);
     links.push(link);
     configuration(&mut links, Firmware::Uefi, disk, slot, volume, machine, evidence);
@@ -174,11 +186,14 @@ fn configuration(
 ) {
     let (link, store) = entry::store(firmware, system, volume);
     links.push(link);
-    let Some(store) = store else { return };
+    let Some(store) = store else {
+        only_windows(links, disk, evidence);
+        return;
+    };
     let (link, object) = entry::entry(&store);
     links.push(link);
     let Some(object) = object else { return };
-    let (link, target) = entry::devices(disk, system, &store, object, !evidence.windows.is_empty());
+    let (link, target) = entry::devices(disk, system, &store, object, &evidence.windows);
     links.push(link);
     let beyond = |step| target.beyond.as_ref().map(|why| Link::not_reached(step, why.clone()));
     let mut found = entry::Loader::default();
@@ -198,7 +213,16 @@ fn configuration(
         return;
     };
     let Ok(volume) = disk.volume(slot) else { return };
-    installed(links, volume, root, object, found);
+    installed(links, volume, root, Some(object), found);
+}
+
+/// Nothing leads to a Windows: the only one on the disk is the one that is meant.
+fn only_windows(links: &mut Vec<Link>, disk: &BootDisk<'_>, evidence: &Evidence<'_>) {
+    if let [slot] = evidence.windows[..]
+        && let Ok(volume) = disk.volume(slot)
+    {
+        installed(links, volume, "\\Windows", None, entry::Loader::default());
+    }
 }
 
 /// The links inside an installed Windows.
@@ -206,7 +230,7 @@ fn installed(
     links: &mut Vec<Link>,
     volume: &Volume,
     root: &str,
-    object: &bcd::Object,
+    object: Option<&bcd::Object>,
     loader: entry::Loader,
 ) {
     let root = root.trim_end_matches('\\');

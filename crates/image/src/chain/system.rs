@@ -95,10 +95,16 @@ pub(super) fn control_set(hive: &Hive) -> (Link, Option<&Key>) {
 }
 
 /// The link of the kernel.
-pub(super) fn kernel(modules: &mut Modules<'_>, entry: &Object, loader: Loader, set: Option<&Key>) -> Link {
+pub(super) fn kernel(
+    modules: &mut Modules<'_>,
+    entry: Option<&Object>,
+    loader: Loader,
+    set: Option<&Key>,
+) -> Link {
     const RESTORE: &str = "copy it from the image that Windows was installed from";
     let mut link = Link::new(Step::Kernel);
-    let named = |element, usual: &str| entry.string(element).unwrap_or(usual).to_owned();
+    let named =
+        |element, usual: &str| entry.and_then(|entry| entry.string(element)).unwrap_or(usual).to_owned();
     let (kernel, hal) = (named(KERNEL, "ntoskrnl.exe"), named(HAL, "hal.dll"));
     let mut files = vec![kernel.clone(), hal];
     if loader.version.is_none_or(|version| version >= Version::WINDOWS_7) {

@@ -125,7 +125,7 @@ fn faults_of_the_configuration() {
 #[test]
 fn what_stops_other_entries_only() {
     warned(&[
-        ("device of {bootmgr}", Firmware::Bios, Step::Devices, "{bootmgr}: device", |world| {
+        ("device of {bootmgr}", Firmware::Bios, Step::Devices, "device of {bootmgr}", |world| {
             world.manager().set(E::DEVICE, mbr(1, SYSTEM));
         }),
         ("listed and gone", Firmware::Bios, Step::BootEntry, "not in the store", |world| {

@@ -140,4 +140,6 @@ fn windows_without_anything_that_starts_it_is_broken() {
     let report = world.disk().check();
     let verdict = &report.chain(Firmware::Bios).unwrap().verdict;
     assert_eq!((verdict.step, verdict.code), (Some(Step::BootManager), Some(WindowsError::BootmgrMissing)));
+    // Nothing leads to it; it is looked at all the same.
+    assert_eq!(report.chains[0].link(Step::BootDrivers).unwrap().state, State::Ok, "{report:#?}");
 }
