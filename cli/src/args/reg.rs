@@ -96,8 +96,9 @@ pub(crate) struct RegSet {
     /// sz, expand_sz, multi_sz, dword, qword, binary, none, link, dword_big_endian, or any number such as 0xffff0012
     #[arg(short, long = "type", value_name = "TYPE", default_value = "sz", value_parser = parse_kind)]
     pub(crate) kind: hive::Kind,
-    /// Text; several for multi_sz; a number (7, 0x7) for dword and qword; hexadecimal bytes for all others
-    #[arg(value_name = "DATA", allow_hyphen_values = true)]
+    /// Text; several for multi_sz; a number (7, 0x7) for dword and qword; hexadecimal bytes for all others. What begins
+    /// with a dash comes after `--`
+    #[arg(value_name = "DATA")]
     pub(crate) data: Vec<String>,
     #[command(flatten)]
     pub(crate) place: RegPlace,

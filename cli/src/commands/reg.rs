@@ -51,7 +51,8 @@ fn open<'h>(hive: &'h Hive, mount: &Mount, file: &str, path: &KeyPath) -> Result
     for (depth, name) in path.names().iter().enumerate() {
         let Some(next) = key.subkey_named(name) else {
             let there = mount.full(&KeyPath::new(&path.names()[..depth]));
-            let what = format!("no key {}: {there} has {}", mount.full(path), some_names(key));
+            let what =
+                format!("no key {}: {there} has {}", mount.full(path), some_names(key, &name.to_string()));
             return Err(Error::NotFound { path: file.into(), what });
         };
         key = next;
@@ -59,11 +60,17 @@ fn open<'h>(hive: &'h Hive, mount: &Mount, file: &str, path: &KeyPath) -> Result
     Ok(key)
 }
 
-/// What there is instead of a key that is not there.
-fn some_names(key: &Key) -> String {
-    const SOME: usize = 8;
+/// What there is instead of a key that is not there: of many, those that begin most like it.
+fn some_names(key: &Key, wanted: &str) -> String {
+    const SOME: usize = 5;
     let count = key.subkeys().len();
-    let mut names: Vec<String> = key.subkeys().take(SOME).map(|key| key.name().to_string()).collect();
+    let mut names: Vec<String> = key.subkeys().map(|key| key.name().to_string()).collect();
+    let same = |name: &str| {
+        let pairs = name.chars().zip(wanted.chars());
+        pairs.take_while(|(a, b)| a.to_lowercase().eq(b.to_lowercase())).count()
+    };
+    names.sort_by_key(|name| std::cmp::Reverse(same(name)));
+    names.truncate(SOME);
     match count {
         0 => "no subkeys".to_owned(),
         _ if count > SOME => {

@@ -15,4 +15,5 @@ mod ids;
 mod manners;
 mod proof;
 mod random;
+mod reg;
 mod support;

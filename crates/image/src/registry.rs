@@ -406,3 +406,193 @@ pub fn insert_subtree(
     }
     Ok(applied)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use hive::{Key, Kind, data};
+
+    use super::*;
+
+    fn descriptor() -> Vec<u8> {
+        let administrators = [1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 0x20, 2, 0, 0];
+        let header = [1, 0, 0, 0x80, 20, 0, 0, 0, 36, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        [&header[..], &administrators, &administrators].concat()
+    }
+
+    fn hive(keys: &[&str]) -> Hive {
+        let mut hive = Hive::new(5, "ROOT", &descriptor(), FileTime(7)).unwrap();
+        for key in keys {
+            hive.root_mut().create(key).unwrap();
+        }
+        hive
+    }
+
+    /// Files of an image: a SYSTEM hive with a log beside it, a SOFTWARE hive, the default user's.
+    struct Image(BTreeMap<String, Vec<u8>>);
+
+    impl Image {
+        fn new() -> Self {
+            let mut system = hive(&["Select", "ControlSet001\\Services", "ControlSet002\\Services"]);
+            let select = system.root_mut().open_mut("Select").unwrap();
+            select.set("Default", Kind::DWORD, data::dword(2)).unwrap();
+            let config = "Windows/System32/config";
+            let mut files = BTreeMap::new();
+            let mut add = |path: String, bytes: Vec<u8>| files.insert(path.to_uppercase(), bytes);
+            add(format!("{config}/SYSTEM"), system.to_bytes().unwrap());
+            add(format!("{config}/SYSTEM.LOG1"), vec![1; 512]);
+            add(format!("{config}/SYSTEM.LOG2"), Vec::new());
+            add(format!("{config}/SOFTWARE"), hive(&["Microsoft", "Classes"]).to_bytes().unwrap());
+            add("Users/Default/NTUSER.DAT".to_owned(), hive(&["Software"]).to_bytes().unwrap());
+            Self(files)
+        }
+
+        fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+            Ok(self.0.get(&path.to_uppercase()).cloned())
+        }
+
+        fn apply(&self, edits: &RegistryEdits, time: Option<FileTime>) -> Result<Vec<HiveChange>> {
+            edits.apply(Path::new("w.wim"), time, &mut |path| self.read(path))
+        }
+    }
+
+    /// Files of the host.
+    struct Host(tempfile::TempDir);
+
+    impl Host {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+            let path = self.0.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        }
+    }
+
+    fn edits(reg: &[PathBuf], hives: &[(&str, &PathBuf)]) -> Result<RegistryEdits> {
+        let choice = |&(key, file): &(&str, &PathBuf)| HiveChoice { key: key.to_owned(), file: file.clone() };
+        RegistryEdits::read(reg, &hives.iter().map(choice).collect::<Vec<_>>())
+    }
+
+    fn root(change: &HiveChange) -> Key {
+        Hive::parse(&change.bytes).unwrap().root().clone()
+    }
+
+    #[test]
+    fn reg_files_change_the_hives_they_name_and_no_others() {
+        let host = Host::new();
+        let first = "REGEDIT4\n[HKLM\\SYSTEM\\CurrentControlSet\\Services\\x]\n\"Start\"=dword:3\n[HKCU\\Software\\y]\n";
+        let second =
+            "REGEDIT4\n[HKEY_LOCAL_MACHINE\\SYSTEM\\ControlSet002\\Services\\x]\n\"Start\"=dword:0\n";
+        let (first, second) = (host.file("1.reg", first.as_bytes()), host.file("2.reg", second.as_bytes()));
+        let edits = edits(&[first, second], &[]).unwrap();
+        let image = Image::new();
+        let changes = image.apply(&edits, None).unwrap();
+        let paths: Vec<(&str, bool)> =
+            changes.iter().map(|change| (change.path.as_str(), change.exists)).collect();
+        assert_eq!(paths, [("Windows/System32/config/SYSTEM", true), ("Users/Default/NTUSER.DAT", true)]);
+        // Of the logs only the one that is not empty has to become so.
+        assert_eq!(changes[0].logs, ["Windows/System32/config/SYSTEM.LOG1"]);
+        assert!(
+            changes[0].reason.contains("1.reg") && changes[0].reason.contains("2.reg"),
+            "{}",
+            changes[0].reason
+        );
+        let system = root(&changes[0]);
+        let x = system.open("ControlSet002\\Services\\x").unwrap();
+        assert_eq!((x.value("Start").unwrap().as_u32(), x.written()), (Some(0), FileTime(7)));
+        assert!(
+            system.open("ControlSet001\\Services\\x").is_none()
+                && system.subkey("CurrentControlSet").is_none()
+        );
+        assert!(root(&changes[1]).open("Software\\y").is_some());
+        // The same again gives the same bytes; the time of the build is that of what it wrote.
+        assert_eq!(image.apply(&edits, None).unwrap(), changes);
+        let dated = image.apply(&edits, Some(FileTime(99))).unwrap();
+        assert_eq!(root(&dated[0]).open("ControlSet002\\Services\\x").unwrap().written(), FileTime(99));
+        assert_eq!(root(&dated[0]).open("ControlSet001").unwrap().written(), FileTime(7));
+        assert_eq!(Hive::parse(&dated[0].bytes).unwrap().written(), FileTime(99));
+    }
+
+    #[test]
+    fn a_hive_takes_the_place_of_a_hive_or_a_key() {
+        let host = Host::new();
+        let other = host.file("other.hiv", &hive(&["Vendor\\a"]).to_bytes().unwrap());
+        let reg = host.file("1.reg", b"REGEDIT4\n[HKLM\\SOFTWARE\\Vendor\\b]\n[HKLM\\DRIVERS\\c]\n");
+        let hives =
+            [("software", &other), ("HKLM\\SYSTEM\\CurrentControlSet\\v", &other), ("HKLM\\DRIVERS", &other)];
+        let changes = Image::new().apply(&edits(&[reg], &hives).unwrap(), None).unwrap();
+        let [system, software, drivers] = &changes[..] else { panic!("{changes:?}") };
+        // First whole hives, then subtrees, then .reg files.
+        assert!(root(software).open("Vendor\\a").is_some() && root(software).open("Vendor\\b").is_some());
+        assert!(root(software).subkey("Microsoft").is_none());
+        let there = root(system);
+        let subtree = there.open("ControlSet002\\v").unwrap();
+        assert_eq!(subtree.name().to_string(), "v");
+        assert!(subtree.open("Vendor\\a").is_some());
+        // One that the image does not have is added.
+        assert_eq!((drivers.path.as_str(), drivers.exists), ("Windows/System32/config/DRIVERS", false));
+        assert!(root(drivers).subkey("c").is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_its_place() {
+        let host = Host::new();
+        let hive = host.file("h", &hive(&[]).to_bytes().unwrap());
+        let chain = |error: Error| {
+            let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+            format!("{error}{}", source.unwrap_or_default())
+        };
+        let refused = |text: &str| {
+            let file = host.file("x.reg", text.as_bytes());
+            let error = edits(&[file], &[]).and_then(|edits| Image::new().apply(&edits, None)).unwrap_err();
+            chain(error)
+        };
+        assert!(
+            refused("REGEDIT4\n[HKLM\\SYSTEM\\x\n")
+                .contains("x.reg: line 2, column 15: found the end of the line")
+        );
+        assert!(refused("[x]\n").contains("x.reg: line 1: x: has no known root"));
+        assert!(refused("\n[HKLM\\HARDWARE]\n").contains("x.reg: line 2: HKLM\\HARDWARE: exists only while"));
+        assert!(
+            refused("\n[HKLM\\BCD00000000]\n")
+                .contains("line 2: [HKLM\\BCD00000000]: the boot configuration")
+        );
+        assert!(
+            refused("[HKLM\\SAM\\x]\n")
+                .contains("w.wim: no Windows/System32/config/SAM, which holds HKEY_LOCAL")
+        );
+        assert!(
+            refused("[-HKLM\\SOFTWARE]\n").contains("line 1: [HKLM\\SOFTWARE]: the root of a hive cannot")
+        );
+        let choice = |key: &str| chain(edits(&[], &[(key, &hive)]).unwrap_err());
+        assert!(choice("HKLM\\NONE\\x").contains("--hive HKLM\\NONE\\x="));
+        assert!(choice("BCD").contains("the boot configuration is made by the build"));
+        let twice = edits(&[], &[("SYSTEM", &hive), ("HKLM\\SYSTEM", &hive)]).unwrap_err();
+        assert!(chain(twice).contains("takes this place already"));
+        let text = host.file("text", b"no hive");
+        assert!(matches!(edits(&[], &[("SYSTEM", &text)]).unwrap_err(), Error::Hive { .. }));
+
+        let mut image = Image::new();
+        let system = "WINDOWS/SYSTEM32/CONFIG/SYSTEM";
+        image.0.get_mut(system).unwrap()[4096] = b'x';
+        let file = host.file("x.reg", b"[HKLM\\SYSTEM\\x]\n");
+        let error = image.apply(&edits(std::slice::from_ref(&file), &[]).unwrap(), None).unwrap_err();
+        assert!(chain(error).starts_with("w.wim: Windows/System32/config/SYSTEM: malformed"));
+        // What is replaced as a whole may be damaged.
+        let whole = edits(std::slice::from_ref(&file), &[("SYSTEM", &hive)]).unwrap();
+        assert!(root(&image.apply(&whole, None).unwrap()[0]).subkey("x").is_some());
+    }
+
+    #[test]
+    fn choices_are_key_and_file() {
+        let choice: HiveChoice = "HKLM\\SYSTEM\\Vendor=a=b".parse().unwrap();
+        assert_eq!((choice.key.as_str(), choice.file), ("HKLM\\SYSTEM\\Vendor", PathBuf::from("a=b")));
+        for text in ["", "a", "=b", "a="] {
+            assert!(text.parse::<HiveChoice>().is_err(), "{text}");
+        }
+    }
+}
