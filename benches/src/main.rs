@@ -4,6 +4,7 @@ mod contest;
 mod corpus;
 mod decode;
 mod measure;
+mod reg;
 mod roundtrip;
 
 use std::error::Error;
@@ -16,6 +17,7 @@ usage: cargo run --release -p wimforge-benches -- COMMAND
   build [WIM [IMAGE]] [--runs N]   wimforge against mkntfs + wimlib-imagex apply + qemu-img, on the corpus or on WIM
   roundtrip [WIM [IMAGE]]          build, capture again, compare; every reader; on WIM, or the corpus in LZX and XPRESS
   decode [WIM...] [--runs N]       chunks decoded on one core: ours, libwim, ms-compress, 7-Zip; of both corpora or of WIMs
+  reg [--runs N]                   5,000 values into a hive: wimforge against hivexregedit; needs the samples
   corpus                           make the 500 MB corpus, with LZX and with XPRESS, and say where it is
   many COUNT                       make a WIM of COUNT files, and say where it is
 
@@ -57,6 +59,7 @@ fn run(args: &[String]) -> Result<bool, Box<dyn Error>> {
         }
         ["roundtrip", wim, rest @ ..] => roundtrip::run(&wimforge()?, Path::new(wim), image(rest)?)?,
         ["decode", files @ ..] => decode::run(files, runs)?,
+        ["reg"] => reg::run(&wimforge()?, runs)?,
         ["corpus"] => {
             for codec in ["LZX", "XPRESS"] {
                 println!("{}", corpus::get(codec)?.display());
