@@ -291,7 +291,8 @@ fn stores_on_disks_and_in_wims() {
         wimforge(args!["bcd", "show", &named(":2")]).badly(&[1, 4]);
         wimforge(args!["bcd", "show", &named(":1/nothing")]).badly(&[1]).says(&["nothing"]);
         // A store on a disk is not changed in place.
-        set(&disk, &["{bootmgr}", "timeout", "1"]).badly(&[1, 3, 4]);
+        set(&disk, &["{bootmgr}", "timeout", "1"]).badly(&[4]).says(&["can be shown and checked"]);
+        set(&named(place), &["{bootmgr}", "timeout", "1"]).badly(&[4]).says(&["can be shown and checked"]);
     }
     let wim = PathBuf::from(format!("{}:Windows/win.ini", testdata("nano-small.wim").display()));
     wimforge(args!["bcd", "show", &wim]).badly(&[1, 3, 4]);

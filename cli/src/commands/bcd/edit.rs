@@ -1,11 +1,13 @@
 //! `wimforge bcd set` and `delete`: a store in a file of its own, changed in place.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
 use bcd::{Object, Store, names, parse_value};
 use hive::file::{Allow, HiveFile};
-use image::Error;
+use image::{DiskPlace, Error};
 
 use super::{no_object, object_id, wrap};
 use crate::args::Common;
@@ -15,12 +17,28 @@ use crate::report::say;
 /// Changes the store in a file; the file is replaced only when `change` succeeds.
 fn change(path: &Path, change: impl FnOnce(&mut Store) -> Result<(), Error>) -> Result<(), Error> {
     let hive_error = |source| Error::Hive { path: path.to_owned(), source };
+    if !is_hive(path) {
+        let what = "is no BCD store in a file of its own; stores on disks and in WIMs can be shown and checked, not changed";
+        return Err(Error::Unsupported { path: path.to_owned(), what: what.to_owned() });
+    }
     let mut file = HiveFile::open(path, Allow::default()).map_err(hive_error)?;
     let mut store = Store::from_hive(file.hive().clone()).map_err(|error| wrap(path, error))?;
     change(&mut store)?;
     *file.hive_mut() = store.to_hive().map_err(|error| wrap(path, error))?;
     file.save().map_err(hive_error)?;
     Ok(())
+}
+
+/// Whether it is one, or cannot be told: what is wrong with reading it, who opens it will say.
+fn is_hive(path: &Path) -> bool {
+    if DiskPlace::parse(path).partition.is_some() {
+        return false;
+    }
+    let mut signature = [0; 4];
+    match File::open(path).and_then(|mut file| file.read_exact(&mut signature)) {
+        Ok(()) => &signature == b"regf",
+        Err(error) => error.kind() != io::ErrorKind::UnexpectedEof,
+    }
 }
 
 pub(super) fn set(args: &BcdSet) -> anyhow::Result<ExitCode> {
