@@ -1,5 +1,6 @@
 //! Measurements and proofs on large WIMs, against other people's tools. `BIAS.md` says what the numbers favour.
 
+mod compact;
 mod contest;
 mod corpus;
 mod decode;
@@ -18,6 +19,7 @@ usage: cargo run --release -p wimforge-benches -- COMMAND
   roundtrip [WIM [IMAGE]]          build, capture again, compare; every reader; on WIM, or the corpus in LZX and XPRESS
   decode [WIM...] [--runs N]       chunks decoded on one core: ours, libwim, ms-compress, 7-Zip; of both corpora or of WIMs
   reg [--runs N]                   5,000 values into a hive: wimforge against hivexregedit; needs the samples
+  compact [WIM] [--runs N]         Compact OS: times, size beside the WIM, and where it goes; on a corpus of 500 MB or WIM
   corpus                           make the 500 MB corpus, with LZX and with XPRESS, and say where it is
   many COUNT                       make a WIM of COUNT files, and say where it is
 
@@ -60,6 +62,8 @@ fn run(args: &[String]) -> Result<bool, Box<dyn Error>> {
         ["roundtrip", wim, rest @ ..] => roundtrip::run(&wimforge()?, Path::new(wim), image(rest)?)?,
         ["decode", files @ ..] => decode::run(files, runs)?,
         ["reg"] => reg::run(&wimforge()?, runs)?,
+        ["compact"] => compact::run(&wimforge()?, &corpus::large()?, runs)?,
+        ["compact", wim] => compact::run(&wimforge()?, Path::new(wim), runs)?,
         ["corpus"] => {
             for codec in ["LZX", "XPRESS"] {
                 println!("{}", corpus::get(codec)?.display());

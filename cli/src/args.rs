@@ -132,6 +132,9 @@ pub(crate) struct Build {
     /// (HKLM\\SYSTEM\\Vendor=file); before --reg; may be repeated
     #[arg(long = "hive", value_name = "KEY=FILE")]
     pub(crate) hives: Vec<HiveChoice>,
+    /// Copy no boot files, write no BCD, leave the recovery environment where it is
+    #[arg(long)]
+    pub(crate) no_boot_files: bool,
     /// Code that a BIOS runs: own, from-image (Microsoft's, where a file of the image carries it) or none
     #[arg(long, value_name = "WHOSE", default_value = "own")]
     pub(crate) boot_code: BootCode,

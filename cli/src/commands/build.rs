@@ -79,6 +79,7 @@ fn recipe(args: &Build, to_stdout: bool) -> anyhow::Result<Recipe> {
         registry: args.registry.clone(),
         hives: args.hives.clone(),
         boot: Boot {
+            files: !args.no_boot_files,
             code: args.boot_code,
             device: args.bcd_device,
             ex: args.bootex,
@@ -192,7 +193,8 @@ fn text(args: &Build, summary: &Summary, seconds: f64) -> String {
             if boot.recovery { "; recovery environment on the Recovery partition" } else { "" }
         );
     } else {
-        let _ = writeln!(out, "does not start by itself: the image has no boot manager");
+        let why = if args.no_boot_files { "no boot files were asked for" } else { "the image has no boot manager" };
+        let _ = writeln!(out, "does not start by itself: {why}");
     }
     if !args.dry_run {
         let speed = summary.stored as f64 / seconds.max(1e-9);
