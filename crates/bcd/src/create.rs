@@ -1,8 +1,8 @@
 //! Stores from scratch: the objects that bcdboot leaves behind, for a disk that never saw Windows run.
 //!
 //! What is in them was compared with stores of Windows 7 (BIOS), 8.1, 10 and 11 (UEFI). Not in them is what only a
-//! running machine can know: NVRAM entries (`{fwbootmgr}` and firmware applications). A UEFI machine finds such a disk by
-//! `\EFI\Boot\bootx64.efi`, and Windows adds the entries when it runs.
+//! running machine can know: NVRAM entries (`{fwbootmgr}` and firmware applications). A UEFI machine finds such a disk
+//! by `\EFI\Boot\bootx64.efi`, and Windows adds the entries when it runs.
 
 use std::str::FromStr;
 

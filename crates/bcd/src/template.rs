@@ -1,4 +1,5 @@
-//! `\Windows\System32\config\BCD-Template`: the store that bcdboot makes entries from, and Windows when it repairs itself.
+//! `\Windows\System32\config\BCD-Template`: the store that bcdboot makes entries from, and Windows when it repairs
+//! itself.
 //!
 //! It holds entries for BIOS and UEFI under GUIDs of their own, and the objects that all inherit. Elements of class 4
 //! tell the maker what to do (which path to fill in, what to leave out) and are not copied.
