@@ -1,5 +1,7 @@
 //! `wimforge reg` on hives of our own, in files, in a WIM and on a disk; hivex looks at what became of them.
 
+#![allow(clippy::unwrap_used, reason = "how a test fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
