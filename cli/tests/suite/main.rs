@@ -1,11 +1,13 @@
 //! The program as its users meet it, judged by other people's tools.
 //!
-//! `proof` builds disks and has everybody else read them; `commands` compares what `info`, `ls`, `cat` and `extract` say;
-//! `bad_input` gives the program what it must refuse; `manners` holds it to what it promises about outputs, exit codes
-//! and determinism.
+//! `proof` builds disks and has everybody else read them; `boot` starts them, `chain` breaks what starts them;
+//! `commands` compares what `info`, `ls`, `cat` and `extract` say; `bad_input` gives the program what it must refuse;
+//! `manners` holds it to what it promises about outputs, exit codes and determinism.
 
 mod bad_input;
 mod bcd;
+mod boot;
+mod chain;
 mod commands;
 mod compact;
 mod disk_paths;

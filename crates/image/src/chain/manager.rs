@@ -99,11 +99,18 @@ pub(super) fn bootmgr(disk: &BootDisk<'_>, slot: &Slot, volume: &Volume, author:
         Ok(Some(file)) if !file.directory => file,
         Ok(_) => {
             link.detail = "none".to_owned();
-            link.broken(
-                format!("no BOOTMGR in the root of partition {}", slot.number),
-                Code::BootmgrMissing,
-                COPY,
-            );
+            let holds = |other: &&Slot| disk.volume(other).is_ok_and(|volume| volume.has("\\bootmgr"));
+            let advice = match disk.slots.iter().find(holds) {
+                Some(other) => {
+                    let number = other.number;
+                    format!(
+                        "partition {number} holds one: mark it active (`sfdisk --activate DISK {number}`)"
+                    )
+                }
+                None => COPY.to_owned(),
+            };
+            let text = format!("no BOOTMGR in the root of partition {}", slot.number);
+            link.broken(text, Code::BootmgrMissing, advice);
             return link;
         }
         Err(why) => {
