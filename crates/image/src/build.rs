@@ -14,6 +14,7 @@ use crate::container::Packing;
 use crate::disk_layout::{self, Role, TypeId, VolumeKind};
 use crate::edit::{self, Change, Editor, Style};
 use crate::esp::Esp;
+use crate::late::SmallBlobs;
 use crate::output::{self, Opened};
 use crate::pipeline::{self, BlobStore as _, CheckedBlobs, Counters, Maker, Settings};
 use crate::prepass::Prepass;
@@ -169,7 +170,8 @@ impl Plan {
         boot.edit_windows(&mut editor, &places)?;
         let mut changes = editor.finish();
         let packed = compact::apply(&mut tree, &source, index, &recipe, run)?;
-        let mut small = small_blobs(&tree);
+        let mut small = SmallBlobs::default();
+        small.add(&tree);
 
         let windows_start = disk_layout::windows_start(&recipe);
         let options = |role, start| volume_options(&recipe, &seed, role, start, time, codes.ntfs());
@@ -274,7 +276,7 @@ impl Plan {
                         _ => boot.system_tree(&places, number)?,
                     };
                     changes.extend(put);
-                    small.append(&mut small_blobs(&tree));
+                    small.add(&tree);
                     other = volume::plan(tree, options(role, slot.start)?, role.name())?;
                     &other
                 }
@@ -306,7 +308,7 @@ impl Plan {
         map.pad_to(disk_size);
         summary.stored = map.allocated(4096).map(|range| range.end - range.start).sum();
         summary.usage = usage(&map);
-        let late = late_blobs(small, &map);
+        let late = small.late(&map);
         Ok(Self { recipe, format, source, index, seed, time, map, volumes, packed, late, summary })
     }
 
@@ -402,37 +404,6 @@ fn usage(map: &ExtentMap) -> Vec<Usage> {
     let mut usage: Vec<Usage> = kinds.into_iter().map(|(kind, bytes)| Usage { kind, bytes }).collect();
     usage.sort_by_key(|usage| (std::cmp::Reverse(usage.bytes), usage.kind));
     usage
-}
-
-/// Larger blobs are never read to render a record: reparse points end at 16 KiB, resident data before.
-const LARGEST_LATE: u64 = 16 << 10;
-/// Blobs up to this size may be resident in one file and not in another.
-const LARGEST_RESIDENT: u64 = 1024;
-
-/// The blobs of a tree that may lie in file records, and their sizes.
-fn small_blobs(tree: &Tree) -> BTreeMap<u32, u64> {
-    let contents = tree.nodes.iter().flat_map(|node| {
-        let named = node.named.iter().map(|stream| &stream.content);
-        node.data.iter().chain(node.reparse.iter().map(|reparse| &reparse.data)).chain(named)
-    });
-    contents
-        .filter_map(|content| match *content {
-            tree::Content::Blob { blob, len } if len <= LARGEST_LATE => Some((blob, len)),
-            _ => None,
-        })
-        .collect()
-}
-
-/// Those of them that some record holds.
-fn late_blobs(mut small: BTreeMap<u32, u64>, map: &ExtentMap) -> Vec<u32> {
-    for extent in map.extents() {
-        if let Content::Blob { blob, .. } = extent.content
-            && small.get(&blob).is_some_and(|&len| len > LARGEST_RESIDENT)
-        {
-            small.remove(&blob);
-        }
-    }
-    small.into_keys().collect()
 }
 
 fn serial(seed: &Seed, role: Role) -> u64 {

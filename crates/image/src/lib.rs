@@ -15,6 +15,7 @@ mod error;
 mod esp;
 mod extract;
 mod glob;
+mod late;
 mod output;
 pub mod pipeline;
 mod prepass;
