@@ -35,10 +35,11 @@ const STACK: [(&str, &str); 5] = [
 ];
 
 /// Drivers of disk controllers, and where these are found.
-const CONTROLLERS: [(&str, &str); 22] = [
+const CONTROLLERS: [(&str, &str); 23] = [
     ("storahci", "SATA (AHCI)"),
     ("msahci", "SATA (AHCI)"),
     ("iastorv", "Intel RAID"),
+    ("iastorav", "Intel RAID"),
     ("iastoravc", "Intel RAID"),
     ("iastorvd", "Intel VMD"),
     ("amdsata", "AMD SATA"),
@@ -138,7 +139,7 @@ impl Driver {
 }
 
 /// An `ImagePath` as a path from the directory of Windows; `None` when it leads elsewhere.
-fn from_windows(path: &str) -> Option<String> {
+pub(super) fn from_windows(path: &str) -> Option<String> {
     let path = path.trim().trim_matches('"').replace('/', "\\");
     let without = |prefix: &str| {
         let head = path.get(..prefix.len())?;
@@ -267,6 +268,13 @@ fn disk_link(set: &Key, drivers: &[Driver]) -> Link {
         link.detail = "none".to_owned();
     } else {
         link.detail = format!("for {}", shortened(&places));
+        // On another machine these would be missed.
+        let vetoed = controllers().filter(|driver| driver.forced.is_some() && !driver.is_boot());
+        let vetoed: Vec<String> = vetoed.map(|driver| driver.name.clone()).collect();
+        if !vetoed.is_empty() {
+            let held = format!("; held back by StartOverride: {}", shortened(&vetoed));
+            link.detail.push_str(&held);
+        }
     }
     for (class, what) in CLASSES {
         let Some(key) = set.open(&format!("Control\\Class\\{class}")) else { continue };

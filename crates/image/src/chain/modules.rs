@@ -3,7 +3,7 @@
 //! A missing library is as fatal as a missing driver, and harder to see: `storport.sys` is nobody's service. Names that
 //! begin with `api-ms-` or `ext-ms-` are no files; the API set schema says what is meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::hive_file::{Wof, unreadable};
 use super::manager::program;
@@ -12,6 +12,8 @@ use super::volume::Volume;
 
 /// Modules that are looked at. Windows starts with some 250.
 const MAX_MODULES: usize = 4096;
+/// Links between modules that are followed: Windows has some 5,000 when each driver's are counted anew.
+const MAX_LINKS: u32 = 200_000;
 
 /// What is wrong with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +57,10 @@ pub(super) struct Modules<'v> {
     machine: Option<Machine>,
     /// By path in lower case.
     known: BTreeMap<String, Module>,
+    /// Where modules lie, by name in lower case.
+    paths: BTreeMap<String, String>,
+    /// Links that may still be followed.
+    left: u32,
 }
 
 impl<'v> Modules<'v> {
@@ -65,6 +71,8 @@ impl<'v> Modules<'v> {
             wof,
             machine: None,
             known: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            left: MAX_LINKS,
         }
     }
 
@@ -77,15 +85,14 @@ impl<'v> Modules<'v> {
     /// The same, by path from the directory of Windows.
     pub(super) fn all_at(&mut self, path: &str) -> Vec<Faulty> {
         let mut faults = Vec::new();
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen = BTreeSet::new();
         let mut waiting = vec![(path.to_owned(), None::<String>)];
         while let Some((path, wanted_by)) = waiting.pop() {
-            if seen.contains(&path.to_ascii_lowercase()) || self.known.len() >= MAX_MODULES {
+            let key = path.to_ascii_lowercase();
+            if !seen.insert(key.clone()) || !self.look_at(&path) {
                 continue;
             }
-            seen.push(path.to_ascii_lowercase());
-            self.look_at(&path);
-            let module = &self.known[&path.to_ascii_lowercase()];
+            let module = &self.known[&key];
             if let Some(fault) = &module.fault {
                 let needed = wanted_by.map_or_else(String::new, |by| format!(", which {by} is linked with"));
                 faults.push(Faulty::new(fault.kind, format!("{}{needed}", fault.text)));
@@ -93,6 +100,9 @@ impl<'v> Modules<'v> {
             let own = path.rsplit('\\').next().unwrap_or_default().to_owned();
             let imports: Vec<String> = module.imports.clone();
             for import in imports.into_iter().rev() {
+                // What is left out on a disk made to be followed for ever is no fault that is missed on another.
+                let Some(left) = self.left.checked_sub(1) else { break };
+                self.left = left;
                 waiting.push((self.path_of(&import), Some(own.clone())));
             }
         }
@@ -105,13 +115,15 @@ impl<'v> Modules<'v> {
     }
 
     /// The version of a file of System32 that was looked at.
-    pub(super) fn version(&self, name: &str) -> Option<Version> {
-        self.known.get(&self.path_of(name).to_ascii_lowercase())?.version
+    pub(super) fn version(&mut self, name: &str) -> Option<Version> {
+        let path = self.path_of(name).to_ascii_lowercase();
+        self.known.get(&path)?.version
     }
 
     /// What a file of System32 that was looked at runs on.
-    pub(super) fn machine(&self, name: &str) -> Option<Machine> {
-        self.known.get(&self.path_of(name).to_ascii_lowercase())?.machine
+    pub(super) fn machine(&mut self, name: &str) -> Option<Machine> {
+        let path = self.path_of(name).to_ascii_lowercase();
+        self.known.get(&path)?.machine
     }
 
     /// How many were looked at.
@@ -119,20 +131,19 @@ impl<'v> Modules<'v> {
         self.known.len()
     }
 
-    /// Where the loader finds a module: in System32, else with the drivers.
-    fn path_of(&self, name: &str) -> String {
-        let drivers = format!("System32\\drivers\\{name}");
-        let in_drivers = |path: &String| self.volume.has(&format!("{}\\{path}", self.root));
-        match name.to_ascii_lowercase().ends_with(".sys") {
-            true => Some(drivers).filter(in_drivers).unwrap_or_else(|| {
-                let other = format!("System32\\{name}");
-                if in_drivers(&other) { other } else { format!("System32\\drivers\\{name}") }
-            }),
-            false => {
-                let own = format!("System32\\{name}");
-                if in_drivers(&own) || !in_drivers(&drivers) { own } else { drivers }
-            }
+    /// Where the loader finds a module: in System32 or with the drivers; where it should be, if it is in neither.
+    fn path_of(&mut self, name: &str) -> String {
+        let key = name.to_ascii_lowercase();
+        if let Some(path) = self.paths.get(&key) {
+            return path.clone();
         }
+        let (own, drivers) = (format!("System32\\{name}"), format!("System32\\drivers\\{name}"));
+        let (first, second) = if key.ends_with(".sys") { (drivers, own) } else { (own, drivers) };
+        let is_there = |path: &str| self.volume.has(&format!("{}\\{path}", self.root));
+        let path = if is_there(&first) || !is_there(&second) { first } else { second };
+        // As many as there are imports in known modules.
+        self.paths.insert(key, path.clone());
+        path
     }
 
     fn open(&self, path: &str) -> Result<super::volume::Found, Faulty> {
@@ -148,10 +159,14 @@ impl<'v> Modules<'v> {
         }
     }
 
-    fn look_at(&mut self, path: &str) {
+    /// Whether it could be looked at within the limit.
+    fn look_at(&mut self, path: &str) -> bool {
         let key = path.to_ascii_lowercase();
         if self.known.contains_key(&key) {
-            return;
+            return true;
+        }
+        if self.known.len() >= MAX_MODULES {
+            return false;
         }
         let mut module = Module { fault: None, machine: None, version: None, imports: Vec::new() };
         match self.open(path) {
@@ -180,5 +195,6 @@ impl<'v> Modules<'v> {
             },
         }
         self.known.insert(key, module);
+        true
     }
 }

@@ -29,6 +29,110 @@ fn samples_have_no_chain() {
     assert!(checked >= 8, "{checked} disks");
 }
 
+/// Registries of real installations, over files that are all there: nothing in them is a fault. Their drivers are many,
+/// with overrides, filters, and every form of path.
+#[test]
+fn registries_of_real_windows_are_whole() {
+    let Some(samples) = testkit::samples() else { return };
+    let read = |name: &str| {
+        let file = samples.join("hives").join(format!("{name}.xz"));
+        let output = std::process::Command::new("xz").arg("-dc").arg(&file).output().unwrap();
+        assert!(output.status.success(), "{}", file.display());
+        output.stdout
+    };
+    for (name, version, drivers) in [
+        ("SYSTEM", [6, 1, 7601, 0], 30),
+        ("SYSTEM_2", [6, 3, 9600, 0], 30),
+        ("SYSTEM_B", [10, 0, 15063, 0], 30),
+        ("SYSTEM_WIN_10_1709", [10, 0, 18362, 0], 30),
+    ] {
+        let mut world = World::new(Firmware::Bios);
+        let bytes = read(name);
+        let logs: Vec<Vec<u8>> = match name {
+            "SYSTEM_B" => vec![read("SYSTEM_B.LOG1"), read("SYSTEM_B.LOG2")],
+            _ => Vec::new(),
+        };
+        let borrowed: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
+        let (hive, bytes) = match hive::Hive::recover(&bytes, &borrowed) {
+            Ok((hive, _)) => (hive, bytes),
+            // Saved from a running machine, without its logs: as it would be after its next start.
+            Err(_) => {
+                let hive = hive::Hive::parse_without_logs(&bytes).unwrap();
+                let closed = hive.to_bytes().unwrap();
+                (hive, closed)
+            }
+        };
+        let program = testkit::program::Program::x64().version(version);
+        world.put("System32\\winload.exe", program.to_bytes());
+        let set = hive.root().subkey("ControlSet001").unwrap();
+        for service in set.subkey("Services").unwrap().subkeys() {
+            let path = service.value("ImagePath").and_then(hive::Value::as_str).unwrap_or_default();
+            let path = match path.is_empty() {
+                true => format!("System32\\drivers\\{}.sys", service.name()),
+                false => super::super::drivers::from_windows(&path).unwrap_or_default(),
+            };
+            if path.to_lowercase().ends_with(".sys") {
+                let taken = world
+                    .windows
+                    .keys()
+                    .any(|known| known.eq_ignore_ascii_case(&format!("\\Windows\\{path}")));
+                if !taken {
+                    world.put(&path, program.to_bytes());
+                }
+            }
+        }
+        let pages = set.open("Control\\Nls\\CodePage").unwrap();
+        for which in ["ACP", "OEMCP"] {
+            let number = pages.value(which).unwrap().as_str().unwrap();
+            let file = pages.value(&number).unwrap().as_str().unwrap();
+            if !world.windows.keys().any(|known| known.to_lowercase().ends_with(&file.to_lowercase())) {
+                world.put(&format!("System32\\{file}"), vec![1; 100]);
+            }
+        }
+        world.put("System32\\config\\SYSTEM", bytes);
+        for (number, log) in logs.into_iter().enumerate() {
+            world.put(&format!("System32\\config\\SYSTEM.LOG{}", number + 1), log);
+        }
+        let report = world.disk().check();
+        let chain = &report.chains[0];
+        for link in chain.links.iter().filter(|link| link.step != Step::SystemHive) {
+            assert_eq!(link.state, super::State::Ok, "{name}: {link:#?}");
+        }
+        assert_ne!(chain.link(Step::SystemHive).unwrap().state, super::State::Broken, "{name}: {chain:#?}");
+        let link = chain.link(Step::BootDrivers).unwrap();
+        let count: usize = link.detail.split(' ').next().unwrap().parse().unwrap();
+        eprintln!("{name}: {}; {}", link.detail, chain.link(Step::DiskDrivers).unwrap().detail);
+        assert!(count >= drivers, "{name}: {}", link.detail);
+    }
+}
+
+/// Stores of real machines lead to those machines' disks: whatever is said of that, it is said of the devices.
+#[test]
+fn stores_of_real_machines_are_read() {
+    let Some(samples) = testkit::samples() else { return };
+    for name in [
+        "BCDvm",
+        "BCDrecovery",
+        "BCDlaptop",
+        "BCDfresh",
+        "BCDgen",
+        "BCD2",
+        "BCDTest",
+        "BCD.bkup",
+        "BCD-media",
+    ] {
+        let mut world = World::new(Firmware::Bios);
+        world.put_system("\\Boot\\BCD", std::fs::read(samples.join("bcd").join(name)).unwrap());
+        let report = world.disk().check();
+        let chain = &report.chains[0];
+        let store = chain.link(Step::BootStore).unwrap();
+        assert_ne!(store.state, super::State::Broken, "{name}: {store:#?}");
+        let step = chain.verdict.step;
+        eprintln!("{name}: {}", chain.verdict.text);
+        assert!(matches!(step, None | Some(Step::BootEntry | Step::Devices)), "{name}: {chain:#?}");
+    }
+}
+
 /// What a sample is when it is not compressed.
 fn unpacked(file: &Path, folder: &Path) -> Option<PathBuf> {
     let tool = match file.extension()?.to_str()? {
