@@ -237,6 +237,7 @@ impl RegistryEdits {
             let hive = read_hive(&choice.file)?;
             let bytes = hive.hive().to_bytes();
             let bytes = bytes.map_err(|source| Error::Hive { path: choice.file.clone(), source })?;
+            edits.identity.extend_from_slice(&Sha1::digest(choice.key.as_bytes()));
             edits.identity.extend_from_slice(&Sha1::digest(&bytes));
             edits.hives.push((which, key, choice.file.clone(), hive));
         }

@@ -6,8 +6,37 @@
 //!
 //! Names and strings are UTF-16 units throughout, as in the registry: unpaired surrogates, NULs and line ends survive.
 //!
-//! The grammar is that of regedit (version 5.00 in UTF-16, REGEDIT4 in the ANSI code page) with the few additions that
-//! Wine and hivexregedit have; DESIGN: `research/boot-registry.md` §3.8.
+//! ```
+//! use wimforge_hive::paths::Mount;
+//! use wimforge_hive::reg::{self, Error, Operation, RegFile};
+//! use wimforge_hive::{FileTime, Hive};
+//!
+//! let file = RegFile::parse(br#"Windows Registry Editor Version 5.00
+//! [HKEY_LOCAL_MACHINE\SOFTWARE\Vendor]
+//! "Level"=dword:5
+//! "Old"=-
+//! "#)?;
+//! let mut hive = Hive::new(5, "ROOT", &[1, 0, 0, 0x80], FileTime(0)).expect("a good name");
+//! let mount = Mount::of(hive.root());
+//! let mut locate = |operation: &Operation| {
+//!     let wrong = |problem| Error::Path { line: operation.line, problem };
+//!     mount.key(&operation.key).map(Some).map_err(wrong)
+//! };
+//! let applied = reg::apply(hive.root_mut(), &file.operations, None, &mut locate)?;
+//! assert_eq!((applied.keys_created, applied.values_set), (1, 1));
+//! assert_eq!(hive.root().subkey("vendor").and_then(|key| key.value("level")?.as_u32()), Some(5));
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! | read | |
+//! |---|---|
+//! | `Windows Registry Editor Version 5.00`, `REGEDIT4`, no header at all | yes; other versions are an error |
+//! | UTF-16 (either order, with a mark; little-endian without), UTF-8 (with and without), Windows-1252 | yes |
+//! | `[key]`, `[-key]`, `"name"=data`, `@=data`, `=-`, `;` comments, also behind values and between continued lines | yes |
+//! | strings over several lines; `\\` and `\"` in them | yes; other escapes are an error, where hivexregedit drops the backslash |
+//! | `dword:` of 1 to 8 digits, `hex:`, `hex(type):` with any 32-bit type, empty ones, a comma at the end | yes |
+//! | `str:` and `str(type):` of Wine and hivexregedit, with `\0`, `\n` and `\r` | yes |
+//! | lines that are none of these | an error with line and column; regedit skips them |
 
 mod apply;
 mod error;
