@@ -63,7 +63,7 @@ fn build(wim: &Path, out: &Path, flags: &[&str]) -> Value {
 #[track_caller]
 fn proof(wim: &Path, disk: &Path, theirs: bool) {
     wimforge(args!["verify", disk, "--against", wim]).well();
-    wimforge(args!["check", disk, "--strict"]).well();
+    wimforge(args!["check", disk, "--strict", "--no-boot"]).well();
     let volume = disk.with_extension("volume");
     if disk::cut(disk, None, &volume).is_some() {
         reader::ntfsprogs(&volume);
@@ -126,7 +126,7 @@ fn every_cluster_size() {
     for size in ["512", "8KiB", "64KiB", "2MiB"] {
         build(&wim, &raw(&scratch), &["--compact-os=lzx", "--cluster-size", size]);
         wimforge(args!["verify", &raw(&scratch), "--against", &wim]).well();
-        wimforge(args!["check", &raw(&scratch), "--strict"]).well();
+        wimforge(args!["check", &raw(&scratch), "--strict", "--no-boot"]).well();
     }
 }
 
@@ -186,7 +186,7 @@ fn a_changed_disk_is_not_the_same() {
         bytes[*page] ^= 1;
         std::fs::write(&out, &bytes).expect("the disk");
         let compared = wimforge(args!["verify", &out, "--against", &wim]).code;
-        let checked = wimforge(args!["check", &out, "--strict"]).code;
+        let checked = wimforge(args!["check", &out, "--strict", "--no-boot"]).code;
         assert!(compared != Some(101) && checked != Some(101), "a panic");
         noticed += usize::from(compared != Some(0) || checked != Some(0));
         bytes[*page] ^= 1;
