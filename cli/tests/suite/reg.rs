@@ -367,3 +367,39 @@ fn hives_inside_images_and_disks() {
     assert_eq!(out(wimforge(args!["reg", "get", &whole, "Software\\x", "y"])), "z\n");
     wimforge(args!["reg", "get", &disk, "HKLM\\SOFTWARE"]).badly(&[1, 2]).says(&["d.vhd"]);
 }
+
+#[test]
+fn a_build_edits_the_registry() {
+    let scratch = scratch();
+    let place = |name: &str| scratch.path().join(name);
+    let (wim, file) = (place("w.wim"), place("x.reg"));
+    windows().save(&wim);
+    let text = "REGEDIT4\n[HKLM\\SYSTEM\\CurrentControlSet\\Services\\atapi]\n\"Start\"=dword:0\n[HKCU\\Software\\x]\n\"y\"=-\n";
+    fs::write(&file, text).unwrap();
+    let software = save(&system(), &place("software"));
+    let option = format!("SOFTWARE={}", software.display());
+    let options = ["--reg", file.to_str().unwrap(), "--hive", &option];
+    build(&wim, &place("a.vhd"), &options).well();
+    build(&wim, &place("b.vhd"), &options).well();
+    assert!(
+        fs::read(place("a.vhd")).unwrap() == fs::read(place("b.vhd")).unwrap(),
+        "the same options, the same disk"
+    );
+    let disk = place("a.vhd");
+    assert_eq!(out(wimforge(args!["reg", "get", &disk, ATAPI, "Start"])), "0\n");
+    wimforge(args!["reg", "get", &disk, "HKCU\\Software\\x", "y"]).badly(&[1]).says(&["it has no values"]);
+    assert_eq!(
+        out(wimforge(args!["reg", "get", &disk, "HKLM\\SOFTWARE\\ControlSet002\\Services\\atapi", "Start"])),
+        "1\n"
+    );
+    let checked = json(wimforge(args!["reg", "check", &disk, "--json"]));
+    assert_eq!((checked["hives"].as_array().unwrap().len(), &checked["clean"]), (3, &true.into()));
+    // A log that does not belong to the new hive is gone.
+    let log = format!("{}:2/Windows/System32/config/SYSTEM.LOG1", disk.display());
+    assert_eq!(out(wimforge(["cat", &log])), "");
+    fs::write(&file, "REGEDIT4\n[HKLM\\SAM\\x]\n").unwrap();
+    build(&wim, &place("c.vhd"), &["--reg", file.to_str().unwrap()])
+        .badly(&[1])
+        .says(&["config/SAM, which holds"]);
+    assert!(!place("c.vhd").exists());
+}
