@@ -193,7 +193,8 @@ fn text(args: &Build, summary: &Summary, seconds: f64) -> String {
             if boot.recovery { "; recovery environment on the Recovery partition" } else { "" }
         );
     } else {
-        let why = if args.no_boot_files { "no boot files were asked for" } else { "the image has no boot manager" };
+        let why =
+            if args.no_boot_files { "no boot files were asked for" } else { "the image has no boot manager" };
         let _ = writeln!(out, "does not start by itself: {why}");
     }
     if !args.dry_run {

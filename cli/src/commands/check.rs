@@ -42,7 +42,9 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
             return Err(Error::Unsupported { path: place.file, what }.into());
         }
     }
-    let clean = checks.iter().all(VolumeCheck::is_clean) && !chain.as_ref().is_some_and(ChainReport::is_broken) && trouble.is_none();
+    let clean = checks.iter().all(VolumeCheck::is_clean)
+        && !chain.as_ref().is_some_and(ChainReport::is_broken)
+        && trouble.is_none();
     let mut out = BufWriter::new(io::stdout().lock());
     if common.json {
         let volumes: Vec<Value> = checks.iter().map(as_json).collect();

@@ -49,8 +49,11 @@ fn the_record_explains_every_difference() {
     let (disk, record) = (scratch.path().join("disk.raw"), scratch.path().join("record.json"));
     let wim = testdata("nano-small.wim");
     let reg = scratch.path().join("edit.reg");
-    std::fs::write(&reg, "REGEDIT4\n\n[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\new]\n\"Start\"=dword:3\n")
-        .unwrap();
+    std::fs::write(
+        &reg,
+        "REGEDIT4\n\n[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\new]\n\"Start\"=dword:3\n",
+    )
+    .unwrap();
     for layout in ["mbr3", "mbr1"] {
         let options = [
             "--layout",
@@ -138,12 +141,16 @@ fn options_are_in_the_store() {
     let Some(hivexsh) = tool("hivexsh") else { return };
     let scratch = scratch();
     let (disk, store) = (scratch.path().join("disk.raw"), scratch.path().join("BCD"));
-    let options = ["--ems=2,57600", "--test-signing", "--debug=net:10.0.0.1:50000:a.b.c.d", "--boot-timeout", "7"];
+    let options =
+        ["--ems=2,57600", "--test-signing", "--debug=net:10.0.0.1:50000:a.b.c.d", "--boot-timeout", "7"];
     let options: Vec<&str> = options.into_iter().chain(["--boot-menu", "legacy", "--json"]).collect();
     let built = json(&build(&testdata("nano-small.wim"), &disk, &options).well());
     let entry = built["build"]["boot"]["entry"].as_str().unwrap();
-    std::fs::write(&store, wimforge(args!["cat", &format!("{}:1", disk.display()), "Boot/BCD"]).well().stdout)
-        .unwrap();
+    std::fs::write(
+        &store,
+        wimforge(args!["cat", &format!("{}:1", disk.display()), "Boot/BCD"]).well().stdout,
+    )
+    .unwrap();
     let element = |object: &str, element: &str| {
         let script = scratch.path().join("script");
         std::fs::write(&script, format!("cd \\Objects\\{object}\\Elements\\{element}\nlsval\n")).unwrap();
@@ -200,7 +207,9 @@ fn recovery_moves() {
     assert!(agent.contains(&format!("offset=\"{start}\"")), "{agent}");
 
     // A partition that is too small for it is refused, with the size that it needs.
-    build(&wim, &disk, &["--force", "--recovery-size", "10MiB"]).badly(&[2]).says(&["--recovery-size", "MiB"]);
+    build(&wim, &disk, &["--force", "--recovery-size", "10MiB"])
+        .badly(&[2])
+        .says(&["--recovery-size", "MiB"]);
     // With one partition, or without boot files, it stays.
     for options in [&["--layout", "mbr1"][..], &["--no-boot-files"]] {
         build(&wim, &disk, &[options, &["--force"]].concat()).well();
@@ -224,7 +233,8 @@ fn what_an_image_lacks_is_said() {
     build(&plain, &disk, &["--force", "--boot-code", "from-image"]).badly(&[1]).says(&["--boot-code own"]);
     build(&plain, &disk, &["--force", "--boot-code", "none"]).well();
     assert_eq!(std::fs::read(&disk).unwrap()[..440], [0; 440]);
-    for (option, value) in [("--ems", "0"), ("--debug", "smoke"), ("--boot-menu", "x"), ("--bcd-device", "x")] {
+    for (option, value) in [("--ems", "0"), ("--debug", "smoke"), ("--boot-menu", "x"), ("--bcd-device", "x")]
+    {
         build(&plain, &disk, &["--force", &format!("{option}={value}")]).badly(&[2]);
     }
 }

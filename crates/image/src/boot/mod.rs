@@ -156,7 +156,18 @@ impl<'a> Boot<'a> {
             let facts = Facts::none();
             let (directories, files, winre) = (Vec::new(), Vec::new(), None);
             let seed = seed.child("boot");
-            return Ok(Self { recipe, prepass, seed, time, firmware, facts, directories, files, winre, notes });
+            return Ok(Self {
+                recipe,
+                prepass,
+                seed,
+                time,
+                firmware,
+                facts,
+                directories,
+                files,
+                winre,
+                notes,
+            });
         }
         let mut found = BootFiles::of(&index, firmware, recipe.boot.ex);
         let manager = found.get(firmware.manager()).cloned();
