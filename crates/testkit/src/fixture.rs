@@ -325,6 +325,7 @@ fn starts(folders: &mut Folders<'_>, security: u32, edition: u64) {
     add("Boot/PCAT/memtest.exe", stand_in(2, 9_000));
     add("Boot/PCAT/en-US/bootmgr.exe.mui", stand_in(3, 3_000));
     add("Boot/EFI/bootmgfw.efi", crate::efi_app::greeter());
+    add("Boot/EFI/greeting.txt", b"hello from a file of the image, on its EFI system partition\r\n".to_vec());
     add("Boot/EFI/memtest.efi", stand_in(4, 8_000));
     add("Boot/EFI/en-US/bootmgfw.efi.mui", stand_in(5, 3_000));
     add("Boot/EFI_EX/bootmgfw_EX.efi", crate::efi_app::greeter());
