@@ -10,6 +10,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mkntfs", "ntfs-3g"),
     ("ntfs-3g", "ntfs-3g"),
     ("ntfscat", "ntfs-3g"),
+    ("ntfscp", "ntfs-3g"),
     ("ntfsfix", "ntfs-3g"),
     ("ntfsinfo", "ntfs-3g"),
     ("ntfsls", "ntfs-3g"),
