@@ -1,5 +1,6 @@
 //! What makes a disk start: the boot files, the store, the recovery environment, and the machine that runs them.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -193,18 +194,27 @@ fn recovery_moves() {
     image.add(sdi, Entry::file("boot.sdi", Random::new(8).bytes(3_000_000)));
     let Some(wim) = compressed(&wim, "XPRESS", scratch.path()) else { return };
     let (disk, record) = (scratch.path().join("disk.raw"), scratch.path().join("record.json"));
-    let options = ["--json", "--record", record.to_str().unwrap()];
-    let built = json(&build(&wim, &disk, &options).well());
-    assert_eq!(built["build"]["boot"]["recovery"], true);
-    wimforge(args!["verify", &disk, "--against", &wim, "--record", &record]).well();
-    // The image has nothing to start.
-    wimforge(args!["check", &disk, "--strict", "--no-boot"]).well();
     let cat = |path: &str| wimforge(args!["cat", &format!("{}:{path}", disk.display())]);
-    assert_eq!(cat("3/Recovery/WindowsRE/Winre.wim").well().stdout, Random::new(7).bytes(9_000_000));
-    cat("2/Windows/System32/Recovery/Winre.wim").badly(&[1]);
-    let agent = String::from_utf8(cat("2/Windows/System32/Recovery/ReAgent.xml").well().stdout).unwrap();
-    let start = built["build"]["partitions"][2]["start"].as_u64().unwrap();
-    assert!(agent.contains(&format!("offset=\"{start}\"")), "{agent}");
+    for (layout, windows, recovery) in [("mbr3", 2, 3), ("gpt", 3, 4)] {
+        let options = ["--layout", layout, "--force", "--json", "--record", record.to_str().unwrap()];
+        let built = json(&build(&wim, &disk, &options).well());
+        assert_eq!(built["build"]["boot"]["recovery"], true);
+        wimforge(args!["verify", &disk, "--against", &wim, "--record", &record]).well();
+        // The image has nothing to start.
+        wimforge(args!["check", &disk, "--strict", "--no-boot"]).well();
+        let moved = cat(&format!("{recovery}/Recovery/WindowsRE/Winre.wim")).well();
+        assert_eq!(moved.stdout, Random::new(7).bytes(9_000_000));
+        cat(&format!("{windows}/Windows/System32/Recovery/Winre.wim")).badly(&[1]);
+        let start = built["build"]["partitions"][recovery - 1]["start"].as_u64().unwrap();
+        let there = cat(&format!("{windows}/Windows/System32/Recovery/ReAgent.xml")).well();
+        let copy = cat(&format!("{recovery}/Recovery/WindowsRE/ReAgent.xml")).well();
+        assert_eq!(there.stdout, copy.stdout);
+        let agent = String::from_utf8(there.stdout).unwrap();
+        assert!(agent.contains(&format!("offset=\"{start}\"")), "{agent}");
+        if let Some(id) = built["build"]["disk_guid"].as_str() {
+            assert!(agent.contains(id), "{agent}");
+        }
+    }
 
     // A partition that is too small for it is refused, with the size that it needs.
     build(&wim, &disk, &["--force", "--recovery-size", "10MiB"])
@@ -232,7 +242,9 @@ fn what_an_image_lacks_is_said() {
     assert!(String::from_utf8_lossy(&ended.stdout).contains("does not start by itself"));
     build(&plain, &disk, &["--force", "--boot-code", "from-image"]).badly(&[1]).says(&["--boot-code own"]);
     build(&plain, &disk, &["--force", "--boot-code", "none"]).well();
-    assert_eq!(std::fs::read(&disk).unwrap()[..440], [0; 440]);
+    let mut code = [1; 440];
+    std::fs::File::open(&disk).unwrap().read_exact(&mut code).unwrap();
+    assert_eq!(code, [0; 440]);
     for (option, value) in [("--ems", "0"), ("--debug", "smoke"), ("--boot-menu", "x"), ("--bcd-device", "x")]
     {
         build(&plain, &disk, &["--force", &format!("{option}={value}")]).badly(&[2]);
