@@ -820,7 +820,13 @@ fn info_of_disks_that_were_built() {
             }
         }
         let text = String::from_utf8(wimforge(args!["info", &disk]).well().stdout).expect("UTF-8");
-        for words in ["1.0 GiB", "MBR, disk signature", "NTFS", "active", "boot code: none"] {
+        for words in [
+            "1.0 GiB",
+            "MBR, disk signature",
+            "NTFS",
+            "active",
+            "boot code: in the MBR and in the active partition",
+        ] {
             assert!(text.contains(words), "no {words:?} in {text}");
         }
         wimforge(args!["info", &disk, "--xml"]).badly(&[2]).says(&["only a WIM"]);

@@ -55,7 +55,7 @@ pub struct DiskInfo {
 pub struct TableInfo {
     /// The disk signature.
     pub disk_signature: u32,
-    /// Whether the sector holds code to start from. Disks made by this version have none.
+    /// Whether the sector holds code to start from.
     pub boot_code: bool,
     /// Whether it only protects a GPT.
     pub protective: bool,
