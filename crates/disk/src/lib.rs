@@ -9,6 +9,7 @@ mod io;
 mod lba;
 mod seed;
 mod sink;
+pub mod upcase;
 
 pub use at::At;
 pub use block_map::{BlockMap, MappedRange, RangeKind};

@@ -15,7 +15,6 @@ mod name;
 mod parse;
 pub mod paths;
 pub mod reg;
-mod upcase;
 mod value;
 
 pub use check::check;

@@ -1,7 +1,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use crate::upcase::upcase;
+use disk::upcase::upcase;
 
 /// A name of a key or value: UTF-16 code units, which may hold unpaired surrogates and NULs.
 ///

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use disk::upcase::upcase;
+
 use crate::glob::Pattern;
 use crate::tree::{NodeId, Tree};
 
@@ -145,16 +147,9 @@ impl<'a> TreeIndex<'a> {
     }
 }
 
-/// Upper case, unit by unit where a unit has a single upper-case form: near enough to `$UpCase` for finding names.
+/// Upper case, as Windows compares names.
 pub(crate) fn fold(name: &[u16]) -> Vec<u16> {
-    let upper = |unit: u16| {
-        let mut upper = char::from_u32(unit.into()).into_iter().flat_map(char::to_uppercase);
-        match (upper.next(), upper.next()) {
-            (Some(single), None) => u16::try_from(u32::from(single)).unwrap_or(unit),
-            _ => unit,
-        }
-    };
-    name.iter().map(|&unit| upper(unit)).collect()
+    name.iter().map(|&unit| upcase(unit)).collect()
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use crate::layout::{
 };
 use crate::name::units_of;
 use crate::parse::describe;
-use crate::upcase::upcase;
 use crate::value::MAX_VALUE_NAME;
 use crate::{Kind, Name};
+use disk::upcase::upcase;
 
 /// Values of a key up to which each is compared with each.
 const FEW: usize = 16;

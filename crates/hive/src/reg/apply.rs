@@ -11,8 +11,8 @@ use disk::FileTime;
 
 use super::parse::MAX_DEPTH;
 use super::{Change, Error, KeyPath, Operation};
-use crate::upcase::upcase;
 use crate::{Key, Kind, Name, Value};
+use disk::upcase::upcase;
 
 /// What was changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

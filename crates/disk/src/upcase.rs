@@ -1,9 +1,9 @@
-//! The upper-case table by which names are compared, sorted and hashed.
+//! The upper-case table by which Windows compares, sorts and hashes names, of files and of registry keys alike.
 //!
-//! Windows maps each UTF-16 code unit by itself through one table, the same for file names and for the registry. It is
-//! neither Unicode's nor any language's idea of upper case (it lacks U+00B5 → U+039C, for instance), and a key is not
-//! found if the table differs from what sorted its siblings. So it is a table of facts: the 973 code units whose partner
-//! is another, as 134 arithmetic runs.
+//! Each UTF-16 code unit is mapped by itself. It is neither Unicode's nor any language's idea of upper case (it lacks
+//! U+00B5 → U+039C, for instance), and a name is not found if the table differs from what sorted its siblings. So it is a
+//! table of facts: the 973 code units whose partner is another, as 134 arithmetic runs. The result is what Windows 10
+//! writes to its volumes as `$UpCase`, bit by bit.
 
 use std::sync::LazyLock;
 
@@ -52,9 +52,15 @@ static TABLE: LazyLock<Box<[u16]>> = LazyLock::new(|| {
     table
 });
 
+/// The table: one unit for each of the 65,536.
+#[inline]
+pub fn table() -> &'static [u16] {
+    &TABLE
+}
+
 /// The upper-case partner of a code unit, or itself.
 #[inline]
-pub(crate) fn upcase(unit: u16) -> u16 {
+pub fn upcase(unit: u16) -> u16 {
     match unit {
         0..0x61 => unit,
         0x61..=0x7A => unit - 0x20,
@@ -63,19 +69,33 @@ pub(crate) fn upcase(unit: u16) -> u16 {
     }
 }
 
+/// CRC-64 of the table in bytes, as `$UpCase:$Info` holds it: ECMA-182, reflected, preset and final inversion.
+pub const CRC64: u64 = 0xDADC_7E77_6B1B_690C;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn is_the_table_of_windows() {
-        // CRC-64 (ECMA-182, reflected, preset and inverted) of the table that Windows 10 stores on its volumes, as it
-        // stores it next to it; so it vouches for every unit, and for the short cuts.
-        let crc = (0..=u16::MAX).flat_map(|unit| upcase(unit).to_le_bytes()).fold(!0u64, |crc, byte| {
+    fn crc64(units: &[u16]) -> u64 {
+        let bytes = units.iter().flat_map(|unit| unit.to_le_bytes());
+        !bytes.fold(!0u64, |crc, byte| {
             (0..8).fold(crc ^ u64::from(byte), |crc, _| {
                 if crc & 1 == 1 { (crc >> 1) ^ 0x9A6C_9329_AC4B_C9B5 } else { crc >> 1 }
             })
-        });
-        assert_eq!(!crc, 0xDADC_7E77_6B1B_690C);
+        })
+    }
+
+    #[test]
+    fn is_the_table_of_windows() {
+        // The CRC is what Windows 10 stores next to its own table, so it vouches for every unit.
+        assert_eq!(crc64(table()), CRC64);
+        assert_eq!(
+            table().iter().enumerate().filter(|&(unit, &upper)| usize::from(upper) != unit).count(),
+            973
+        );
+        assert!((0..=u16::MAX).all(|unit| upcase(unit) == table()[usize::from(unit)]), "short cuts");
+        assert_eq!(table()[0xB5], 0xB5);
+        assert_eq!(table()[usize::from(b'z')], u16::from(b'Z'));
+        assert_eq!(table()[0xE4], 0xC4);
     }
 }
