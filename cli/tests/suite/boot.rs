@@ -178,6 +178,21 @@ fn options_are_in_the_store() {
     assert!(device.contains(&bytes(&signature.to_le_bytes())), "{device}");
 }
 
+/// Located by what is on them, partitions are found again, also by BOOTMGR, which has no path to be located by.
+#[test]
+fn located_partitions_resolve() {
+    let scratch = scratch();
+    let disk = scratch.path().join("disk.raw");
+    for layout in ["mbr3", "mbr1", "gpt"] {
+        let options = ["--layout", layout, "--bcd-device", "locate", "--force"];
+        build(&testdata("nano-small.wim"), &disk, &options).well();
+        let found = json(&wimforge(args!["check", &disk, "--boot", "--json"]).well());
+        let links = found["boot"]["chains"][0]["links"].as_array().unwrap();
+        let devices = links.iter().find(|link| link["step"] == "devices").unwrap();
+        assert_eq!(devices["state"], "ok", "{layout}: {devices}");
+    }
+}
+
 /// The recovery environment moves to the partition that is for it, which grows with it.
 #[test]
 fn recovery_moves() {

@@ -103,11 +103,16 @@ impl Facts {
             BcdDevice::Partition => partition,
             BcdDevice::Locate => DeviceKind::Locate,
         };
+        // A BIOS boot manager has no path to be located by, and where it was started from it knows.
+        let system = match recipe.boot.device {
+            BcdDevice::Partition => places.system,
+            BcdDevice::Locate => DeviceKind::Boot,
+        };
         let firmware = match firmware {
             Firmware::Bios => bcd::Firmware::Bios,
             Firmware::Uefi => bcd::Firmware::Uefi,
         };
-        let mut setup = Setup::new(firmware, device(places.system), device(places.windows), *seed, time);
+        let mut setup = Setup::new(firmware, system, device(places.windows), *seed, time);
         setup.generation = self.generation;
         setup.edition = self.edition;
         setup.name.clone_from(&self.name);
