@@ -65,7 +65,7 @@ pub(crate) struct Editor<'a> {
     tree: &'a mut Tree,
     hashes: &'a dyn Hashes,
     partition: u32,
-    /// Numbers of the names in each directory; of those that the source gave, then of those that edits added.
+    /// Numbers of the names in each directory.
     children: Children,
     removed: BTreeSet<u32>,
     changes: Vec<Change>,
@@ -73,7 +73,7 @@ pub(crate) struct Editor<'a> {
     known: HashMap<Vec<u16>, usize>,
 }
 
-/// Names by directory. Those of the source are indexed once; a build touches few directories.
+/// Names by directory. A directory's are collected when it is first touched: a build touches few.
 struct Children {
     source: HashMap<NodeId, Vec<u32>>,
     added: HashMap<NodeId, Vec<u32>>,

@@ -125,7 +125,7 @@ pub fn ntfs3(volumes: &[Vec<u8>], scratch: &Path) -> Option<Vec<Outcome>> {
         "-initrd",
         &initrd,
         "-append",
-        "console=ttyS0 panic=-1 loglevel=1 mitigations=off",
+        "console=ttyS0 panic=-1 loglevel=1 mitigations=off no_timer_check",
         "-drive",
         &drive(&disk),
         "-drive",
