@@ -4,5 +4,6 @@
 //! are indexed by 16-bit numbers.
 
 pub(crate) mod huffman;
+pub(crate) mod logarithm;
 pub(crate) mod matches;
 pub(crate) mod window;

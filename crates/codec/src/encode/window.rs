@@ -45,7 +45,7 @@ impl Window {
     }
 
     #[inline(always)]
-    fn long(&self, at: usize) -> u64 {
+    pub(crate) fn long(&self, at: usize) -> u64 {
         let at = at & 0xFFFF;
         let bytes: &[u8; 8] = self.bytes[at..].first_chunk().expect("there is padding");
         u64::from_le_bytes(*bytes)

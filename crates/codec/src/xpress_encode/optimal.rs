@@ -6,6 +6,7 @@
 //! where that ends. XPRESS makes this exact, because nothing else connects an item with those before it.
 
 use super::{Items, LONGER_LENGTH, symbol};
+use crate::encode::logarithm::{self, log2};
 use crate::encode::matches::{Chains, Effort, Match, REACH};
 use crate::encode::window::Window;
 use crate::xpress_format::{LITERALS, LONG_LENGTH, MAX_CHUNK, MIN_MATCH, SYMBOLS};
@@ -17,7 +18,7 @@ const EFFORT: Effort = Effort { depth: 64, nice: 96 };
 const ROUNDS: usize = 2;
 
 /// The unit of costs is this part of a bit.
-const BIT: u32 = 16;
+const BIT: u32 = logarithm::BIT;
 /// What a symbol costs that did not occur.
 const RARE: u32 = 14 * BIT;
 
@@ -168,28 +169,6 @@ impl Optimal {
             }
             self.from[at] = (best >> 32) as u32;
             self.choices[at] = best as u32;
-        }
-    }
-}
-
-/// The binary logarithm in units of [`BIT`]: a parabola between powers of two.
-fn log2(number: u32) -> u32 {
-    let whole = number.ilog2();
-    // How far it is to the next power, in parts of 2^16.
-    let rest = ((u64::from(number) << 16) >> whole) as u32 - (1 << 16);
-    let bend = (((u64::from(rest) * u64::from((1 << 16) - rest)) >> 16) * 11 / 32) as u32;
-    whole * BIT + (((rest + bend) * BIT) >> 16)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logarithms() {
-        for number in (1..5000).chain([65_535, 65_536, 65_537, 100_000]) {
-            let exact = f64::from(number).log2() * f64::from(BIT);
-            assert!((exact - f64::from(log2(number))).abs() < 1.2, "{number}");
         }
     }
 }

@@ -1,0 +1,89 @@
+//! The fast parser.
+//!
+//! What costs time in a parser is guessing wrong whether there is a match. So a first pass, without branches, compares
+//! each position with the last one that has the same hash, eight bytes at once, and notes how far they agree. The
+//! second pass jumps from match to match in these notes; that the next position has a longer match is seen, and used,
+//! without a branch too.
+
+use super::finder::{MAX_LENGTH, MAX_OFFSET, hash_4, table};
+use crate::Token;
+use crate::encode::window::Window;
+
+const BITS: u32 = 15;
+
+/// A place in the table that no position was put in yet. It is a position like others, but compared like others too; and
+/// before 32,768, where it would lie ahead, it is too far away modulo 2^16.
+const NOWHERE: u16 = 32_767;
+
+/// How many bytes are compared in the first pass.
+const AT_ONCE: usize = 8;
+
+#[derive(Clone, Debug)]
+pub(super) struct Fast {
+    latest: Box<[u16; 1 << BITS]>,
+    /// For each position, the last one before it with the same hash.
+    from: Box<[u16; 1 << 16]>,
+    /// For each position, how many bits agree with those there: up to 64.
+    equal: Box<[u8; (1 << 16) + AT_ONCE]>,
+}
+
+/// The bits of a number of equal bits that say that at least 4 bytes are, for eight positions.
+const FOUR_BYTES: u64 = 0x6060_6060_6060_6060;
+
+impl Fast {
+    pub(super) fn new() -> Self {
+        Self { latest: table(NOWHERE), from: table(0), equal: table(0) }
+    }
+
+    pub(super) fn parse(&mut self, window: &Window, tokens: &mut Vec<Token>) {
+        self.compare(window);
+        self.walk(window, tokens);
+    }
+
+    fn compare(&mut self, window: &Window) {
+        self.latest.fill(NOWHERE);
+        let len = window.len();
+        for (at, (link, equal)) in self.from[..len].iter_mut().zip(&mut self.equal[..len]).enumerate() {
+            let bytes = window.long(at);
+            let slot = &mut self.latest[hash_4::<BITS>(bytes as u32) % (1 << BITS)];
+            let from = std::mem::replace(slot, at as u16);
+            let bits = (bytes ^ window.long(usize::from(from))).trailing_zeros() as u8;
+            let near = usize::from((at as u16).wrapping_sub(from).wrapping_sub(1)) < MAX_OFFSET;
+            *link = from;
+            *equal = if near { bits } else { 0 };
+        }
+    }
+
+    fn walk(&self, window: &Window, tokens: &mut Vec<Token>) {
+        let (mut at, mut start) = (0, 0);
+        // No match begins behind this, as what was noted there may depend on bytes behind the grain.
+        let end = window.len().saturating_sub(AT_ONCE);
+        while at < end {
+            let notes = self.equal[at & 0xFFFF..].first_chunk().expect("there is padding");
+            let matches = u64::from_le_bytes(*notes) & FOUR_BYTES;
+            if matches == 0 {
+                at += AT_ONCE;
+                continue;
+            }
+            at += matches.trailing_zeros() as usize / 8;
+            if at >= end {
+                break;
+            }
+            let bytes = |at: usize| usize::from(self.equal[at] / 8);
+            at += usize::from(bytes((at & 0xFFFF) + 1) > bytes(at & 0xFFFF));
+            let from = usize::from(self.from[at & 0xFFFF]);
+            let mut length = bytes(at & 0xFFFF);
+            if length == AT_ONCE {
+                length = window.common(from, at, AT_ONCE, (window.len() - at).min(MAX_LENGTH));
+            }
+            tokens.push(Token {
+                literals: (at - start) as u32,
+                length: length as u32,
+                offset: (at - from) as u32,
+            });
+            at += length;
+            start = at;
+        }
+        super::finish(window, start, tokens);
+    }
+}

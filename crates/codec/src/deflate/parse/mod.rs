@@ -1,0 +1,72 @@
+//! The parsers: which bytes of a grain become literals, and which are copied from where.
+//!
+//! All three work on a grain as a whole. First a pass without branches notes for each position the last one before it
+//! that has the same hash ([`Links`](finder::Links), and a variant of it in [`fast`]). Then the parser looks around in what was
+//! noted: nothing has to be inserted while it goes, and it may look ahead as it likes.
+
+use crate::Token;
+use crate::encode::window::Window;
+
+mod fast;
+mod finder;
+mod lazy;
+mod optimal;
+
+/// How hard to look for a short encoding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effort {
+    /// Takes the last match of four bytes or more, or that of the next position if it is longer.
+    Fast,
+    /// Looks at several matches at a position, and at those of the next ones before taking one.
+    #[default]
+    Default,
+    /// Seeks the cheapest of all ways to write the data.
+    Best,
+}
+
+/// Parses grains. All of it is scratch: nothing of one grain reaches the next.
+#[derive(Clone, Debug)]
+pub(crate) struct Parser {
+    window: Window,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Fast(Box<fast::Fast>),
+    Default(Box<lazy::Lazy>),
+    Best(Box<optimal::Optimal>),
+}
+
+impl Parser {
+    pub(crate) fn new(effort: Effort) -> Self {
+        let kind = match effort {
+            Effort::Fast => Kind::Fast(Box::new(fast::Fast::new())),
+            Effort::Default => Kind::Default(Box::new(lazy::Lazy::new())),
+            Effort::Best => Kind::Best(Box::new(optimal::Optimal::new())),
+        };
+        Self { window: Window::new(), kind }
+    }
+
+    /// Replaces `tokens` by a parse of `data`, which has at most 64 KiB.
+    pub(crate) fn parse(&mut self, data: &[u8], tokens: &mut Vec<Token>) {
+        self.window.load(data);
+        tokens.clear();
+        match &mut self.kind {
+            Kind::Fast(fast) => fast.parse(&self.window, tokens),
+            Kind::Default(lazy) => lazy.parse(&self.window, tokens),
+            Kind::Best(optimal) => optimal.parse(&self.window, tokens),
+        }
+    }
+}
+
+/// Adds the literals from `start` on to a parse.
+fn finish(window: &Window, start: usize, tokens: &mut Vec<Token>) {
+    if start < window.len() {
+        tokens.push(Token { literals: (window.len() - start) as u32, length: 0, offset: 0 });
+    }
+}
+
+#[cfg(test)]
+mod tests;
