@@ -41,6 +41,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("hivexml", "libhivex-bin"),
     ("xz", "xz-utils"),
     ("kill", "procps"),
+    ("mkudffs", "udftools"),
 ];
 
 /// Directories that hold administrators' tools and are not in every user's `PATH`.
