@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+pub mod compile;
+mod error;
+mod folders;
+mod image_state;
+pub mod inf;
+pub mod plan;
+mod target;
+
+pub use compile::{CompiledDriver, Inbox, compile};
+pub use error::{Error, Place, Result, Warning};
+pub use folders::Folders;
+pub use image_state::ImageState;
+pub use inf::Inf;
+pub use plan::{Plan, plan};
+pub use target::{Architecture, ProductType, Target};

@@ -1,0 +1,122 @@
+//! A plan's changes, carried out on a hive.
+
+use std::sync::Arc;
+
+use disk::FileTime;
+use hive::{Key, Kind, Name, Value};
+
+use super::{HiveFile, KeyChange, Plan};
+use crate::compile::{Action, Mode, multi_sz, sz};
+
+impl Plan {
+    /// The changes to one hive, in their order.
+    pub fn changes_to(&self, hive: HiveFile) -> impl Iterator<Item = &KeyChange> {
+        self.changes.iter().filter(move |change| change.hive == hive)
+    }
+
+    /// Carries out the changes to one hive, from its root key on. New keys have the security descriptor of their
+    /// parent; keys that change get `time`.
+    ///
+    /// # Errors
+    /// [`hive::Error`] for names and sizes that the registry does not allow. What came before has been done then.
+    pub fn apply(&self, hive: HiveFile, root: &mut Key, time: FileTime) -> hive::Result<()> {
+        self.changes_to(hive).try_for_each(|change| carry_out(root, change, time))
+    }
+}
+
+fn carry_out(root: &mut Key, change: &KeyChange, time: FileTime) -> hive::Result<()> {
+    match &change.action {
+        Action::CreateKey => {
+            make(root, &change.key, time)?;
+        }
+        Action::DeleteKey => {
+            let Some((last, parents)) = change.key.split_last() else { return Ok(()) };
+            let parent = parents.iter().try_fold(root, |key, name| key.subkey_mut(name));
+            if let Some(parent) = parent
+                && parent.remove(last).is_some()
+            {
+                parent.set_written(time);
+            }
+        }
+        Action::Unset { name } => {
+            if let Some(key) = find(root, &change.key)
+                && key.unset(name).is_some()
+            {
+                key.set_written(time);
+            }
+        }
+        Action::RemoveText { name, text } => {
+            let Some(key) = find(root, &change.key) else { return Ok(()) };
+            let Some(texts) = key.value(name).and_then(Value::as_multi) else { return Ok(()) };
+            let left = texts.iter().filter(|found| !Name::new(found).is(text));
+            key.set(name, Kind::MULTI_SZ, multi_sz(left))?;
+            key.set_written(time);
+        }
+        Action::Set { name, kind, data, mode } => {
+            let (kind, data) = match mode {
+                Mode::Replace => (Kind(*kind), data.clone()),
+                Mode::IfAbsent if is_set(root, change, name) => return Ok(()),
+                Mode::IfPresent if !is_set(root, change, name) => return Ok(()),
+                Mode::IfAbsent | Mode::IfPresent => (Kind(*kind), data.clone()),
+                Mode::Append => joined(root, change, name, Kind(*kind), data),
+                Mode::AppendPath => path_added(root, change, name, Kind(*kind), data),
+            };
+            let key = make(root, &change.key, time)?;
+            key.set(name, kind, data)?;
+            key.set_written(time);
+        }
+    }
+    Ok(())
+}
+
+fn find<'k>(root: &'k mut Key, path: &[String]) -> Option<&'k mut Key> {
+    path.iter().try_fold(root, |key, name| key.subkey_mut(name))
+}
+
+fn value<'k>(root: &'k Key, change: &KeyChange, name: &str) -> Option<&'k Value> {
+    change.key.iter().try_fold(root, |key, name| key.subkey(name))?.value(name)
+}
+
+fn is_set(root: &Key, change: &KeyChange, name: &str) -> bool {
+    value(root, change, name).is_some()
+}
+
+/// The texts of a value with others behind them.
+fn joined(root: &Key, change: &KeyChange, name: &str, kind: Kind, data: &[u8]) -> (Kind, Vec<u8>) {
+    let new = Value::new("", kind, data).ok().and_then(|value| value.as_multi());
+    let old = value(root, change, name).and_then(Value::as_multi);
+    let (Some(new), Some(mut texts)) = (new, old) else { return (kind, data.to_vec()) };
+    for text in new {
+        if !texts.iter().any(|known| Name::new(known).is(&text)) {
+            texts.push(text);
+        }
+    }
+    (kind, multi_sz(texts))
+}
+
+/// A list of paths with another one behind it. The type stays: some images have `REG_SZ` there.
+fn path_added(root: &Key, change: &KeyChange, name: &str, kind: Kind, data: &[u8]) -> (Kind, Vec<u8>) {
+    let new = Value::new("", kind, data).ok().and_then(|value| value.as_str()).unwrap_or_default();
+    let Some((kind, old)) = value(root, change, name).and_then(|value| Some((value.kind(), value.as_str()?)))
+    else {
+        return (kind, data.to_vec());
+    };
+    if old.split(';').any(|known| Name::new(known).is(&new)) {
+        return (kind, sz(&old));
+    }
+    let separator = if old.is_empty() || old.ends_with(';') { "" } else { ";" };
+    (kind, sz(&format!("{old}{separator}{new}")))
+}
+
+fn make<'k>(root: &'k mut Key, path: &[String], time: FileTime) -> hive::Result<&'k mut Key> {
+    let mut key = root;
+    for name in path {
+        if key.subkey(name).is_none() {
+            let new = Key::new(name.as_str(), Arc::clone(key.security()), time)?;
+            key.insert(new)?;
+            key.set_written(time);
+        }
+        key = key.subkey_mut(name).expect("was there or has just been made");
+    }
+    Ok(key)
+}
