@@ -10,6 +10,7 @@
 //! [`Layout`] says where the structures of any WIM lie, so that tests can cut or damage each of them.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Cursor, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -65,8 +66,27 @@ pub enum Content {
     Bytes(Arc<[u8]>),
     /// The bytes of a file of this machine, read when the WIM is written.
     HostFile(PathBuf),
+    /// What a function makes, when the WIM is written and each time the same: for images that do not fit memory.
+    Made(Maker),
     /// A hash that is not in the blob table.
     Absent(Hash),
+}
+
+/// Makes the bytes of a [`Content::Made`].
+#[derive(Clone)]
+pub struct Maker(Arc<dyn Fn() -> Vec<u8> + Send + Sync>);
+
+impl Maker {
+    /// Of what `make` returns; it has to be the same at every call.
+    pub fn new(make: impl Fn() -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+}
+
+impl fmt::Debug for Maker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Maker").finish_non_exhaustive()
+    }
 }
 
 impl From<Vec<u8>> for Content {
@@ -556,6 +576,10 @@ impl WimFile {
                         }
                         Content::Bytes(bytes) => (Sha1::digest(bytes).into(), bytes.len() as u64),
                         Content::HostFile(path) => hash_file(path)?,
+                        Content::Made(maker) => {
+                            let bytes = (maker.0)();
+                            (Sha1::digest(&bytes).into(), bytes.len() as u64)
+                        }
                     };
                     if size == 0 {
                         continue;
@@ -589,6 +613,13 @@ impl WimFile {
                     if copied != blob.size {
                         return Err(io::Error::other(format!("{} changes while it is read", path.display())));
                     }
+                }
+                Content::Made(maker) => {
+                    let bytes = (maker.0)();
+                    if bytes.len() as u64 != blob.size {
+                        return Err(io::Error::other("a maker makes something else each time"));
+                    }
+                    out.write_all(&bytes)?;
                 }
                 Content::Empty | Content::Absent(_) => {}
             }
