@@ -5,11 +5,11 @@
 //! second pass jumps from match to match in these notes; that the next position has a longer match is seen, and used,
 //! without a branch too.
 
-use super::finder::{MAX_LENGTH, MAX_OFFSET, hash_4, table};
+use super::finder::{MAX_LENGTH, MAX_OFFSET, hash, table};
 use crate::Token;
 use crate::encode::window::Window;
 
-const BITS: u32 = 15;
+const SIZE: usize = 1 << 15;
 
 /// A place in the table that no position was put in yet. It is a position like others, but compared like others too; and
 /// before 32,768, where it would lie ahead, it is too far away modulo 2^16.
@@ -20,7 +20,7 @@ const AT_ONCE: usize = 8;
 
 #[derive(Clone, Debug)]
 pub(super) struct Fast {
-    latest: Box<[u16; 1 << BITS]>,
+    latest: Box<[u16; SIZE]>,
     /// For each position, the last one before it with the same hash.
     from: Box<[u16; 1 << 16]>,
     /// For each position, how many bits agree with those there: up to 64.
@@ -45,7 +45,7 @@ impl Fast {
         let len = window.len();
         for (at, (link, equal)) in self.from[..len].iter_mut().zip(&mut self.equal[..len]).enumerate() {
             let bytes = window.long(at);
-            let slot = &mut self.latest[hash_4::<BITS>(bytes as u32) % (1 << BITS)];
+            let slot = &mut self.latest[hash::<SIZE>(bytes, 4)];
             let from = std::mem::replace(slot, at as u16);
             let bits = (bytes ^ window.long(usize::from(from))).trailing_zeros() as u8;
             let near = usize::from((at as u16).wrapping_sub(from).wrapping_sub(1)) < MAX_OFFSET;

@@ -1,17 +1,15 @@
-//! Finding matches: chains of the positions with the same hash.
+//! Finding matches: chains of the positions whose first bytes have the same hash.
 //!
-//! The chains are made for the whole grain at once, before the first match is sought. That takes no branches and no
-//! more time than to put in what a parser skips, and a search depends on nothing but the position.
+//! A chain is made for the whole grain at once, before the first match is sought. That takes no branches, and no more
+//! time than to put in the positions that a parser passes by; and a search depends on nothing but its position, so it
+//! may go in any order.
 
 use crate::encode::window::Window;
 
 pub(super) use crate::deflate::format::{MAX_LENGTH, MAX_OFFSET};
 
-/// No position: four bytes never begin here. Taken as one, it is too far from any other, modulo 2^64.
+/// No position: no match begins or ends here. Taken for one, it is too far from any other, modulo 2^64.
 const NONE: u16 = u16::MAX;
-
-const BITS_4: u32 = 15;
-const BITS_3: u32 = 14;
 
 /// At least so many bytes have to follow where a match is sought.
 pub(super) const REACH: usize = 4;
@@ -32,78 +30,48 @@ pub(super) struct Depth {
     pub(super) nice: usize,
 }
 
-/// For each position the ones before it with the same first bytes, or the same hash of them.
-#[derive(Clone, Debug)]
-pub(super) struct Links {
-    latest_4: Box<[u16; 1 << BITS_4]>,
-    latest_3: Box<[u16; 1 << BITS_3]>,
-    /// For each position the last one before it with the same hash of four bytes.
-    previous_4: Box<[u16; 1 << 16]>,
-    /// And of three.
-    previous_3: Box<[u16; 1 << 16]>,
-}
-
 /// A table on the heap.
 pub(super) fn table<T: Copy + std::fmt::Debug, const N: usize>(value: T) -> Box<[T; N]> {
     vec![value; N].into_boxed_slice().try_into().expect("the size is right")
 }
 
-/// A hash of four bytes.
+/// A hash, below `SIZE`, of the first `bytes` of eight bytes.
 #[inline(always)]
-pub(super) fn hash_4<const BITS: u32>(word: u32) -> usize {
-    (word.wrapping_mul(0x9E37_79B1) >> (32 - BITS)) as usize
+pub(super) fn hash<const SIZE: usize>(long: u64, bytes: u32) -> usize {
+    const { assert!(SIZE.is_power_of_two()) };
+    ((long << (64 - 8 * bytes)).wrapping_mul(0x9E37_79B1_85EB_CA87) >> (64 - SIZE.ilog2())) as usize % SIZE
 }
 
-/// A hash of the first three of four bytes.
-#[inline(always)]
-fn hash_3<const BITS: u32>(word: u32) -> usize {
-    hash_4::<BITS>(word << 8)
+/// For each position the last one before it with the same hash of so many `BYTES`, by way of a table of this `SIZE`.
+#[derive(Clone, Debug)]
+pub(super) struct Chain<const BYTES: u32, const SIZE: usize> {
+    latest: Box<[u16; SIZE]>,
+    previous: Box<[u16; 1 << 16]>,
 }
 
-impl Links {
+impl<const BYTES: u32, const SIZE: usize> Chain<BYTES, SIZE> {
     pub(super) fn new() -> Self {
-        Self {
-            latest_4: table(NONE),
-            latest_3: table(NONE),
-            previous_4: table(NONE),
-            previous_3: table(NONE),
-        }
+        Self { latest: table(NONE), previous: table(NONE) }
     }
 
     /// Forgets the last grain, for another one.
     pub(super) fn load(&mut self, window: &Window) {
-        self.latest_4.fill(NONE);
-        self.latest_3.fill(NONE);
-        let len = window.len();
-        let links = self.previous_4[..len].iter_mut().zip(&mut self.previous_3[..len]);
-        for (at, (previous_4, previous_3)) in links.enumerate() {
-            let word = window.word(at);
-            let (slot_4, slot_3) = (hash_4::<BITS_4>(word), hash_3::<BITS_3>(word));
-            *previous_4 = std::mem::replace(&mut self.latest_4[slot_4 % (1 << BITS_4)], at as u16);
-            *previous_3 = std::mem::replace(&mut self.latest_3[slot_3 % (1 << BITS_3)], at as u16);
+        self.latest.fill(NONE);
+        for (at, previous) in self.previous[..window.len()].iter_mut().enumerate() {
+            let slot = &mut self.latest[hash::<SIZE>(window.long(at), BYTES)];
+            *previous = std::mem::replace(slot, at as u16);
         }
+        self.previous[usize::from(NONE)] = NONE;
     }
 
-    /// The nearest of the longest matches for `at` that are longer than `least` (2 or more); one of three bytes is not
-    /// farther than `far`.
-    ///
-    /// At least [`REACH`] bytes follow it. Without a match the offset is 0.
+    /// The position before `at`; perhaps not one, and then too far away from any.
     #[inline(always)]
-    pub(super) fn longest(
-        &self,
-        window: &Window,
-        at: usize,
-        least: usize,
-        far: usize,
-        depth: Depth,
-    ) -> Match {
-        let mut best = Match { length: least, offset: 0 };
-        self.search(window, at, least, far, depth, |found| best = found);
-        best
+    pub(super) fn before(&self, at: usize) -> usize {
+        usize::from(self.previous[at & 0xFFFF])
     }
 
-    /// Reports matches for `at`, each longer than the one before and than `least` (2 or more), and, but for the
-    /// first, farther; one of three bytes is not farther than `far`.
+    /// Reports matches for `at`, each longer than the one before and than `least` (3 or more), and farther than the one
+    /// before.
     ///
     /// At least [`REACH`] bytes follow it.
     #[inline(always)]
@@ -112,31 +80,22 @@ impl Links {
         window: &Window,
         at: usize,
         least: usize,
-        far: usize,
         depth: Depth,
         mut report: impl FnMut(Match),
     ) {
         let word = window.word(at);
         let limit = (window.len() - at).min(MAX_LENGTH);
         let mut best = least;
-        if best < 3 {
-            let from = usize::from(self.previous_3[at & 0xFFFF]);
-            let offset = at.wrapping_sub(from);
-            if offset <= far && (window.word(from) ^ word) << 8 == 0 {
-                best = 3;
-                report(Match { length: 3, offset });
-            }
-        }
         if best >= limit {
             return;
         }
-        let mut from = usize::from(self.previous_4[at & 0xFFFF]);
-        let mut positions = depth.positions;
         // A longer match must agree in the byte behind the best one so far, which most candidates do not: the four
         // bytes that end there are looked at before the first four.
-        let mut back = best.saturating_sub(3);
+        let mut back = best - 3;
         let mut tail = window.word(at + back);
-        loop {
+        let mut from = at;
+        for _ in 0..depth.positions {
+            from = self.before(from);
             let offset = at.wrapping_sub(from);
             if offset > MAX_OFFSET {
                 return;
@@ -153,11 +112,50 @@ impl Links {
                     tail = window.word(at + back);
                 }
             }
-            positions -= 1;
-            if positions == 0 {
-                return;
-            }
-            from = usize::from(self.previous_4[from]);
         }
+    }
+}
+
+/// What a search for any match needs.
+#[derive(Clone, Debug)]
+pub(super) struct Links {
+    pub(super) three: Chain<3, { 1 << 14 }>,
+    pub(super) four: Chain<4, { 1 << 15 }>,
+}
+
+impl Links {
+    pub(super) fn new() -> Self {
+        Self { three: Chain::new(), four: Chain::new() }
+    }
+
+    /// Forgets the last grain, for another one.
+    pub(super) fn load(&mut self, window: &Window) {
+        self.three.load(window);
+        self.four.load(window);
+    }
+
+    /// The nearest of the longest matches for `at` that are longer than `least` (2 or more); one of three bytes is not
+    /// farther than `far`.
+    ///
+    /// At least [`REACH`] bytes follow it. Without a match the offset is 0.
+    #[inline(always)]
+    pub(super) fn longest(
+        &self,
+        window: &Window,
+        at: usize,
+        least: usize,
+        far: usize,
+        depth: Depth,
+    ) -> Match {
+        let mut best = Match { length: least, offset: 0 };
+        if least < 3 {
+            let from = self.three.before(at);
+            let offset = at.wrapping_sub(from);
+            if offset <= far && (window.word(from) ^ window.word(at)) << 8 == 0 {
+                best = Match { length: 3, offset };
+            }
+        }
+        self.four.search(window, at, best.length.max(3), depth, |found| best = found);
+        best
     }
 }

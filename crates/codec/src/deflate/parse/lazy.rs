@@ -13,46 +13,34 @@ const FAR: usize = 1 << 12;
 const BARREN: usize = 1 << 8;
 const MAX_SKIP: usize = 15;
 
-#[derive(Clone, Debug)]
-pub(super) struct Lazy {
-    links: Links,
-}
-
-impl Lazy {
-    pub(super) fn new() -> Self {
-        Self { links: Links::new() }
-    }
-
-    pub(super) fn parse(&mut self, window: &Window, tokens: &mut Vec<Token>) {
-        self.links.load(window);
-        let links = &self.links;
-        let (mut at, mut start) = (0, 0);
-        // Where matches may begin.
-        let end = (window.len() + 1).saturating_sub(REACH);
-        while at < end {
-            let mut found = links.longest(window, at, 2, FAR, HERE);
-            if found.offset == 0 {
-                at += 1 + ((at - start) / BARREN).min(MAX_SKIP);
-                continue;
-            }
-            while found.length < HERE.nice && at + 1 < end {
-                let next = links.longest(window, at + 1, found.length - 1, FAR, NEXT);
-                if next.offset == 0 || !better(next, found) {
-                    break;
-                }
-                at += 1;
-                found = next;
-            }
-            tokens.push(Token {
-                literals: (at - start) as u32,
-                length: found.length as u32,
-                offset: found.offset as u32,
-            });
-            at += found.length;
-            start = at;
+/// Adds a parse to `tokens`.
+pub(super) fn parse(links: &Links, window: &Window, tokens: &mut Vec<Token>) {
+    let (mut at, mut start) = (0, 0);
+    // Where matches may begin.
+    let end = (window.len() + 1).saturating_sub(REACH);
+    while at < end {
+        let mut found = links.longest(window, at, 2, FAR, HERE);
+        if found.offset == 0 {
+            at += 1 + ((at - start) / BARREN).min(MAX_SKIP);
+            continue;
         }
-        super::finish(window, start, tokens);
+        while found.length < HERE.nice && at + 1 < end {
+            let next = links.longest(window, at + 1, found.length - 1, FAR, NEXT);
+            if next.offset == 0 || !better(next, found) {
+                break;
+            }
+            at += 1;
+            found = next;
+        }
+        tokens.push(Token {
+            literals: (at - start) as u32,
+            length: found.length as u32,
+            offset: found.offset as u32,
+        });
+        at += found.length;
+        start = at;
     }
+    super::finish(window, start, tokens);
 }
 
 /// Whether a match is worth a literal before it, compared with one that needs none.

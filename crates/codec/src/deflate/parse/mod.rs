@@ -35,7 +35,7 @@ pub(crate) struct Parser {
 #[derive(Clone, Debug)]
 enum Kind {
     Fast(Box<fast::Fast>),
-    Default(Box<lazy::Lazy>),
+    Default(Box<finder::Links>),
     Best(Box<optimal::Optimal>),
 }
 
@@ -43,7 +43,7 @@ impl Parser {
     pub(crate) fn new(effort: Effort) -> Self {
         let kind = match effort {
             Effort::Fast => Kind::Fast(Box::new(fast::Fast::new())),
-            Effort::Default => Kind::Default(Box::new(lazy::Lazy::new())),
+            Effort::Default => Kind::Default(Box::new(finder::Links::new())),
             Effort::Best => Kind::Best(Box::new(optimal::Optimal::new())),
         };
         Self { window: Window::new(), kind }
@@ -55,7 +55,10 @@ impl Parser {
         tokens.clear();
         match &mut self.kind {
             Kind::Fast(fast) => fast.parse(&self.window, tokens),
-            Kind::Default(lazy) => lazy.parse(&self.window, tokens),
+            Kind::Default(links) => {
+                links.load(&self.window);
+                lazy::parse(links, &self.window, tokens);
+            }
             Kind::Best(optimal) => optimal.parse(&self.window, tokens),
         }
     }

@@ -1,11 +1,18 @@
 //! The cheapest way to write a grain.
 //!
-//! What a symbol costs depends on the code, and the code on the symbols. So the costs are guessed at first, then taken
-//! from the parse that these costs lead to, and so on. With given costs the best parse is found from the end: the
-//! cheapest way to write what begins at a place is a literal or one of its matches, and then the cheapest way from
-//! where that ends.
+//! What a symbol costs depends on the code, and the code on the symbols. So the costs are taken from what the lazy
+//! parser chooses. With given costs the best parse is found from the end: the cheapest way to write what begins at a
+//! place is a literal or one of its matches, and then the cheapest way from where that ends.
+//!
+//! Matches are sought on the way, from the end too. Of a long match that way its last bytes are met first, and then it
+//! grows with every step to the front, without a search, up to its full length; so few candidates need to be looked at,
+//! and nothing has to be remembered but one match. There are two kinds:
+//!
+//! - Up to six bytes: the nearest position with the same three bytes and the nearest with the same four are looked
+//!   at without a branch. For a match of so many bytes the best length is known before the match is.
+//! - From seven bytes on: a chain of its own has only candidates for these, so that common beginnings do not hide them.
 
-use super::finder::{Depth, Links, MAX_LENGTH, MAX_OFFSET, Match, REACH, table};
+use super::finder::{Chain, Depth, Links, MAX_LENGTH, MAX_OFFSET, Match, table};
 use crate::Token;
 use crate::deflate::format::{
     FIRST_LENGTH, LENGTH_EXTRA, LENGTH_SLOTS, LITERAL_SYMBOLS, MIN_LENGTH, OFFSET_SYMBOLS, offset_extra_bits,
@@ -14,38 +21,55 @@ use crate::deflate::format::{
 use crate::encode::logarithm;
 use crate::encode::window::Window;
 
-/// A match this long is taken at once, and no others are sought inside of it.
-const EFFORT: Depth = Depth { positions: 16, nice: 128 };
+/// How many positions with the same four bytes are looked at.
+const SHORT: u32 = 3;
+/// The longest match that is found that way.
+const SHORT_LENGTH: usize = 6;
+/// How many with the same seven bytes, when no match from the next position goes on here, when a short one does, and
+/// when one of at least [`LONG`] bytes does.
+const NEW: u32 = 12;
+const GROWN: u32 = 4;
+const GROWN_LONG: u32 = 1;
+const LONG: usize = 16;
+/// A match this long is good enough.
+const NICE: usize = 64;
+/// No match begins where less bytes follow.
+const END: usize = 8;
 
-/// How often a parse is chosen, of which the last counts.
-const ROUNDS: usize = 1;
-
-/// The unit of costs is this part of a bit. A grain of the most expensive literals then takes less than 2^23 units, and
-/// a length fits below that.
+/// The unit of costs is this part of a bit. A grain of the most expensive literals then takes less than 2^23 units.
 const BIT: u32 = 8;
 /// The most that a symbol is taken to cost.
 const MOST: u32 = 13 * BIT;
-/// Costs are kept above so many bits, which have room for a length: the smaller number is the cheaper choice.
-const LENGTH_BITS: u32 = 9;
-const LENGTH_MASK: u32 = (1 << LENGTH_BITS) - 1;
-const _: () =
-    assert!(MAX_LENGTH < 1 << LENGTH_BITS && ((MOST as u64) << 16 | 1 << 16) < 1 << (32 - LENGTH_BITS));
+/// Costs are kept above so many bits, which have room for a length less [`MIN_LENGTH`], so that the smallest number is the
+/// cheapest choice, and says which that is.
+const LENGTH_BITS: u32 = 8;
+const LENGTH_MASK: i32 = (1 << LENGTH_BITS) - 1;
 
+/// More than a symbol costs.
+const NEVER: i32 = 1 << 20;
+/// More than a grain costs; with a symbol still a number.
+const UNKNOWN: i32 = i32::MAX - 2 * NEVER;
+const _: () =
+    assert!(((MOST << LENGTH_BITS) as i64) << 16 < UNKNOWN as i64 && (MOST << LENGTH_BITS) < NEVER as u32);
+
+/// So many lengths are compared at once.
+const LANES: usize = 8;
+/// Of a longer match, only its full length and the next ones below are considered, and those up to this one.
+const DENSE: usize = 18;
+
+/// Room before the first position, and before the first length.
+const PAD: usize = LANES;
 const MAX_LEN: usize = 1 << 16;
 
 #[derive(Clone, Debug)]
 pub(super) struct Optimal {
     links: Links,
-    /// The matches of all positions, in the order of positions and lengths: the length above 16 bits of the offset
-    /// less one.
-    matches: Vec<u32>,
-    /// For each position, where its matches end in that list.
-    ends: Vec<u32>,
+    seven: Chain<7, { 1 << 15 }>,
     counts: Counts,
     costs: Costs,
-    /// For each position, what everything from there on costs.
-    from: Box<[u32; MAX_LEN + 1]>,
-    /// For each position, the best match above 9 bits of its length; zero for a literal.
+    /// For each position, what everything from there on costs; behind [`PAD`].
+    rest: Box<[i32; PAD + MAX_LEN + LANES]>,
+    /// For each position, the best match there: its offset above 9 bits of its length. Zero for a literal.
     choices: Box<[u32; MAX_LEN]>,
 }
 
@@ -55,34 +79,22 @@ struct Counts {
     offsets: [u32; OFFSET_SYMBOLS],
 }
 
-/// In units of [`BIT`], but for lengths, which are ready for adding.
+/// All above [`LENGTH_BITS`].
 #[derive(Clone, Debug)]
 struct Costs {
-    literals: [u32; 256],
-    /// Above [`LENGTH_BITS`]; the length is below.
-    lengths: [u32; MAX_LENGTH + 1],
-    /// For each slot, with its extra bits.
-    offsets: [u32; OFFSET_SYMBOLS],
-}
-
-impl Counts {
-    const NONE: Self = Self { literals: [0; LITERAL_SYMBOLS], offsets: [0; OFFSET_SYMBOLS] };
-
-    #[inline(always)]
-    fn literal(&mut self, byte: u8) {
-        self.literals[usize::from(byte)] += 1;
-    }
-
-    #[inline(always)]
-    fn matched(&mut self, length: usize, offset: u32) {
-        self.literals[FIRST_LENGTH + usize::from(LENGTH_SLOTS[length])] += 1;
-        self.offsets[offset_slot(offset)] += 1;
-    }
+    literals: [i32; 256],
+    /// With the extra bits, and the length itself below; behind [`PAD`].
+    lengths: [i32; PAD + MAX_LENGTH + 1],
+    /// With the extra bits: for each offset up to 256, and for each 128 of those above.
+    offsets: [i32; 512],
 }
 
 impl Costs {
-    const NONE: Self =
-        Self { literals: [0; 256], lengths: [0; MAX_LENGTH + 1], offsets: [0; OFFSET_SYMBOLS] };
+    fn new() -> Self {
+        let mut lengths = [0; PAD + MAX_LENGTH + 1];
+        lengths[PAD + 1..PAD + MIN_LENGTH].fill(NEVER);
+        Self { literals: [0; 256], lengths, offsets: [0; 512] }
+    }
 
     /// Takes the costs from how often symbols occur.
     fn learn(&mut self, counts: &Counts) {
@@ -93,18 +105,52 @@ impl Costs {
             bits.clamp(BIT, MOST)
         };
         let all = total(&counts.literals);
-        for (symbol, literal) in self.literals.iter_mut().enumerate() {
-            *literal = cost(all, counts.literals[symbol]);
+        for (literal, count) in self.literals.iter_mut().zip(&counts.literals) {
+            *literal = (cost(all, *count) << LENGTH_BITS) as i32;
         }
-        for (length, entry) in self.lengths.iter_mut().enumerate().skip(MIN_LENGTH) {
+        for length in MIN_LENGTH..=MAX_LENGTH {
             let slot = usize::from(LENGTH_SLOTS[length]);
             let symbol = cost(all, counts.literals[FIRST_LENGTH + slot]);
-            *entry = (symbol + u32::from(LENGTH_EXTRA[slot]) * BIT) << LENGTH_BITS | length as u32;
+            let bits = symbol + u32::from(LENGTH_EXTRA[slot]) * BIT;
+            self.lengths[PAD + length] = (bits << LENGTH_BITS) as i32 | (length - MIN_LENGTH) as i32;
         }
         let all = total(&counts.offsets);
-        for (slot, offset) in self.offsets.iter_mut().enumerate() {
-            *offset = cost(all, counts.offsets[slot]) + offset_extra_bits(slot) * BIT;
+        for (index, entry) in self.offsets.iter_mut().enumerate() {
+            let offset = if index < 256 { index } else { (index - 256) << 7 } as u32 + 1;
+            let slot = offset_slot(offset);
+            *entry =
+                ((cost(all, counts.offsets[slot]) + offset_extra_bits(slot) * BIT) << LENGTH_BITS) as i32;
         }
+    }
+
+    #[inline(always)]
+    fn offset(&self, offset: usize) -> i32 {
+        let over = offset.wrapping_sub(1);
+        self.offsets[if over < 256 { over } else { 256 + (over >> 7) } % 512]
+    }
+}
+
+/// The binary logarithm in units of [`BIT`].
+fn log2(number: u32) -> u32 {
+    const { assert!(logarithm::BIT == 2 * BIT) };
+    logarithm::log2(number).div_ceil(2)
+}
+
+/// The best choice so far for a position.
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    /// What it and everything behind it costs, above its length.
+    cost: i32,
+    /// Zero for a literal.
+    offset: usize,
+}
+
+impl Choice {
+    #[inline(always)]
+    fn consider(&mut self, cost: i32, offset: usize) {
+        let better = cost < self.cost;
+        self.cost = if better { cost } else { self.cost };
+        self.offset = if better { offset } else { self.offset };
     }
 }
 
@@ -112,111 +158,125 @@ impl Optimal {
     pub(super) fn new() -> Self {
         Self {
             links: Links::new(),
-            matches: Vec::new(),
-            ends: Vec::with_capacity(MAX_LEN),
-            counts: Counts::NONE,
-            costs: Costs::NONE,
-            from: table(0),
+            seven: Chain::new(),
+            counts: Counts { literals: [0; LITERAL_SYMBOLS], offsets: [0; OFFSET_SYMBOLS] },
+            costs: Costs::new(),
+            rest: table(0),
             choices: table(0),
         }
     }
 
+    /// Adds a parse to `tokens`, which is empty.
     pub(super) fn parse(&mut self, window: &Window, tokens: &mut Vec<Token>) {
         self.links.load(window);
-        self.find(window);
-        self.guess(window);
-        for _ in 0..ROUNDS {
-            self.costs.learn(&self.counts);
-            self.choose(window);
-            self.follow(window, tokens);
-        }
+        self.seven.load(window);
+        super::lazy::parse(&self.links, window, tokens);
+        self.count(window, tokens);
+        self.costs.learn(&self.counts);
+        self.choose(window);
+        tokens.clear();
+        self.follow(window, tokens);
     }
 
-    /// Lists the matches of all positions.
-    fn find(&mut self, window: &Window) {
-        self.matches.clear();
-        self.ends.clear();
-        // Where matches may begin.
-        let end = (window.len() + 1).saturating_sub(REACH);
-        while self.ends.len() < end {
-            let at = self.ends.len();
-            let mut longest = 0;
-            self.links.search(window, at, MIN_LENGTH - 1, MAX_OFFSET, EFFORT, |Match { length, offset }| {
-                self.matches.push((length as u32) << 16 | (offset - 1) as u32);
-                longest = length;
-            });
-            let behind = if longest >= EFFORT.nice { at + longest } else { at + 1 };
-            self.ends.resize(behind, self.matches.len() as u32);
-        }
-        self.ends.resize(window.len(), self.matches.len() as u32);
-    }
-
-    /// Counts what taking the longest match everywhere would lead to.
-    fn guess(&mut self, window: &Window) {
-        self.counts = Counts::NONE;
-        let (mut at, mut first) = (0, 0);
-        while at < window.len() {
-            let end = self.ends[at] as usize;
-            if let Some(found) = self.matches[first..end].last() {
-                let length = (found >> 16) as usize;
-                self.counts.matched(length, (found & 0xFFFF) + 1);
-                at += length;
-            } else {
-                self.counts.literal(window.byte(at));
-                at += 1;
+    fn count(&mut self, window: &Window, tokens: &[Token]) {
+        self.counts.literals.fill(0);
+        self.counts.offsets.fill(0);
+        let mut at = 0;
+        for token in tokens {
+            for byte in at..at + token.literals as usize {
+                self.counts.literals[usize::from(window.byte(byte))] += 1;
             }
-            first = self.ends[at - 1] as usize;
+            at += (token.literals + token.length) as usize;
+            if token.length > 0 {
+                let slot = usize::from(LENGTH_SLOTS[token.length as usize]);
+                self.counts.literals[FIRST_LENGTH + slot] += 1;
+                self.counts.offsets[offset_slot(token.offset)] += 1;
+            }
         }
     }
 
     /// Finds the best choice for each position.
     fn choose(&mut self, window: &Window) {
-        let mut last = self.matches.len();
-        self.from[window.len()] = 0;
-        for at in (0..window.len()).rev() {
-            let first = if at == 0 { 0 } else { self.ends[at - 1] as usize };
-            let literal = self.costs.literals[usize::from(window.byte(at))] << LENGTH_BITS;
-            let mut best = self.from[at + 1] + literal;
-            let mut best_offset = 0;
-            // From the longest to the shortest: a shorter one may as well be the beginning of a longer one, if that has
-            // the cheaper offset.
-            let (mut cheapest, mut offset) = (u32::MAX, 0);
-            let matches = &self.matches[first..last];
-            for (index, found) in matches.iter().enumerate().rev() {
-                let cost = self.costs.offsets[offset_slot((found & 0xFFFF) + 1)];
-                if cost <= cheapest {
-                    (cheapest, offset) = (cost, (found & 0xFFFF) + 1);
-                }
-                let longest = (found >> 16) as usize;
-                let shortest = if index == 0 { MIN_LENGTH } else { (matches[index - 1] >> 16) as usize + 1 };
-                let costs = self.costs.lengths[shortest..=longest].iter();
-                let ends = &self.from[at + shortest..=at + longest];
-                let cost = costs.zip(ends).fold(u32::MAX, |best, (cost, from)| best.min(cost + from));
-                let cost = cost + (cheapest << LENGTH_BITS);
-                if cost < best {
-                    (best, best_offset) = (cost, offset);
-                }
+        let (len, costs, rest) = (window.len(), &self.costs, &mut *self.rest);
+        let end = (len + 1).saturating_sub(END);
+        // A few lengths are looked up that are too short, and lead to places before.
+        rest.fill(UNKNOWN);
+        rest[PAD + len] = 0;
+        for at in (end..len).rev() {
+            rest[PAD + at] = rest[PAD + at + 1] + costs.literals[usize::from(window.byte(at))];
+            self.choices[at] = 0;
+        }
+        // The longest match known at the position behind.
+        let mut grown = Match::default();
+        for at in (0..end).rev() {
+            let long = window.long(at);
+            let ends: &[i32; SHORT_LENGTH + 1] = rest[PAD + at..].first_chunk().expect("there is padding");
+            let literal = ends[1] + costs.literals[long as usize % 256];
+            let mut best = Choice { cost: literal | LENGTH_MASK, offset: 0 };
+
+            // For each number of equal bytes up to eight, what is best.
+            let one = |length: usize| costs.lengths[PAD + length] + ends[length];
+            let three = one(3);
+            let four = three.min(one(4));
+            let five = four.min(one(5));
+            let six = five.min(one(6));
+            let no = UNKNOWN;
+            let short = [no, no, no, three, four, five, six, six, six, no, no, no, no, no, no, no];
+            let mut look = |from: usize| {
+                let offset = at.wrapping_sub(from);
+                let equal = (long ^ window.long(from)).trailing_zeros() as usize / 8;
+                let near = offset.wrapping_sub(1) < MAX_OFFSET;
+                best.consider(short[if near { equal } else { 0 } % 16] + costs.offset(offset), offset);
+            };
+            look(self.links.three.before(at));
+            let mut from = at;
+            for _ in 0..SHORT {
+                from = self.links.four.before(from);
+                look(from);
             }
-            self.from[at] = best & !LENGTH_MASK;
-            self.choices[at] = best_offset << LENGTH_BITS | best & LENGTH_MASK;
-            last = first;
+
+            if grown.offset > 0 && grown.offset <= at && window.byte(at) == window.byte(at - grown.offset) {
+                grown.length = (grown.length + 1).min(MAX_LENGTH);
+            } else {
+                grown = Match { length: SHORT_LENGTH, offset: 0 };
+            }
+            let mut longest = Match { length: SHORT_LENGTH, offset: 0 };
+            if grown.length < NICE {
+                let positions = match grown.length {
+                    SHORT_LENGTH => NEW,
+                    ..LONG => GROWN,
+                    _ => GROWN_LONG,
+                };
+                let depth = Depth { positions, nice: NICE };
+                self.seven.search(window, at, SHORT_LENGTH, depth, |found| {
+                    let cost = cheapest(rest, &costs.lengths, at, longest.length + 1, found.length);
+                    best.consider(cost + costs.offset(found.offset), found.offset);
+                    longest = found;
+                });
+            }
+            if grown.length > longest.length {
+                let cost = cheapest(rest, &costs.lengths, at, longest.length + 1, grown.length);
+                best.consider(cost + costs.offset(grown.offset), grown.offset);
+                longest = grown;
+            }
+            grown = longest;
+
+            rest[PAD + at] = best.cost & !LENGTH_MASK;
+            let length = (best.cost & LENGTH_MASK) as usize + MIN_LENGTH;
+            self.choices[at] = if best.offset == 0 { 0 } else { (best.offset << 9 | length) as u32 };
         }
     }
 
-    /// Follows the choices from the beginning, and counts them.
+    /// Follows the choices from the beginning.
     fn follow(&mut self, window: &Window, tokens: &mut Vec<Token>) {
-        tokens.clear();
-        self.counts = Counts::NONE;
         let (mut at, mut start) = (0, 0);
         while at < window.len() {
             let choice = self.choices[at];
             if choice == 0 {
-                self.counts.literal(window.byte(at));
                 at += 1;
                 continue;
             }
-            let (length, offset) = (choice & LENGTH_MASK, choice >> LENGTH_BITS);
-            self.counts.matched(length as usize, offset);
+            let (length, offset) = (choice % 512, choice >> 9);
             tokens.push(Token { literals: (at - start) as u32, length, offset });
             at += length as usize;
             start = at;
@@ -225,8 +285,29 @@ impl Optimal {
     }
 }
 
-/// The binary logarithm in units of [`BIT`].
-fn log2(number: u32) -> u32 {
-    const { assert!(logarithm::BIT == 2 * BIT) };
-    logarithm::log2(number).div_ceil(2)
+/// What the cheapest length for a match costs, without its offset, and what is behind it: any from `shortest` to
+/// `longest`, and perhaps a shorter one.
+#[inline(always)]
+fn cheapest(
+    rest: &[i32; PAD + MAX_LEN + LANES],
+    lengths: &[i32; PAD + MAX_LENGTH + 1],
+    at: usize,
+    shortest: usize,
+    mut longest: usize,
+) -> i32 {
+    let mut lanes = [i32::MAX; LANES];
+    loop {
+        // The lengths that end with the longest.
+        let first = PAD + longest + 1 - LANES;
+        let costs: &[i32; LANES] = lengths[first..].first_chunk().expect("there is padding");
+        let ends: &[i32; LANES] = rest[at + first..].first_chunk().expect("there is padding");
+        for lane in 0..LANES {
+            lanes[lane] = lanes[lane].min(costs[lane] + ends[lane]);
+        }
+        if longest < shortest + LANES {
+            break;
+        }
+        longest = (longest - LANES).min(DENSE);
+    }
+    lanes.into_iter().fold(i32::MAX, i32::min)
 }
