@@ -3,11 +3,13 @@
 pub mod catalog;
 pub mod compile;
 mod error;
+pub mod find;
 mod folders;
 mod image_state;
 pub mod inf;
 pub mod plan;
 mod target;
+pub mod validate;
 
 pub use compile::{CompiledDriver, Inbox, compile};
 pub use error::{Error, Place, Result, Warning};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use common::{compiled, nano, virtio};
 use disk::{FileTime, Guid};
 use wimforge_driver::compile::{Action, CompiledDriver, FileSource, Mode, kind, start_type};
-use wimforge_driver::plan::{HiveFile, KeyChange, Reflect, Request, Signer};
+use wimforge_driver::plan::{HiveName, KeyChange, Reflect, Request, Signer};
 use wimforge_driver::{Folders, ImageState, Plan, Target, plan};
 
 const SCSI_CLASS: &str = "4d36e97b-e325-11ce-bfc1-08002be10318";
@@ -32,7 +32,7 @@ fn planned(driver: &CompiledDriver, target: &Target, image: &ImageState, reflect
 }
 
 /// The values that are set, by path and name, as `type:data` with text as text.
-fn values(plan: &Plan, hive: HiveFile) -> BTreeMap<String, String> {
+fn values(plan: &Plan, hive: HiveName) -> BTreeMap<String, String> {
     plan.changes_to(hive).filter_map(shown).collect()
 }
 
@@ -101,7 +101,7 @@ fn a_boot_driver_is_registered_as_the_field_does_it() {
     let plan = planned(&driver, &nano(), &image(), Reflect::BootCritical);
     assert_eq!((plan.published.as_str(), plan.boot_critical), ("oem1.inf", true));
     assert_eq!(plan.notes, [] as [&str; 0]);
-    let system = values(&plan, HiveFile::System);
+    let system = values(&plan, HiveName::System);
     expect(
         &system,
         "",
@@ -183,7 +183,7 @@ fn a_boot_driver_is_registered_as_the_field_does_it() {
     let lockdown =
         r"Microsoft\Windows\CurrentVersion\Setup\PnpLockdownFiles\%SystemRoot%/System32/drivers/viostor.sys";
     expect(
-        &values(&plan, HiveFile::Software),
+        &values(&plan, HiveName::Software),
         "",
         &[
             (&format!("{lockdown}!Class"), "4:4"),
@@ -213,12 +213,12 @@ fn vioscsi_says_what_bus_it_is() {
     let Some(inf) = virtio("vioscsi.inx") else { return };
     let plan = planned(&compiled(&inf, &nano()), &nano(), &image(), Reflect::BootCritical);
     expect(
-        &values(&plan, HiveFile::System),
+        &values(&plan, HiveName::System),
         r"ControlSet001\Services\vioscsi",
         &[(r"Parameters!BusType", "4:10")],
     );
     expect(
-        &values(&plan, HiveFile::System),
+        &values(&plan, HiveName::System),
         "",
         &[(
             r"ControlSet001\Services\vioscsi!DisplayName",
@@ -232,7 +232,7 @@ fn other_drivers_are_staged_and_configured_by_windows() {
     let Some(inf) = virtio("vioser.inx") else { return };
     let driver = compiled(&inf, &nano());
     let plan = planned(&driver, &nano(), &image(), Reflect::BootCritical);
-    let system = values(&plan, HiveFile::System);
+    let system = values(&plan, HiveName::System);
     assert!(!plan.boot_critical && !system.keys().any(|key| key.contains(r"ControlSet001\Services")));
     let base = r"DriverDatabase\DriverPackages\vioser.inf_amd64_0123456789abcdef\Configurations\VirtioSerial_Device.NT";
     let device = format!(r"{base}\Device\Interrupt Management\MessageSignaledInterruptProperties");
@@ -249,7 +249,7 @@ fn other_drivers_are_staged_and_configured_by_windows() {
     // Everything beforehand, as distrobuilder does it.
     let plan = planned(&driver, &nano(), &image(), Reflect::All);
     expect(
-        &values(&plan, HiveFile::System),
+        &values(&plan, HiveName::System),
         "",
         &[
             (r"ControlSet001\Services\VirtioSerial!ImagePath", r"2:\SystemRoot\System32\drivers\vioser.sys|"),
@@ -285,7 +285,7 @@ fn all_sources_compile() {
 fn security_of_a_device_is_a_property() {
     let Some(inf) = virtio("balloon.inx") else { return };
     let plan = planned(&compiled(&inf, &nano()), &nano(), &image(), Reflect::BootCritical);
-    let system = values(&plan, HiveFile::System);
+    let system = values(&plan, HiveName::System);
     let property =
         r"Configurations\BALLOON_Device.NT\Properties\{a45c254e-df1c-4efd-8020-67d146a850e0}\0019!";
     let path = format!(r"DriverDatabase\DriverPackages\balloon.inf_amd64_0123456789abcdef\{property}");
@@ -299,7 +299,7 @@ fn windows_7_has_a_critical_device_database() {
     let seven = Target::new(wimforge_driver::Architecture::Amd64, 7601, wimforge_driver::ProductType::Server);
     let driver = compiled(&inf, &seven);
     let plan = planned(&driver, &seven, &image(), Reflect::BootCritical);
-    let system = values(&plan, HiveFile::System);
+    let system = values(&plan, HiveName::System);
     assert!(!system.keys().any(|key| key.starts_with("DriverDatabase")));
     let entry = r"ControlSet001\Control\CriticalDeviceDatabase\PCI#VEN_1AF4&DEV_1001&SUBSYS_00021AF4&REV_00";
     expect(
@@ -312,7 +312,7 @@ fn windows_7_has_a_critical_device_database() {
             (r"ControlSet001\Services\viostor!Start", "4:0"),
         ],
     );
-    let path = plan.changes_to(HiveFile::Software).find_map(|change| match &change.action {
+    let path = plan.changes_to(HiveName::Software).find_map(|change| match &change.action {
         Action::Set { name, mode, .. } if name == "DevicePath" => Some(*mode),
         _ => None,
     });

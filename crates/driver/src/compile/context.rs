@@ -10,10 +10,10 @@ use crate::target::Target;
 use crate::{Error, Place, Result, Warning};
 
 /// Fields that are looked at in all; one counts as often as sections lead to it, and more when it is long.
-const MAX_STEPS: u64 = 16 << 20;
+const MAX_STEPS: u64 = 4 << 20;
 
 /// Bytes of all fields after tokens were replaced.
-const MAX_EXPANDED: u64 = 256 << 20;
+const MAX_EXPANDED: u64 = 64 << 20;
 
 /// INF files that one may include, those included by them counted.
 const MAX_INCLUDED: usize = 64;

@@ -12,6 +12,8 @@ use crate::inf::{Inf, number};
 pub enum FileSource {
     /// The package: a path from the folder of its INF file, with backslashes.
     Package(String),
+    /// Somewhere else: no path in the package. Nobody copies it.
+    Elsewhere(String),
     /// An INF file of the image that was included. The file is part of that package, so it is in the image already.
     Included {
         /// The INF file.
@@ -115,7 +117,7 @@ fn copy(
         return Err(at.error(format!("{path:.80} is no path of a file")));
     }
     let source = if Arc::ptr_eq(&at.inf, &context.main) {
-        FileSource::Package(source_path(context, at, source)?)
+        source_path(context, at, source)?
     } else {
         FileSource::Included { inf: at.inf.name().to_owned(), name: source.to_owned() }
     };
@@ -141,17 +143,17 @@ fn is_inside(path: &str) -> bool {
 }
 
 /// Where a file lies in the package: what `[SourceDisksNames]` and `[SourceDisksFiles]` say.
-fn source_path(context: &mut Context<'_>, at: &Directive, name: &str) -> Result<String> {
+fn source_path(context: &mut Context<'_>, at: &Directive, name: &str) -> Result<FileSource> {
     let inf = Arc::clone(&at.inf);
     let found = context
         .for_architecture(&inf, "SourceDisksFiles")
         .find_map(|section| section.line(name).map(|line| (section, line)));
-    let Some((section, line)) = found else { return checked(at, name.to_owned()) };
+    let Some((section, line)) = found else { return Ok(in_package(context, at, name.to_owned())) };
     let line = Directive { inf: Arc::clone(&inf), section: section.name.clone(), line: line.clone() };
     listed_path(context, &line, name)
 }
 
-fn listed_path(context: &mut Context<'_>, line: &Directive, name: &str) -> Result<String> {
+fn listed_path(context: &mut Context<'_>, line: &Directive, name: &str) -> Result<FileSource> {
     let disk = context.text(line, 0)?;
     let subfolder = context.text(line, 1)?;
     let inf = Arc::clone(&line.inf);
@@ -175,15 +177,16 @@ fn listed_path(context: &mut Context<'_>, line: &Directive, name: &str) -> Resul
     } else {
         context.warn(line.place(), format!("there is no source disk {disk}"));
     }
-    checked(line, join(&join(&folder, &subfolder), name))
+    Ok(in_package(context, line, join(&join(&folder, &subfolder), name)))
 }
 
-fn checked(at: &Directive, path: String) -> Result<String> {
+/// A path is one in the package if it stays in its folder.
+fn in_package(context: &mut Context<'_>, at: &Directive, path: String) -> FileSource {
     if is_inside(&path) {
-        Ok(path)
-    } else {
-        Err(at.error(format!("{path:.80} is no path of a file in the package")))
+        return FileSource::Package(path);
     }
+    context.warn(at.place(), format!("{path:.80} is no path of a file in the package; it is not copied"));
+    FileSource::Elsewhere(path)
 }
 
 /// Every file of the package by `[SourceDisksFiles]`, and the files named by lists that it does not mention.
@@ -199,8 +202,10 @@ pub(super) fn source_files(context: &mut Context<'_>) -> Result<Vec<String>> {
                 Some(key) => context.expand(&line, key)?,
                 None => context.text(&line, 0)?,
             };
-            if names.insert(crate::inf::fold(&name)) {
-                files.insert(listed_path(context, &line, &name)?);
+            if names.insert(crate::inf::fold(&name))
+                && let FileSource::Package(path) = listed_path(context, &line, &name)?
+            {
+                files.insert(path);
             }
         }
     }

@@ -140,12 +140,12 @@ pub(super) fn add(
         let flags = context.number(line, 3)?.unwrap_or(0);
         let view_32 = flags & flag::VIEW_32 != 0;
         let value_given = line.line.fields.len() > 4;
-        let action = if flags & (flag::KEY_ONLY | flag::KEY_ONLY_COMMON) != 0
+        let action = if flags & flag::DELETE_VALUE != 0 {
+            if name.is_empty() { Action::DeleteKey } else { Action::Unset { name } }
+        } else if flags & (flag::KEY_ONLY | flag::KEY_ONLY_COMMON) != 0
             || (name.is_empty() && flags & flag::TYPE == 0 && !value_given)
         {
             Action::CreateKey
-        } else if flags & flag::DELETE_VALUE != 0 {
-            if name.is_empty() { Action::DeleteKey } else { Action::Unset { name } }
         } else {
             let mode = if flags & flag::APPEND != 0 {
                 Mode::Append

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use disk::FileTime;
 use hive::{Key, Kind, Name, Value};
 
-use super::{HiveFile, KeyChange, Plan};
+use super::{HiveName, KeyChange, Plan};
 use crate::compile::{Action, Mode, multi_sz, sz};
 
 impl Plan {
     /// The changes to one hive, in their order.
-    pub fn changes_to(&self, hive: HiveFile) -> impl Iterator<Item = &KeyChange> {
+    pub fn changes_to(&self, hive: HiveName) -> impl Iterator<Item = &KeyChange> {
         self.changes.iter().filter(move |change| change.hive == hive)
     }
 
@@ -19,7 +19,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`hive::Error`] for names and sizes that the registry does not allow. What came before has been done then.
-    pub fn apply(&self, hive: HiveFile, root: &mut Key, time: FileTime) -> hive::Result<()> {
+    pub fn apply(&self, hive: HiveName, root: &mut Key, time: FileTime) -> hive::Result<()> {
         self.changes_to(hive).try_for_each(|change| carry_out(root, change, time))
     }
 }

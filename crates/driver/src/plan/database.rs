@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use disk::Guid;
 
-use super::{Builder, HiveFile, sddl};
+use super::{Builder, HiveName, sddl};
 use crate::compile::{Action, Configuration, Label, Mode, RegistryChange, Root, kind, multi_sz, sz};
 use crate::target::Target;
 
@@ -62,22 +62,22 @@ const STATUS_FLAGS: u32 = 0x12;
 impl Builder<'_> {
     /// Which hive the database with the packages of this class lies in: as in the image, that of packages of the
     /// same class; the DRIVERS hive for classes that the SYSTEM hive does not know, if there is one.
-    fn database_hive(&self) -> HiveFile {
+    fn database_hive(&self) -> HiveName {
         let image = self.request.image;
         let known = self.driver.version.class_guid.is_some_and(|class| image.system_classes.contains(&class));
         // What Windows starts from has to be found before there is another hive than SYSTEM.
         if known || !image.has_drivers_hive || self.driver.is_boot_critical() {
-            HiveFile::System
+            HiveName::System
         } else {
-            HiveFile::Drivers
+            HiveName::Drivers
         }
     }
 
     pub(super) fn database(&mut self, oem_map: &[u8]) {
         const ROOT: &str = "DriverDatabase";
         let hive = self.database_hive();
-        self.set(HiveFile::System, &[ROOT], "OemInfMap", kind::BINARY, oem_map.to_vec());
-        if hive == HiveFile::Drivers {
+        self.set(HiveName::System, &[ROOT], "OemInfMap", kind::BINARY, oem_map.to_vec());
+        if hive == HiveName::Drivers {
             self.update(hive, &[ROOT], "OemInfMap", kind::BINARY, oem_map.to_vec());
         }
         let time = self.request.time.0.to_le_bytes().to_vec();
@@ -88,13 +88,13 @@ impl Builder<'_> {
     }
 
     /// A value that only newer databases have.
-    fn update(&mut self, hive: HiveFile, key: &[&str], name: &str, kind: u32, data: Vec<u8>) {
+    fn update(&mut self, hive: HiveName, key: &[&str], name: &str, kind: u32, data: Vec<u8>) {
         let mode = Mode::IfPresent;
         self.change(hive, key, Action::Set { name: name.to_owned(), kind, data, mode });
     }
 
     /// `DeviceIds`: which INF files know an id or a class.
-    fn device_ids(&mut self, hive: HiveFile, root: &str) {
+    fn device_ids(&mut self, hive: HiveName, root: &str) {
         let driver = self.driver;
         // By lower-case id: the id, and the first three bytes of its value.
         let mut ids: BTreeMap<String, (&str, [u8; 3])> = BTreeMap::new();
@@ -120,7 +120,7 @@ impl Builder<'_> {
     }
 
     /// `DriverInfFiles`: which package an INF file is from.
-    fn inf_file(&mut self, hive: HiveFile, root: &str) {
+    fn inf_file(&mut self, hive: HiveName, root: &str) {
         let (published, package) = (self.published.clone(), self.request.folders.package.clone());
         let key = [root, "DriverInfFiles", &published];
         self.set(hive, &key, "", kind::MULTI_SZ, multi_sz([&package]));
@@ -133,7 +133,7 @@ impl Builder<'_> {
     }
 
     /// `DriverPackages`: what the package says, so that Windows can use it before it can read files.
-    fn package(&mut self, hive: HiveFile, root: &str) {
+    fn package(&mut self, hive: HiveName, root: &str) {
         let (driver, request) = (self.driver, self.request);
         let package = request.folders.package.clone();
         let base = [root, "DriverPackages", &package];
@@ -163,7 +163,7 @@ impl Builder<'_> {
         self.descriptors(hive, &base);
     }
 
-    fn configuration_key(&mut self, hive: HiveFile, base: &[&str], configuration: &Configuration) {
+    fn configuration_key(&mut self, hive: HiveName, base: &[&str], configuration: &Configuration) {
         let below = |name| base.iter().copied().chain([name]).collect::<Vec<&str>>();
         self.set(hive, base, "ConfigFlags", kind::DWORD, dword(0));
         if self.request.target.major >= 10 {
@@ -207,7 +207,7 @@ impl Builder<'_> {
     }
 
     /// The changes for one of the device's keys. Some of its values are properties for Windows.
-    fn part(&mut self, hive: HiveFile, base: &[&str], part: Part, changes: &[RegistryChange]) {
+    fn part(&mut self, hive: HiveName, base: &[&str], part: Part, changes: &[RegistryChange]) {
         let name = match part {
             Part::Device => "Device",
             Part::Driver => "Driver",
@@ -221,7 +221,7 @@ impl Builder<'_> {
     }
 
     /// Whether a value went where Windows has it instead of the key that the INF file names.
-    fn lifted(&mut self, hive: HiveFile, base: &[&str], part: Part, change: &RegistryChange) -> bool {
+    fn lifted(&mut self, hive: HiveName, base: &[&str], part: Part, change: &RegistryChange) -> bool {
         let Action::Set { name, kind, data, .. } = &change.action else { return false };
         if change.root != Root::Relative || !change.key.is_empty() {
             return false;
@@ -256,7 +256,7 @@ impl Builder<'_> {
     }
 
     /// A relative change, in the form in which the database remembers it for later.
-    fn recorded(&mut self, hive: HiveFile, base: &[&str], change: &RegistryChange) {
+    fn recorded(&mut self, hive: HiveName, base: &[&str], change: &RegistryChange) {
         if change.root != Root::Relative {
             return;
         }
@@ -294,7 +294,7 @@ impl Builder<'_> {
     }
 
     /// `Descriptors` and `Strings`: what a device of an id is called, and which configuration it gets.
-    fn descriptors(&mut self, hive: HiveFile, base: &[&str; 3]) {
+    fn descriptors(&mut self, hive: HiveName, base: &[&str; 3]) {
         let driver = self.driver;
         let mut seen = BTreeSet::new();
         let mut strings = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! Windows before 8: the critical device database, and the folders that are searched for INF files.
 
 use super::database::braced;
-use super::{Builder, HiveFile};
+use super::{Builder, HiveName};
 use crate::compile::{Action, Mode, kind, multi_sz, sz};
 
 impl Builder<'_> {
@@ -19,7 +19,7 @@ impl Builder<'_> {
             data,
             mode: Mode::AppendPath,
         };
-        self.change(HiveFile::Software, &current_version, action);
+        self.change(HiveName::Software, &current_version, action);
         let Some(class) = self.driver.version.class_guid else { return };
         let class = braced(class).to_uppercase();
         let control_set = self.request.image.control_set.clone();
@@ -35,15 +35,15 @@ impl Builder<'_> {
             }
             let id = id.replace('\\', "#");
             let key = [&control_set, "Control", "CriticalDeviceDatabase", &id];
-            self.set(HiveFile::System, &key, "ClassGUID", kind::SZ, sz(&class));
-            self.set(HiveFile::System, &key, "Service", kind::SZ, sz(service));
-            self.set(HiveFile::System, &key, "DriverPackageId", kind::SZ, sz(&package));
+            self.set(HiveName::System, &key, "ClassGUID", kind::SZ, sz(&class));
+            self.set(HiveName::System, &key, "Service", kind::SZ, sz(service));
+            self.set(HiveName::System, &key, "DriverPackageId", kind::SZ, sz(&package));
             for (name, filters) in [
                 ("UpperFilters", &configuration.upper_filters),
                 ("LowerFilters", &configuration.lower_filters),
             ] {
                 if !filters.is_empty() {
-                    self.set(HiveFile::System, &key, name, kind::MULTI_SZ, multi_sz(filters));
+                    self.set(HiveName::System, &key, name, kind::MULTI_SZ, multi_sz(filters));
                 }
             }
         }

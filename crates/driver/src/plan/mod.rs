@@ -29,7 +29,7 @@ pub const CATALOG_FOLDER: &str = r"Windows\System32\CatRoot\{F750E6C3-38EE-11D1-
 
 /// A hive that a change goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HiveFile {
+pub enum HiveName {
     /// `config\SYSTEM`
     System,
     /// `config\DRIVERS`
@@ -42,7 +42,7 @@ pub enum HiveFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyChange {
     /// Which hive.
-    pub hive: HiveFile,
+    pub hive: HiveName,
     /// The names of the keys on the path from the hive's root. (Not one text: ids can hold any character.)
     pub key: Vec<String>,
     /// What is done.
@@ -212,12 +212,12 @@ pub(super) struct Builder<'b> {
 }
 
 impl Builder<'_> {
-    fn change(&mut self, hive: HiveFile, key: &[&str], action: Action) {
+    fn change(&mut self, hive: HiveName, key: &[&str], action: Action) {
         let key = key.iter().map(|name| (*name).to_owned()).collect();
         self.changes.push(KeyChange { hive, key, action });
     }
 
-    fn set(&mut self, hive: HiveFile, key: &[&str], name: &str, kind: u32, data: Vec<u8>) {
+    fn set(&mut self, hive: HiveName, key: &[&str], name: &str, kind: u32, data: Vec<u8>) {
         let mode = crate::compile::Mode::Replace;
         self.change(hive, key, Action::Set { name: name.to_owned(), kind, data, mode });
     }
@@ -261,7 +261,7 @@ impl Builder<'_> {
         let guid = format!("{{{guid}}}");
         let base = [control_set.as_str(), "Control", "Class", &guid];
         let name = self.driver.version.class.clone();
-        self.set(HiveFile::System, &base, "Class", crate::compile::kind::SZ, crate::compile::sz(&name));
+        self.set(HiveName::System, &base, "Class", crate::compile::kind::SZ, crate::compile::sz(&name));
         for change in &class.registry {
             self.registry(&base, change);
         }
@@ -274,6 +274,12 @@ impl Builder<'_> {
             match &copy.source {
                 FileSource::Package(path) => self.file(path, copy.destination.clone()),
                 FileSource::Included { .. } => self.required.push(copy.destination.clone()),
+                FileSource::Elsewhere(path) => {
+                    self.notes.push(format!(
+                        "{} is not copied: {path:.80} is not in the package",
+                        copy.destination
+                    ));
+                }
             }
         }
     }
@@ -281,12 +287,12 @@ impl Builder<'_> {
     /// A change that an INF file asks for. Relative ones begin at a key of the SYSTEM hive.
     fn registry(&mut self, relative: &[&str], change: &crate::compile::RegistryChange) {
         let names = || change.key.split('\\').filter(|name| !name.is_empty());
-        let (hive, key): (HiveFile, Vec<&str>) = match change.root {
-            Root::Relative => (HiveFile::System, relative.iter().copied().chain(names()).collect()),
+        let (hive, key): (HiveName, Vec<&str>) = match change.root {
+            Root::Relative => (HiveName::System, relative.iter().copied().chain(names()).collect()),
             Root::ClassesRoot if change.view_32 => {
-                (HiveFile::Software, ["Classes", "Wow6432Node"].into_iter().chain(names()).collect())
+                (HiveName::Software, ["Classes", "Wow6432Node"].into_iter().chain(names()).collect())
             }
-            Root::ClassesRoot => (HiveFile::Software, ["Classes"].into_iter().chain(names()).collect()),
+            Root::ClassesRoot => (HiveName::Software, ["Classes"].into_iter().chain(names()).collect()),
             Root::LocalMachine => {
                 let mut names = names();
                 match names.next().map(str::to_ascii_uppercase).as_deref() {
@@ -296,11 +302,11 @@ impl Builder<'_> {
                             |name| if crate::inf::same(name, "CurrentControlSet") { current } else { name };
                         let mut names = names.peekable();
                         let first = names.next().map(resolved);
-                        (HiveFile::System, first.into_iter().chain(names).collect())
+                        (HiveName::System, first.into_iter().chain(names).collect())
                     }
                     Some("SOFTWARE") => {
                         let view = change.view_32.then_some("Wow6432Node");
-                        (HiveFile::Software, view.into_iter().chain(names).collect())
+                        (HiveName::Software, view.into_iter().chain(names).collect())
                     }
                     _ => return self.note_unreached(change),
                 }

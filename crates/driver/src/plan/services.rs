@@ -1,7 +1,7 @@
 //! What a configuration leaves behind besides the database: services, event logs, copied files.
 
 use super::database::dword;
-use super::{Builder, HiveFile, sddl};
+use super::{Builder, HiveName, sddl};
 use crate::compile::{
     Action, Configuration, FileSource, Label, Mode, Service, kind, multi_sz, start_type, sz,
 };
@@ -43,31 +43,31 @@ impl Builder<'_> {
         ];
         for (name, value) in numbers {
             if let Some(value) = value {
-                self.set(HiveFile::System, &base, name, kind::DWORD, dword(value));
+                self.set(HiveName::System, &base, name, kind::DWORD, dword(value));
             }
         }
         if let Some(path) = image_path(service) {
-            self.set(HiveFile::System, &base, "ImagePath", kind::EXPAND_SZ, sz(&path));
+            self.set(HiveName::System, &base, "ImagePath", kind::EXPAND_SZ, sz(&path));
         }
         for (name, label) in [("DisplayName", &config.display_name), ("Description", &config.description)] {
             if let Some(label) = label {
                 let text = self.indirect(label);
-                self.set(HiveFile::System, &base, name, kind::SZ, sz(&text));
+                self.set(HiveName::System, &base, name, kind::SZ, sz(&text));
             }
         }
         for (name, text) in [("Group", &config.load_order_group), ("ObjectName", &config.start_name)] {
             if let Some(text) = text {
-                self.set(HiveFile::System, &base, name, kind::SZ, sz(text));
+                self.set(HiveName::System, &base, name, kind::SZ, sz(text));
             }
         }
         let (groups, services): (Vec<&String>, Vec<&String>) =
             config.dependencies.iter().partition(|name| name.starts_with('+'));
         if !services.is_empty() {
-            self.set(HiveFile::System, &base, "DependOnService", kind::MULTI_SZ, multi_sz(services));
+            self.set(HiveName::System, &base, "DependOnService", kind::MULTI_SZ, multi_sz(services));
         }
         if !groups.is_empty() {
             let groups = groups.iter().map(|name| &name[1..]);
-            self.set(HiveFile::System, &base, "DependOnGroup", kind::MULTI_SZ, multi_sz(groups));
+            self.set(HiveName::System, &base, "DependOnGroup", kind::MULTI_SZ, multi_sz(groups));
         }
         let owners = Action::Set {
             name: "Owners".to_owned(),
@@ -75,12 +75,12 @@ impl Builder<'_> {
             data: multi_sz([&self.published]),
             mode: Mode::Append,
         };
-        self.change(HiveFile::System, &base, owners);
+        self.change(HiveName::System, &base, owners);
         if let Some(text) = &config.security {
             match sddl::to_binary(text) {
                 Ok(descriptor) => {
                     let key = [base[0], base[1], base[2], "Security"];
-                    self.set(HiveFile::System, &key, "Security", kind::BINARY, descriptor);
+                    self.set(HiveName::System, &key, "Security", kind::BINARY, descriptor);
                 }
                 Err(reason) => {
                     self.notes.push(format!("the security of service {} is not set: {reason}", service.name))
@@ -92,11 +92,11 @@ impl Builder<'_> {
         }
         if let Some(version) = &service.kmdf_version {
             let key = [base[0], base[1], base[2], "Parameters", "Wdf"];
-            self.set(HiveFile::System, &key, "KmdfLibraryVersion", kind::SZ, sz(version));
+            self.set(HiveName::System, &key, "KmdfLibraryVersion", kind::SZ, sz(version));
         }
         // It says that the service is not started from the disk that Windows was installed on, whatever `Start` says.
         let overridden = [base[0], base[1], base[2], "StartOverride"];
-        self.change(HiveFile::System, &overridden, Action::DeleteKey);
+        self.change(HiveName::System, &overridden, Action::DeleteKey);
         if let Some(event_log) = &service.event_log {
             let key = [control_set.as_str(), "Services", "EventLog", &event_log.log, &event_log.source];
             for change in &event_log.registry {
@@ -125,17 +125,17 @@ impl Builder<'_> {
             }
             let name = format!("%SystemRoot%/{}", path.replace('\\', "/"));
             let key = ["Microsoft", "Windows", "CurrentVersion", "Setup", "PnpLockdownFiles", &name];
-            self.set(HiveFile::Software, &key, "Class", kind::DWORD, dword(4));
+            self.set(HiveName::Software, &key, "Class", kind::DWORD, dword(4));
             let store = store.strip_prefix(r"Windows\").unwrap_or(&store);
             let source = format!(r"%SystemRoot%\{store}\{source}");
-            self.set(HiveFile::Software, &key, "Source", kind::EXPAND_SZ, sz(&source));
+            self.set(HiveName::Software, &key, "Source", kind::EXPAND_SZ, sz(&source));
             let owners = Action::Set {
                 name: "Owners".to_owned(),
                 kind: kind::MULTI_SZ,
                 data: multi_sz([&self.published]),
                 mode: Mode::Append,
             };
-            self.change(HiveFile::Software, &key, owners);
+            self.change(HiveName::Software, &key, owners);
         }
     }
 }

@@ -15,6 +15,11 @@ pub(crate) fn drivers() -> Option<PathBuf> {
 
 /// A virtio source as its build makes an INF file of it: `stampinx` and the project's own replacements.
 pub(crate) fn virtio(name: &str) -> Option<Inf> {
+    let text = virtio_text(name)?;
+    Some(Inf::parse(&name.replace(".inx", ".inf"), text.as_bytes()).expect("an INF file"))
+}
+
+pub(crate) fn virtio_text(name: &str) -> Option<String> {
     let path = drivers()?.join("inx").join(name);
     let text = std::fs::read_to_string(&path).expect("a sample");
     let replaced = [
@@ -30,9 +35,12 @@ pub(crate) fn virtio(name: &str) -> Option<Inf> {
         ("INX_PREFIX_VIRTIO", ""),
         ("INX_PREFIX_QEMU", ""),
     ];
-    let text = replaced.iter().fold(text, |text, (from, to)| text.replace(from, to));
-    let name = name.replace(".inx", ".inf");
-    Some(Inf::parse(&name, text.as_bytes()).expect("an INF file"))
+    Some(replaced.iter().fold(text, |text, (from, to)| text.replace(from, to)))
+}
+
+/// N of `oemN.inf`.
+pub(crate) fn oem_number(name: &str) -> u32 {
+    name.trim_start_matches("oem").trim_end_matches(".inf").parse().expect("a number")
 }
 
 pub(crate) fn compiled(inf: &Inf, target: &Target) -> CompiledDriver {
