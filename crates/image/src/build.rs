@@ -137,7 +137,7 @@ impl Plan {
     pub fn new(recipe: Recipe, run: Run<'_>) -> Result<Self> {
         let format = recipe.format()?;
         disk_layout::check(&recipe)?;
-        let source = WimSource::open(&recipe.source)?;
+        let source = WimSource::open_choice(&recipe.source, recipe.wim.as_ref())?;
         for part in source.parts() {
             output::refuse_source(part, &recipe.output)?;
         }

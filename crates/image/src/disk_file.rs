@@ -102,6 +102,8 @@ pub enum FileKind {
     Vhd,
     /// A VMDK.
     Vmdk,
+    /// An ISO image: ISO 9660 or UDF.
+    Iso,
     /// Nothing with a signature: a raw disk, perhaps.
     Raw,
 }
@@ -121,6 +123,8 @@ impl FileKind {
             Self::Vmdk
         } else if vhd::is_vhd(file.as_ref()).map_err(read)? {
             Self::Vhd
+        } else if iso::is_iso(file.as_ref()).map_err(read)? {
+            Self::Iso
         } else {
             Self::Raw
         };
@@ -137,6 +141,10 @@ impl DiskFile {
             FileKind::Wim => Err(Error::Unsupported {
                 path,
                 what: "is a WIM, not a disk; `wimforge build` makes one of it".to_owned(),
+            }),
+            FileKind::Iso => Err(Error::Unsupported {
+                path,
+                what: "is an ISO image, not a disk; `wimforge build` makes one of the WIM in it".to_owned(),
             }),
             FileKind::Vhd => {
                 let vhd = vhd::Vhd::open(file).map_err(|source| Error::Vhd { path: path.clone(), source })?;
@@ -240,7 +248,7 @@ fn as_map<S: Serializer>(details: &[(&'static str, String)], serializer: S) -> R
 /// What a file is that is no raw disk either, and what to do with it. A raw disk has code, zeros or a file system at its
 /// start, none of which looks like these.
 fn unsupported(file: &dyn ReadAt) -> io::Result<Option<&'static str>> {
-    const KNOWN: [(u64, &[u8], &str); 8] = [
+    const KNOWN: [(u64, &[u8], &str); 6] = [
         (
             0,
             b"vhdxfile",
@@ -255,16 +263,6 @@ fn unsupported(file: &dyn ReadAt) -> io::Result<Option<&'static str>> {
             0x40,
             b"\x7F\x10\xDA\xBE",
             "is a VDI, which this version does not read; `qemu-img convert -O raw` makes a raw disk of it",
-        ),
-        (
-            0x8001,
-            b"CD001",
-            "is an ISO image, which this version does not read; extract its sources/install.wim first",
-        ),
-        (
-            0x8001,
-            b"BEA01",
-            "is a UDF image, which this version does not read; extract its sources/install.wim first",
         ),
         (0, b"MSCF", "is a cabinet, which this version does not read"),
         (0, b"\x1F\x8B\x08", "is compressed by gzip; decompress it first"),

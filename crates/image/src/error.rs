@@ -45,6 +45,15 @@ pub enum Error {
         #[source]
         source: vmdk::Error,
     },
+    /// An ISO image, or a file in it, is damaged or unsupported.
+    #[error("{}", path.display())]
+    Iso {
+        /// The image; of a file inside, with its path behind a colon.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: iso::Error,
+    },
     /// A partition table is damaged, or cannot be made as asked.
     #[error("partition table")]
     PartitionTable {
@@ -293,10 +302,12 @@ impl Error {
             | Self::Hive { source: hive::Error::Malformed { .. } | hive::Error::Dirty { .. }, .. } => {
                 ErrorKind::Verification
             }
-            Self::DiskFat { source: fat::Error::Malformed { .. }, .. } => ErrorKind::Verification,
+            Self::DiskFat { source: fat::Error::Malformed { .. }, .. }
+            | Self::Iso { source: iso::Error::Malformed { .. }, .. } => ErrorKind::Verification,
             Self::Unsupported { .. }
             | Self::DiskFat { source: fat::Error::Unsupported { .. }, .. }
             | Self::Disk { source: ntfs_writer::read::Error::Unsupported { .. }, .. }
+            | Self::Iso { source: iso::Error::Unsupported { .. }, .. }
             | Self::Vhd { source: vhd::Error::Unsupported { .. }, .. }
             | Self::Vmdk { source: vmdk::Error::Unsupported { .. }, .. }
             | Self::Hive { source: hive::Error::Unsupported { .. }, .. }

@@ -210,8 +210,8 @@ pub fn extract(
 
 /// Whether an error is about one content of the source, so that others may be fine.
 fn is_of_content(error: &Error) -> bool {
-    use Error::{Blob, Disk, HashMismatch, MissingBlob};
-    matches!(error, Blob { .. } | HashMismatch { .. } | MissingBlob { .. } | Disk { .. })
+    use Error::{Blob, Disk, HashMismatch, Iso, MissingBlob};
+    matches!(error, Blob { .. } | HashMismatch { .. } | MissingBlob { .. } | Disk { .. } | Iso { .. })
 }
 
 /// Why a content cannot be had. The names that it has are said elsewhere.
@@ -219,6 +219,7 @@ fn one_line(error: &Error) -> String {
     match error {
         Error::Blob { source, .. } => chain(source),
         Error::Disk { source, .. } => chain(source),
+        Error::Iso { source, .. } => chain(source),
         Error::HashMismatch { expected, found, .. } => {
             format!("content does not match its SHA-1 (expected {expected}, found {found})")
         }

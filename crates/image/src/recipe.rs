@@ -5,14 +5,17 @@ use std::str::FromStr;
 
 use disk::FileTime;
 
+use crate::iso_source::WimChoice;
 use crate::registry::HiveChoice;
 use crate::{Error, Result};
 
 /// Everything that describes a build. Together with its inputs it determines every byte of the output.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Recipe {
-    /// The WIM.
+    /// The WIM, or the ISO that it is in.
     pub source: PathBuf,
+    /// Which WIM of an ISO; `None` for the usual one, and for what is no ISO.
+    pub wim: Option<WimChoice>,
     /// Which image of the source; `None` when it holds just one.
     pub image: Option<ImageChoice>,
     /// Where the disk goes.
@@ -56,6 +59,7 @@ impl Recipe {
     pub fn new(source: impl Into<PathBuf>, output: Output) -> Self {
         Self {
             source: source.into(),
+            wim: None,
             image: None,
             output,
             format: None,

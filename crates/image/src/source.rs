@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use wim::{BlobId, Header, Wim};
 
 use crate::error::hex;
+use crate::iso_source::{IsoSource, WimChoice};
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::recipe::ImageChoice;
 use crate::tree::{
@@ -39,14 +40,22 @@ pub(crate) fn open_file(path: &Path) -> Result<File> {
 #[derive(Debug)]
 pub struct WimSource {
     path: PathBuf,
-    /// The files of a split set, by part number; otherwise `path` alone.
+    /// The files of the host that it is in: those of a split set by part number, otherwise one.
     parts: Vec<PathBuf>,
+    /// What its parts are called, by number.
+    names: Vec<PathBuf>,
     wim: Wim,
 }
 
 impl WimSource {
-    /// Opens a WIM file. A part of a split set stands for all of them: the others are looked for beside it.
+    /// Opens a WIM file, or the `sources\install.wim` of an ISO. A part of a split set stands for all of them: the others
+    /// are looked for beside it.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_choice(path, None)
+    }
+
+    /// The same, with a choice of the WIM inside an ISO; for another file that is an error.
+    pub fn open_choice(path: &Path, choice: Option<&WimChoice>) -> Result<Self> {
         let read = |source| Error::Read { path: path.to_owned(), source };
         if fs::metadata(path).map_err(read)?.is_dir() {
             return Err(Error::Unsupported {
@@ -56,39 +65,58 @@ impl WimSource {
                         .to_owned(),
             });
         }
-        let file = open_file(path)?;
-        let file: wim::Source = Arc::new(file);
+        let file = Arc::new(open_file(path)?);
+        if iso::is_iso(file.as_ref()).map_err(read)? {
+            return IsoSource::of_file(path, file)?.wim(&choice.cloned().unwrap_or_default());
+        }
+        if choice.is_some() {
+            let what =
+                format!("{} is no ISO image; --wim and --nano choose a WIM inside one", path.display());
+            return Err(Error::Recipe(what));
+        }
+        let file: wim::Source = file;
         let header = Header::read(&*file).map_err(|source| Error::Wim { path: path.to_owned(), source })?;
         if header.parts == 1 {
             return Self::open_reader(path, file);
         }
-        let (parts, files) = split_set::find(path, file, &header)?.into_iter().unzip();
-        let parts: Vec<PathBuf> = parts;
-        let wim = Wim::open_set(files).map_err(|error| match error {
+        let parts = split_set::find(path, file, &header)?;
+        let files = parts.iter().map(|(name, _)| name.clone()).collect();
+        Self::of_parts(path.to_owned(), files, parts)
+    }
+
+    /// The WIM of these parts, all of them by number, in `files` of the host.
+    pub(crate) fn of_parts(
+        path: PathBuf,
+        files: Vec<PathBuf>,
+        parts: Vec<(PathBuf, wim::Source)>,
+    ) -> Result<Self> {
+        let (names, mut sources): (Vec<PathBuf>, Vec<wim::Source>) = parts.into_iter().unzip();
+        let opened = if sources.len() == 1 { Wim::open(sources.remove(0)) } else { Wim::open_set(sources) };
+        let wim = opened.map_err(|error| match error {
             // They are in order, so this is the part's number, too.
-            wim::Error::Part { part, source } => Error::Wim { path: parts[part].clone(), source: *source },
-            source => Error::Wim { path: path.to_owned(), source },
+            wim::Error::Part { part, source } => Error::Wim { path: names[part].clone(), source: *source },
+            source => Error::Wim { path: path.clone(), source },
         })?;
-        Ok(Self { path: path.to_owned(), parts, wim })
+        Ok(Self { path, parts: files, names, wim })
     }
 
     /// Opens a WIM from anything readable; `path` is what errors call it.
     pub fn open_reader(path: &Path, source: Arc<dyn disk::ReadAt>) -> Result<Self> {
-        let wim = Wim::open(source).map_err(|source| Error::Wim { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), parts: vec![path.to_owned()], wim })
+        Self::of_parts(path.to_owned(), vec![path.to_owned()], vec![(path.to_owned(), source)])
     }
 
-    /// The files that were opened: those of a split set by part number, otherwise one.
+    /// The files that were opened: those of a split set by part number, otherwise one. Of a WIM inside an ISO it is the
+    /// ISO.
     pub fn parts(&self) -> &[PathBuf] {
         &self.parts
     }
 
     /// The file that holds a blob.
     fn file_of(&self, blob: BlobId) -> PathBuf {
-        self.parts[usize::from(self.wim.blob(blob).part) - 1].clone()
+        self.names[usize::from(self.wim.blob(blob).part) - 1].clone()
     }
 
-    /// The name it was opened by.
+    /// The name it was opened by; of a WIM inside an ISO, `server.iso:sources/install.wim`.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -100,7 +128,7 @@ impl WimSource {
 
     fn wrap(&self, source: wim::Error) -> Error {
         // All metadata is in the first part.
-        Error::Wim { path: self.parts[0].clone(), source }
+        Error::Wim { path: self.names[0].clone(), source }
     }
 
     /// The index of the chosen image, or of the only one.

@@ -19,18 +19,32 @@ const MAX_NAMED: usize = 3;
 
 /// The parts of the set that the file at `path` belongs to, by part number: all in the directory of `path`.
 pub(crate) fn find(path: &Path, file: Source, header: &Header) -> Result<Vec<(PathBuf, Source)>> {
+    let others = candidates(path)?.into_iter().map(|candidate| {
+        let file = File::open(&candidate).ok().map(|file| Arc::new(file) as Source);
+        (candidate, file)
+    });
+    assemble(path, file, header, others)
+}
+
+/// The same, of files that lie beside it, wherever that is. What cannot be opened (`None`) or is no WIM is not a part; if
+/// one is missing in the end, that is said.
+pub(crate) fn assemble(
+    path: &Path,
+    file: Source,
+    header: &Header,
+    others: impl Iterator<Item = (PathBuf, Option<Source>)>,
+) -> Result<Vec<(PathBuf, Source)>> {
     let mut parts = BTreeMap::from([(header.part, (path.to_owned(), file))]);
     // Parts of other sets, which may be what somebody took for ours.
     let mut foreign = Vec::new();
-    for candidate in candidates(path)? {
+    for (candidate, file) in others {
         if parts.len() == usize::from(header.parts) {
             break;
         }
-        // What cannot be opened or is no WIM is not a part; if one is missing in the end, that is said.
-        let Ok(file) = File::open(&candidate) else { continue };
-        let Ok(other) = Header::read(&file) else { continue };
+        let Some(file) = file else { continue };
+        let Ok(other) = Header::read(&*file) else { continue };
         if (other.guid, other.parts) == (header.guid, header.parts) {
-            parts.entry(other.part).or_insert_with(|| (candidate, Arc::new(file)));
+            parts.entry(other.part).or_insert_with(|| (candidate, file));
         } else if other.parts > 1 {
             foreign.push((other.part, candidate));
         }

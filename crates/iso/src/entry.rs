@@ -38,8 +38,8 @@ pub struct Entry {
 /// Where an entry leads.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    /// The block of a partition that holds a UDF file entry.
-    Udf { partition: u16, block: u32 },
+    /// The block of a partition that holds a UDF file entry, and where that lies in the image.
+    Udf { partition: u16, block: u32, offset: u64 },
     /// The extents of ISO 9660.
     Iso9660(Extents),
 }
@@ -63,10 +63,10 @@ impl Entry {
         self.kind == EntryKind::Directory
     }
 
-    /// What is the same in all entries that lead to one directory: where its description lies.
+    /// What is the same in all entries that lead to one directory: where it, or its file entry, lies in the image.
     pub(crate) fn identity(&self) -> Option<u64> {
         match &self.place {
-            Place::Udf { partition, block } => Some(u64::from(*partition) << 32 | u64::from(*block)),
+            Place::Udf { offset, .. } => Some(*offset),
             Place::Iso9660(extents) => extents.runs.first().and_then(|run| run.place),
         }
     }

@@ -161,7 +161,7 @@ impl Iso {
             return Ok(Vec::new());
         }
         match (&self.tree, &directory.place) {
-            (Tree::Udf(volume), Place::Udf { partition, block }) => volume.entries(*partition, *block),
+            (Tree::Udf(volume), Place::Udf { partition, block, .. }) => volume.entries(*partition, *block),
             (Tree::Iso9660(volume), Place::Iso9660(extents)) => volume.entries(extents),
             _ => Err(Error::malformed("directory", 0, "is of another image")),
         }
@@ -201,7 +201,7 @@ impl Iso {
             return Err(Error::unsupported("entry", 0, format!("{:?} is no file", entry.name())));
         }
         let runs = match (&self.tree, &entry.place) {
-            (Tree::Udf(volume), Place::Udf { partition, block }) => volume.runs(*partition, *block)?,
+            (Tree::Udf(volume), Place::Udf { partition, block, .. }) => volume.runs(*partition, *block)?,
             (Tree::Iso9660(_), Place::Iso9660(extents)) => {
                 if let Some(feature) = extents.unsupported {
                     let at = extents.runs.first().and_then(|run| run.place).unwrap_or(0);

@@ -37,18 +37,17 @@ impl<'i> Walk<'i> {
     }
 
     /// Does not enter the directory that was yielded last.
-    pub fn skip(&mut self) {
+    pub fn skip_directory(&mut self) {
         self.pending = None;
     }
 
     fn enter(&mut self, directory: &Entry) -> Result<()> {
         // An empty directory of ISO 9660 has no place, and nothing to go round in.
-        if let Some(identity) = directory.identity()
-            && !self.seen.insert(identity)
-        {
-            return Err(Error::malformed("directory", 0, "is inside itself, or has a second name"));
+        let place = directory.identity();
+        let at = At::new("directory", place.unwrap_or(0));
+        if place.is_some_and(|place| !self.seen.insert(place)) {
+            return Err(Error::malformed(at.what, at.offset, "is inside itself, or has a second name"));
         }
-        let at = At::new("directory", 0);
         Error::limit(at, "directories inside each other", self.open.len() as u64, DEPTH as u64)?;
         let mut entries = self.iso.entries(directory)?;
         entries.reverse();

@@ -52,7 +52,7 @@ struct Wanted {
 
 /// What of a directory is wanted.
 #[derive(Clone, Debug)]
-pub(super) enum Below {
+pub(crate) enum Below {
     /// It and so many levels below; `None` for all.
     Levels(Option<u32>),
     /// It, and what these paths lead to: the path's number, and which of its components comes next.
@@ -81,7 +81,7 @@ impl Scope {
         Self { wanted: Some(paths.into_iter().map(wanted).collect()) }
     }
 
-    pub(super) fn below_root(&self) -> Below {
+    pub(crate) fn below_root(&self) -> Below {
         match &self.wanted {
             None => Below::Levels(None),
             Some(wanted) => self.reduce((0..wanted.len()).map(|path| (path, 0)).collect()),
@@ -116,7 +116,7 @@ impl Scope {
     }
 
     /// What is wanted of a directory in one of which this is wanted; `None` for nothing.
-    pub(super) fn below(&self, above: &Below, same: impl Fn(&[u16]) -> bool) -> Option<Below> {
+    pub(crate) fn below(&self, above: &Below, same: impl Fn(&[u16]) -> bool) -> Option<Below> {
         match above {
             Below::Levels(None) => Some(Below::Levels(None)),
             Below::Levels(Some(0)) => None,

@@ -119,7 +119,11 @@ impl Volume {
             created: entry.created,
             accessed: entry.accessed,
             hidden,
-            place: Place::Udf { partition: icb.address.partition, block: icb.address.block },
+            place: Place::Udf {
+                partition: icb.address.partition,
+                block: icb.address.block,
+                offset: entry.offset,
+            },
         })
     }
 }
