@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use image::registry::HiveChoice;
-use image::{Algorithm, BcdDevice, BootCode, BootMenu, Debug, Format, ImageChoice, Layout, Level, Serial};
+use image::{
+    Algorithm, BcdDevice, BootCode, BootMenu, Debug, Format, ImageChoice, Layout, Level, Serial, WimChoice,
+};
 
 pub(crate) use self::reg::{
     Reg, RegCheck, RegCommand, RegDelete, RegExport, RegGet, RegImport, RegPlace, RegSet, RegSource,
@@ -40,15 +42,15 @@ pub(crate) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Build a disk image from a WIM
+    /// Build a disk image from a WIM, or from the WIM inside an ISO
     Build(Build),
-    /// Say what a file is: a WIM, or a disk image (raw, VHD, VMDK)
+    /// Say what a file is: a WIM, an ISO, or a disk image (raw, VHD, VMDK)
     Info(Info),
-    /// List files inside a WIM image or a disk
+    /// List files inside a WIM image, an ISO or a disk
     Ls(Ls),
-    /// Write one file or stream of a WIM image or a disk to standard output
+    /// Write one file or stream of a WIM image, an ISO or a disk to standard output
     Cat(Cat),
-    /// Extract files of a WIM image or a disk to a directory
+    /// Extract files of a WIM image, an ISO or a disk to a directory
     Extract(Extract),
     /// Check every hash of a WIM, or a disk against the WIM that it was built from
     Verify(Verify),
@@ -58,6 +60,23 @@ pub(crate) enum Command {
     Reg(Reg),
     /// Show, change, create and check boot configuration data (BCD)
     Bcd(bcd::Bcd),
+}
+
+/// Which WIM inside an ISO.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct InIso {
+    /// Inside an ISO: the WIM at this path, with / or \\ [default: sources/install.wim, .esd or .swm]
+    #[arg(long, value_name = "PATH")]
+    wim: Option<String>,
+    /// Inside an ISO: NanoServer/NanoServer.wim
+    #[arg(long, conflicts_with = "wim")]
+    nano: bool,
+}
+
+impl InIso {
+    pub(crate) fn choice(&self) -> Option<WimChoice> {
+        if self.nano { Some(WimChoice::Nano) } else { self.wim.clone().map(WimChoice::Path) }
+    }
 }
 
 /// How much of the machine to use. None of it changes a byte of the output.
@@ -75,6 +94,8 @@ pub(crate) struct Resources {
 #[command(after_help = "\
 Examples:
   wimforge build nano.wim -o nano.vmdk                  a compressed VMDK for import into any hypervisor
+  wimforge build server.iso -i 2 -o core.vhd            from the install.wim of an ISO, in its place
+  wimforge build server.iso --nano -i 1 -o nano.vmdk    from its NanoServer/NanoServer.wim
   wimforge build install.wim -i 2 -o core.vhd --size 40GiB
   wimforge build install.wim -i \"Windows Server 2019 SERVERSTANDARD\" -o core.raw --layout mbr1
   wimforge build nano.wim -o - --format raw | ssh host 'cat > /dev/vg0/nano'
@@ -84,9 +105,11 @@ Examples:
 
 The boot files are the image's own (\\Windows\\Boot); the boot code is ours. `wimforge check` follows the boot chain of a disk.")]
 pub(crate) struct Build {
-    /// The WIM file
+    /// The WIM file, or an ISO with one
     #[arg(value_name = "SOURCE")]
     pub(crate) source: PathBuf,
+    #[command(flatten)]
+    pub(crate) in_iso: InIso,
     /// The disk image to write; `-` is standard output, a block device is overwritten in place
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
@@ -184,11 +207,15 @@ pub(crate) struct Build {
 Examples:
   wimforge info install.wim           images, sizes, codec
   wimforge info install.wim --xml     the WIM's own description of itself, as it is
+  wimforge info server.iso            what is in an ISO, and the images of its WIMs
+  wimforge info server.iso --wim sources/boot.wim
   wimforge info disk.vhd --json       container, partitions, volumes")]
 pub(crate) struct Info {
-    /// A WIM or a disk image
+    /// A WIM, an ISO or a disk image
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) in_iso: InIso,
     /// Print the XML data of a WIM as it is stored, in UTF-8
     #[arg(long)]
     pub(crate) xml: bool,
@@ -202,15 +229,19 @@ Examples:
   wimforge ls install.wim -i 2 -R               everything, one path a line
   wimforge ls nano.wim 'Windows/*.exe' --detailed
   wimforge ls nano.vhd                          the partitions of a disk, or the files of its only volume
-  wimforge ls nano.vhd:2/Windows -l             a directory of partition 2; or: ls nano.vhd 2/Windows")]
+  wimforge ls nano.vhd:2/Windows -l             a directory of partition 2; or: ls nano.vhd 2/Windows
+  wimforge ls server.iso sources -l             a directory of an ISO
+  wimforge ls server.iso -i 2 Windows           a directory of image 2 of its install.wim; --wim takes another WIM")]
 pub(crate) struct Ls {
-    /// A WIM, or a disk (raw, VHD, VMDK), where `FILE:2/path` is a path in partition 2
+    /// A WIM, an ISO, or a disk (raw, VHD, VMDK), where `FILE:2/path` is a path in partition 2
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) in_iso: InIso,
     /// A file or directory inside, with / or \\; `*`, `?` and `[a-z]` allowed
     #[arg(value_name = "PATH", default_value = "/")]
     pub(crate) path: String,
-    /// Which image, by number or name; of a disk: which partition, by number or label
+    /// Which image, by number or name (of an ISO: of the WIM in it); of a disk: which partition, by number or label
     #[arg(short, long, value_name = "INDEX|NAME")]
     pub(crate) image: Option<ImageChoice>,
     /// Attributes, size and time of last write
@@ -232,15 +263,19 @@ pub(crate) struct Ls {
 Examples:
   wimforge cat nano.wim Windows/System32/drivers/etc/hosts
   wimforge cat nano.wim Users/setup.exe:Zone.Identifier      a named stream
-  wimforge cat nano.vhd:2/Windows/win.ini                    a file of partition 2 of a disk")]
+  wimforge cat nano.vhd:2/Windows/win.ini                    a file of partition 2 of a disk
+  wimforge cat server.iso sources/idwbinfo.txt               a file of an ISO
+  wimforge cat server.iso -i 2 Windows/win.ini               a file of image 2 of its install.wim")]
 pub(crate) struct Cat {
-    /// A WIM, or a disk (raw, VHD, VMDK), where `FILE:2/path` is a path in partition 2
+    /// A WIM, an ISO, or a disk (raw, VHD, VMDK), where `FILE:2/path` is a path in partition 2
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) in_iso: InIso,
     /// The file inside; `path:stream` names a stream
     #[arg(value_name = "PATH")]
     pub(crate) path: Option<String>,
-    /// Which image, by number or name; of a disk: which partition, by number or label
+    /// Which image, by number or name (of an ISO: of the WIM in it); of a disk: which partition, by number or label
     #[arg(short, long, value_name = "INDEX|NAME")]
     pub(crate) image: Option<ImageChoice>,
     /// On a disk: files that Windows compressed (Compact OS) as they lie there, with their reparse points
@@ -255,20 +290,24 @@ Examples:
   wimforge extract nano.wim Windows/INF Windows/Boot -C out
   wimforge extract nano.wim 'Windows/System32/*.dll' -C out
   wimforge extract nano.vhd:2/Windows/Logs -C out         of partition 2 of a disk
+  wimforge extract server.iso support -C out              of an ISO
+  wimforge extract server.iso --nano -i 1 -C out          of its NanoServer/NanoServer.wim
 
 Files are only ever written inside DIR. What the host cannot hold (named streams, short names, security
 descriptors, attributes, reparse points other than symbolic links) is counted and said.")]
 pub(crate) struct Extract {
-    /// A WIM, or a disk (raw, VHD, VMDK), where `FILE:2/path` is a path in partition 2
+    /// A WIM, an ISO, or a disk (raw, VHD, VMDK), where `FILE:2/path` is a path in partition 2
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) in_iso: InIso,
     /// Files and directories inside, `*`, `?` and `[a-z]` allowed [default: everything]
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     /// Directory to extract to; made if missing
     #[arg(short = 'C', long, value_name = "DIR")]
     pub(crate) directory: PathBuf,
-    /// Which image, by number or name; of a disk: which partition, by number or label
+    /// Which image, by number or name (of an ISO: of the WIM in it); of a disk: which partition, by number or label
     #[arg(short, long, value_name = "INDEX|NAME")]
     pub(crate) image: Option<ImageChoice>,
     /// Replace files that exist
@@ -287,13 +326,16 @@ Examples:
   wimforge verify nano.wim            every file's content, the metadata, the integrity table
   wimforge verify nano.wim --json
   wimforge verify nano.vhd --against nano.wim   every path, stream, hash, time, descriptor and link of the disk
+  wimforge verify server.iso --nano   a WIM inside an ISO, as with --against
 
 Exit code 3 means that damage or a difference was found; the paths are listed.")]
 pub(crate) struct Verify {
-    /// The WIM, or with --against the disk: `disk.vhd`, or `disk.vhd:2` for its partition 2
+    /// The WIM (or an ISO with one), or with --against the disk: `disk.vhd`, or `disk.vhd:2` for its partition 2
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// The WIM that the disk was built from [the disk's largest NTFS volume is compared]
+    #[command(flatten)]
+    pub(crate) in_iso: InIso,
+    /// The WIM, or the ISO, that the disk was built from [the disk's largest NTFS volume is compared]
     #[arg(long, value_name = "SOURCE")]
     pub(crate) against: Option<PathBuf>,
     /// Which image of SOURCE, by number or name

@@ -20,7 +20,7 @@ use crate::{progress, signal};
 
 pub(crate) fn run(args: &Verify, against: &Path, common: &Common) -> anyhow::Result<ExitCode> {
     let cancel = signal::cancel_flag()?;
-    let source = WimSource::open(against)?;
+    let source = WimSource::open_choice(against, args.in_iso.choice().as_ref())?;
     let index = source.choose(args.image.as_ref())?;
     let place = DiskPlace::parse(&args.file);
     let disk = DiskFile::open(&place.file)?;

@@ -63,6 +63,7 @@ fn recipe(args: &Build, to_stdout: bool) -> anyhow::Result<Recipe> {
     let cluster_size = u32::try_from(args.cluster_size)
         .map_err(|_| image::Error::Recipe(format!("--cluster-size: {} is past 2MiB", args.cluster_size)))?;
     Ok(Recipe {
+        wim: args.in_iso.choice(),
         image: args.image.clone(),
         format: args.format,
         layout: args.layout,

@@ -7,13 +7,14 @@ use anyhow::Context;
 use image::tree::{ATTRIBUTE_ENCRYPTED, Content, NamedStream};
 use image::{Error, Scope, TreeIndex, copy_blob};
 
-use super::opened::Found;
+use super::opened::{Choice, Found};
 use crate::args::Cat;
 use crate::report::say;
 
 pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
     let asked = args.path.as_deref().unwrap_or_default();
-    let source = Found::open(&args.file, &[asked], args.image.as_ref(), args.raw)?.files()?;
+    let choice = Choice { image: args.image.as_ref(), wim: args.in_iso.choice() };
+    let source = Found::open(&args.file, &[asked], choice, args.raw)?.files()?;
     let asked = source.paths.first().map_or("", String::as_str);
     if asked.is_empty() {
         return Err(Error::Recipe(format!("{}: which file? Give its path", args.file.display())).into());
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
         })?,
     };
     // A WIM has what its keys can make a file of again, a volume has only what it holds; reading that is refused.
-    if stream.is_none() && node.attributes & ATTRIBUTE_ENCRYPTED != 0 && !source.is_disk() {
+    if stream.is_none() && node.attributes & ATTRIBUTE_ENCRYPTED != 0 && source.is_wim() {
         say(&format!("note: {path:?} is encrypted; this is its form for backups, which needs the keys"));
     }
     let mut out = io::stdout().lock();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::{ExtractOptions, Extracted, NameId, Scope, TreeIndex, tree::NodeId};
 
-use super::opened::Found;
+use super::opened::{Choice, Found};
 use crate::args::{Common, Extract};
 use crate::report::{self, printable, say};
 use crate::size::human;
@@ -18,7 +18,8 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
         [] => vec![""],
         paths => paths.iter().map(String::as_str).collect(),
     };
-    let source = Found::open(&args.file, &asked, args.image.as_ref(), args.raw)?.files()?;
+    let choice = Choice { image: args.image.as_ref(), wim: args.in_iso.choice() };
+    let source = Found::open(&args.file, &asked, choice, args.raw)?.files()?;
     let everything = source.paths.iter().all(|path| path.is_empty());
     let scope = Scope::paths(source.paths.iter().map(String::as_str), true);
     let (tree, blobs) = source.read(&scope)?;
@@ -70,16 +71,17 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
     for (path, problem) in &extracted.failed {
         say(&format!("failed: {path}: {problem}"));
     }
-    let more = if source.is_disk() { "check" } else { "verify" };
     let (file, them) = if extracted.failed.len() == 1 {
         ("1 file", "it")
     } else {
         (&*format!("{} files", extracted.failed.len()), "them")
     };
     say(&format!(
-        "error: {}: {file} could not be extracted, the content is damaged or missing; all others are there. \
-         `wimforge {more}` tells more about {them}",
-        args.file.display()
+        "error: {}: {file} could not be extracted, the content is damaged or missing; all others are there{}",
+        args.file.display(),
+        source
+            .checker()
+            .map_or_else(String::new, |more| format!(". `wimforge {more}` tells more about {them}"))
     ));
     Ok(report::VERIFICATION.into())
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use image::{DiskFile, DiskInfo, Error, FileKind, WimSource};
 use serde_json::{Value, json};
 
-use super::volumes;
+use super::{iso_info, volumes};
 use crate::args::{Common, Info};
 use crate::report::{printable, say};
 use crate::size::human;
@@ -14,8 +14,11 @@ use crate::size::human;
 pub(crate) fn run(args: &Info, common: &Common) -> anyhow::Result<ExitCode> {
     let (kind, _) = FileKind::of(&args.file)?;
     let mut out = BufWriter::new(io::stdout().lock());
-    if kind == FileKind::Wim {
-        let source = WimSource::open(&args.file)?;
+    let choice = args.in_iso.choice();
+    if kind == FileKind::Iso && choice.is_none() && !args.xml {
+        iso_info::run(args, common, &mut out)?;
+    } else if matches!(kind, FileKind::Wim | FileKind::Iso) || choice.is_some() {
+        let source = WimSource::open_choice(&args.file, choice.as_ref())?;
         if args.xml {
             out.write_all(xml_as_utf8(source.wim().xml_raw()).as_bytes())?;
         } else if common.json {
@@ -41,7 +44,7 @@ pub(crate) fn run(args: &Info, common: &Common) -> anyhow::Result<ExitCode> {
             && partitions.is_none()
             && !looks_like_a_disk(&info)
         {
-            let what = "is neither a WIM nor a disk image that this version knows (raw with a partition table, VHD, VMDK)";
+            let what = "is neither a WIM, an ISO nor a disk image that this version knows (raw with a partition table, VHD, VMDK)";
             return Err(Error::Unsupported { path: args.file.clone(), what: what.to_owned() }.into());
         }
         if common.json {
@@ -123,7 +126,7 @@ fn wim_text(source: &WimSource, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// A line for each image.
-fn image_table(source: &WimSource, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn image_table(source: &WimSource, out: &mut dyn Write) -> io::Result<()> {
     const COLUMNS: usize = 7;
     let wim = source.wim();
     let mut rows =
@@ -166,7 +169,7 @@ fn codec(source: &WimSource) -> String {
     }
 }
 
-fn wim_json(source: &WimSource) -> Value {
+pub(super) fn wim_json(source: &WimSource) -> Value {
     let wim = source.wim();
     let header = wim.header();
     let images: Vec<Value> = (1..=wim.image_count())

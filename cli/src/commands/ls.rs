@@ -11,13 +11,14 @@ use image::{
 };
 use serde_json::{Value, json};
 
-use super::opened::Found;
+use super::opened::{Choice, Found};
 use crate::args::{Common, Ls};
 use crate::report::{self, printable};
 use crate::size::human;
 
 pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
-    let source = match Found::open(&args.file, &[&args.path], args.image.as_ref(), args.raw)? {
+    let choice = Choice { image: args.image.as_ref(), wim: args.in_iso.choice() };
+    let source = match Found::open(&args.file, &[&args.path], choice, args.raw)? {
         Found::Files(opened) => opened,
         Found::Several(disk, partitions) => return list_partitions(&disk, &partitions, common),
     };

@@ -8,6 +8,7 @@ pub(crate) mod cat;
 pub(crate) mod check;
 pub(crate) mod extract;
 pub(crate) mod info;
+mod iso_info;
 pub(crate) mod ls;
 mod opened;
 pub(crate) mod reg;
@@ -31,10 +32,7 @@ fn find(
 ) -> Result<(Option<NameId>, NodeId), image::Error> {
     index.find(path).ok_or_else(|| image::Error::NotFound {
         path: source.file().to_owned(),
-        what: format!(
-            "no {path:?} in the {}; `wimforge ls` shows what there is",
-            if source.is_disk() { "volume" } else { "image" }
-        ),
+        what: format!("no {path:?} in the {}; `wimforge ls` shows what there is", source.kind()),
     })
 }
 

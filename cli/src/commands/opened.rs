@@ -1,12 +1,12 @@
-//! What `ls`, `cat` and `extract` read: an image of a WIM, or a volume of a disk.
+//! What `ls`, `cat` and `extract` read: an image of a WIM, an ISO, or a volume of a disk.
 
 use std::path::Path;
 
 use image::pipeline::BlobStore;
 use image::tree::Tree;
 use image::{
-    DiskFile, DiskPlace, DiskVolume, Error, FileKind, ImageChoice, Partitions, Scope, TreeIndex,
-    VolumeOptions, WimSource,
+    DiskFile, DiskPlace, DiskVolume, Error, FileKind, ImageChoice, IsoSource, Partitions, Scope, TreeIndex,
+    VolumeOptions, WimChoice, WimSource,
 };
 
 use crate::report::say;
@@ -20,7 +20,17 @@ pub(crate) struct Opened {
 #[expect(clippy::large_enum_variant, reason = "a command has one")]
 enum Source {
     Wim { source: WimSource, image: u32 },
+    Iso(IsoSource),
     Disk(Box<DiskVolume>),
+}
+
+/// What options choose of a file.
+#[derive(Default)]
+pub(crate) struct Choice<'a> {
+    /// An image of a WIM, or a partition of a disk.
+    pub(crate) image: Option<&'a ImageChoice>,
+    /// A WIM inside an ISO.
+    pub(crate) wim: Option<WimChoice>,
 }
 
 /// What a name on the command line leads to.
@@ -32,17 +42,20 @@ pub(crate) enum Found {
 }
 
 impl Found {
-    /// Opens `file`, which may end with a partition and a path (`disk.vhd:2/Windows`), to read `paths` in it. On a disk
-    /// with several partitions a path may begin with the number of one.
+    /// Opens `file`, which may end with a partition (or an image) and a path (`disk.vhd:2/Windows`), to read `paths` in it. On a disk
+    /// with several partitions a path may begin with the number of one. Of an ISO it is the ISO's own tree, unless a WIM
+    /// inside, or an image of one, is chosen.
     pub(crate) fn open(
         file: &Path,
         paths: &[&str],
-        choice: Option<&ImageChoice>,
+        Choice { image: choice, wim: in_iso }: Choice<'_>,
         raw: bool,
     ) -> Result<Self, Error> {
         let place = DiskPlace::parse(file);
         // Directories, and what is not there, get the words of whoever opens WIMs.
-        let wim = !place.file.is_file() && place.file.is_dir() || is_wim(&place.file)?;
+        let kind = if place.file.is_dir() { FileKind::Wim } else { kind(&place.file)? };
+        let asks_for_wim = choice.is_some() || place.partition.is_some();
+        let wim = kind == FileKind::Wim || kind == FileKind::Iso && asks_for_wim || in_iso.is_some();
         let number = place.partition.map(ImageChoice::Index);
         if number.is_some() && choice.is_some() {
             let both = format!("{} and --image both choose; leave one out", file.display());
@@ -55,10 +68,15 @@ impl Found {
             (inner, path) => format!("{}/{path}", inner.trim_end_matches(['/', '\\'])),
         };
         if wim {
-            let source = WimSource::open(&place.file)?;
+            let source = WimSource::open_choice(&place.file, in_iso.as_ref())?;
             let image = source.choose(choice)?;
             let paths = paths.iter().map(|path| inner(path)).collect();
             return Ok(Self::Files(Opened { source: Source::Wim { source, image }, paths }));
+        }
+        if kind == FileKind::Iso {
+            let source = Source::Iso(IsoSource::open(&place.file)?);
+            let paths = paths.iter().map(|&path| path.to_owned()).collect();
+            return Ok(Self::Files(Opened { source, paths }));
         }
         let disk = DiskFile::open(&place.file)?;
         let partitions = Partitions::of(&disk)?;
@@ -118,21 +136,21 @@ impl Found {
     }
 }
 
-/// Whether a file is a WIM. What neither is one nor begins like a disk is refused here.
-fn is_wim(file: &Path) -> Result<bool, Error> {
+/// What a file is. What is none of it and does not begin like a disk either is refused here.
+fn kind(file: &Path) -> Result<FileKind, Error> {
     let (kind, reader) = FileKind::of(file)?;
     if kind == FileKind::Raw {
         let mut sector = [0; 512];
         let known = disk::ReadAt::read_exact_at(&reader, &mut sector, 0).is_ok();
         // The signature of a master boot record and of a volume's first sector.
         if !known || sector[510..] != [0x55, 0xAA] {
-            // What a qcow2 or an ISO is, is said when it is opened.
+            // What a qcow2 is, is said when it is opened.
             DiskFile::open(file)?;
-            let what = "is neither a WIM nor a disk image that this version knows (raw, VHD, VMDK)";
+            let what = "is neither a WIM, an ISO nor a disk image that this version knows (raw, VHD, VMDK)";
             return Err(Error::Unsupported { path: file.to_owned(), what: what.to_owned() });
         }
     }
-    Ok(kind == FileKind::Wim)
+    Ok(kind)
 }
 
 impl Opened {
@@ -140,20 +158,39 @@ impl Opened {
     pub(crate) fn file(&self) -> &Path {
         match &self.source {
             Source::Wim { source, .. } => source.path(),
+            Source::Iso(source) => source.path(),
             Source::Disk(volume) => volume.path(),
         }
     }
 
-    /// Whether it is a volume of a disk.
-    pub(crate) fn is_disk(&self) -> bool {
-        matches!(self.source, Source::Disk(_))
+    /// Whether it is an image of a WIM.
+    pub(crate) fn is_wim(&self) -> bool {
+        matches!(self.source, Source::Wim { .. })
+    }
+
+    /// What it is, in a word.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.source {
+            Source::Wim { .. } => "image",
+            Source::Iso(_) => "ISO",
+            Source::Disk(_) => "volume",
+        }
+    }
+
+    /// The command that checks it.
+    pub(crate) fn checker(&self) -> Option<&'static str> {
+        match self.source {
+            Source::Wim { .. } => Some("verify"),
+            Source::Iso(_) => None,
+            Source::Disk(_) => Some("check"),
+        }
     }
 
     /// Bytes that may be kept of what was decoded.
     pub(crate) fn set_memory(&self, bytes: u64) {
         match &self.source {
             Source::Wim { source, .. } => source.wim().set_memory(bytes),
-            Source::Disk(_) => {}
+            Source::Iso(_) | Source::Disk(_) => {}
         }
     }
 
@@ -163,6 +200,10 @@ impl Opened {
             Source::Wim { source, image } => {
                 Ok((source.tree_with_gaps(*image)?, Box::new(source.blobs(*image))))
             }
+            Source::Iso(source) => {
+                let (tree, blobs) = source.tree(scope)?;
+                Ok((tree, Box::new(blobs)))
+            }
             Source::Disk(volume) => {
                 let (tree, blobs) = volume.tree(scope)?;
                 Ok((tree, Box::new(blobs)))
@@ -170,9 +211,9 @@ impl Opened {
         }
     }
 
-    /// Says what of a volume could not be read, and whether there was any.
+    /// Says what of a volume or an ISO could not be read, and whether there was any.
     pub(crate) fn say_damage(&self, tree: &Tree) -> bool {
-        if !self.is_disk() {
+        if self.is_wim() {
             return false;
         }
         for note in &tree.notes {

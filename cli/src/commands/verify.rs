@@ -20,13 +20,13 @@ pub(crate) fn run(args: &Verify, common: &Common) -> anyhow::Result<ExitCode> {
         return super::against::run(args, against, common);
     }
     let cancel = signal::cancel_flag()?;
-    if FileKind::of(&args.file)?.0 != FileKind::Wim {
+    if !matches!(FileKind::of(&args.file)?.0, FileKind::Wim | FileKind::Iso) {
         let what =
             "is not a WIM; compare a disk with --against SOURCE, and check its volumes with `wimforge check`"
                 .to_owned();
         return Err(Error::Unsupported { path: args.file.clone(), what }.into());
     }
-    let source = WimSource::open(&args.file)?;
+    let source = WimSource::open_choice(&args.file, args.in_iso.choice().as_ref())?;
     source.wim().set_memory(args.resources.memory);
     let pool = super::pool(&args.resources)?;
     let checked = AtomicU64::new(0);

@@ -2,7 +2,7 @@
 //!
 //! `proof` builds disks and has everybody else read them; `boot` starts them, `chain` breaks what starts them;
 //! `commands` compares what `info`, `ls`, `cat` and `extract` say; `bad_input` gives the program what it must refuse;
-//! `manners` holds it to what it promises about outputs, exit codes and determinism.
+//! `iso` looks into ISO images; `manners` holds it to what it promises about outputs, exit codes and determinism.
 
 mod bad_input;
 mod bcd;
@@ -14,6 +14,7 @@ mod disk_paths;
 mod gpt;
 mod hostile;
 mod ids;
+mod iso;
 mod manners;
 mod proof;
 mod random;

@@ -11,7 +11,7 @@ use image::{
     DiskFile, DiskPlace, DiskVolume, Error, FileKind, Partitions, Scope, TreeIndex, VolumeOptions, copy_blob,
 };
 
-use super::super::opened::Found;
+use super::super::opened::{Choice, Found};
 
 /// A store, and what to call it.
 pub(super) struct FoundStore {
@@ -62,7 +62,7 @@ pub(super) fn stores(file: &Path) -> Result<Vec<FoundStore>, Error> {
             (FileKind::Wim, _) | (_, None) => place.file.clone(),
             (_, Some(number)) => PathBuf::from(format!("{}:{number}", place.file.display())),
         };
-        let opened = Found::open(&whole, &[path], None, false)?.files()?;
+        let opened = Found::open(&whole, &[path], Choice::default(), false)?.files()?;
         let path = opened.paths.first().map_or(path, String::as_str);
         let (tree, blobs) = opened.read(&Scope::paths([path], false))?;
         let name = format!("{}:{path}", whole.display());

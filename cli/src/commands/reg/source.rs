@@ -12,7 +12,7 @@ use image::registry::{self, HiveBytes, MAX_HIVE};
 use image::tree::{Content, Tree};
 use image::{DiskPlace, Error, Scope, TreeIndex, copy_blob};
 
-use super::super::opened::{Found, Opened};
+use super::super::opened::{Choice, Found, Opened};
 use crate::args::{Common, RegSource};
 use crate::report::say;
 
@@ -85,7 +85,9 @@ impl Inside {
     pub(super) fn open(source: &RegSource, place: &DiskPlace, key: &str) -> Result<Self, Error> {
         let path = place.path.trim_matches(['/', '\\']);
         if !path.is_empty() {
-            let opened = Found::open(&source.file, &[], source.image.as_ref(), false)?.files()?;
+            let opened =
+                Found::open(&source.file, &[], Choice { image: source.image.as_ref(), wim: None }, false)?
+                    .files()?;
             return Ok(Self { file: place.file.clone(), opened, which: None, path: path.replace('\\', "/") });
         }
         let key = KeyPath::parse(key);
@@ -101,7 +103,8 @@ impl Inside {
     /// For one of the hives that are known.
     pub(super) fn of(source: &RegSource, place: &DiskPlace, which: KnownHive) -> Result<Self, Error> {
         let opened =
-            Found::open(&source.file, &[""], source.image.as_ref(), false)?.holding(which.files())?;
+            Found::open(&source.file, &[""], Choice { image: source.image.as_ref(), wim: None }, false)?
+                .holding(which.files())?;
         Ok(Self { file: place.file.clone(), opened, which: Some(which), path: String::new() })
     }
 
