@@ -52,6 +52,7 @@ fn real_packages_are_signed_by_a_known_key() {
         assert_eq!(by.anchor, Anchor::Unknown("Microsoft Root Certificate Authority 2010".to_owned()));
         assert_eq!(catalog.members.len(), 4);
         assert!(catalog.members.iter().all(|member| member.systems.as_deref() == Some("2:10.0")));
+        assert_eq!((catalog.is_for(10, 0), catalog.is_for(6, 1)), (Some(true), Some(false)));
         assert_eq!(catalog.attribute("bundleid"), Some("VBoxUSB"));
         assert!(catalog.attribute("Submission ID").is_some_and(|id| id.contains('_')));
     }

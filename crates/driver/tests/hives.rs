@@ -131,6 +131,7 @@ fn planned(inf: &Inf, target: &Target, image: &ImageState, reflect: Reflect) -> 
         image,
         reflect,
         signer: Signer::of(Some("Microsoft Windows Hardware Compatibility Publisher")),
+        submission: Some("1_2_3"),
         origin: r"C:\drivers",
         time: FileTime(0x01D6_0000_0000_0000),
     };

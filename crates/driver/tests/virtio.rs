@@ -1,6 +1,8 @@
 //! The virtio drivers: what is compiled from their sources, and what is registered, is what the open injectors are
 //! known to write (distrobuilder's tables, as facts), where their INF files have not changed since.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -27,7 +29,16 @@ fn planned(driver: &CompiledDriver, target: &Target, image: &ImageState, reflect
     let folders = Folders::new(target, &format!("{}_amd64_0123456789abcdef", driver.inf));
     let signer = Signer::of(Some("Microsoft Windows Hardware Compatibility Publisher"));
     let time = FileTime(0x01D6_0000_0000_0000);
-    let request = Request { target, folders: &folders, image, reflect, signer, origin: r"C:\drivers", time };
+    let request = Request {
+        target,
+        folders: &folders,
+        image,
+        reflect,
+        signer,
+        submission: Some("1_2_3"),
+        origin: r"C:\drivers",
+        time,
+    };
     plan(driver, &request).expect("a package that is not there")
 }
 
@@ -332,8 +343,27 @@ fn a_package_is_not_registered_twice() {
         image: &image,
         reflect: Reflect::All,
         signer: Signer::of(None),
+        submission: None,
         origin: "",
         time: FileTime(0),
     };
-    assert_eq!(plan(&driver, &request), None);
+    let refused = plan(&driver, &request).unwrap_err().to_string();
+    assert_eq!(refused, "viostor.inf_amd64_0123456789ABCDEF is in the image already, as oem0.inf");
+    let image = ImageState::default();
+    let request = Request { image: &image, ..request };
+    let without = |change: &dyn Fn(&mut CompiledDriver)| {
+        let mut driver = driver.clone();
+        change(&mut driver);
+        plan(&driver, &request).unwrap_err().to_string()
+    };
+    assert_eq!(
+        without(&|driver| driver.version.provider.clear()),
+        "viostor.inf has no Provider in [Version]"
+    );
+    assert_eq!(
+        without(&|driver| driver.version.class_guid = None),
+        "viostor.inf has no ClassGuid in [Version]"
+    );
+    assert_eq!(without(&|driver| driver.version.date = None), "viostor.inf has no DriverVer in [Version]");
+    assert_eq!(without(&|driver| driver.devices.clear()), "viostor.inf has no device");
 }

@@ -89,38 +89,57 @@ impl std::fmt::Display for Verdict {
 
 /// Checks the files of a package against its catalog.
 ///
-/// The first file that is wrong decides; files come before the signature, since a wrong file is what happens.
+/// The first file that is wrong decides; files come before the signature, since a wrong file is what happens. A catalog
+/// that cannot be read is one with a bad signature.
 ///
 /// # Errors
-/// [`Error`] when the catalog cannot be read, or when a program cannot be.
+/// [`Error::Limit`] for catalogs that are made to exhaust their reader.
 pub fn check(catalog: Option<&[u8]>, files: &[File<'_>], trusted: &Trusted) -> Result<Verdict> {
     let Some(catalog) = catalog else { return Ok(Verdict::Unsigned) };
-    let catalog = Catalog::parse(catalog)?;
-    for file in files {
-        if let Some(wrong) = check_file(&catalog, file)? {
-            return Ok(wrong);
-        }
+    let catalog = match Catalog::parse(catalog) {
+        Ok(catalog) => catalog,
+        Err(error) => return Verdict::of_error(error),
+    };
+    match files.iter().find_map(|file| catalog.wrong(file)) {
+        Some(wrong) => Ok(wrong),
+        None => catalog.verdict(trusted),
     }
-    Ok(match catalog.verify(trusted) {
-        Ok(signed) => Verdict::Signed(signed),
-        Err(error @ (Error::Malformed { .. } | Error::Unsupported { .. })) => {
-            Verdict::BadSignature { reason: error.to_string() }
-        }
-        Err(error) => return Err(error),
-    })
 }
 
-fn check_file(catalog: &Catalog<'_>, file: &File<'_>) -> Result<Option<Verdict>> {
-    let has = |digests: &Digests| catalog.members.iter().any(|member| digests.have(&member.digest));
-    let flat = Digests::of([file.bytes]);
-    if has(&flat) {
-        return Ok(None);
-    }
-    if pe::is_program(file.bytes) {
-        let program = pe::read(file.bytes)?;
-        if has(&program.digests) || has(&program.padded) {
-            return Ok(None);
+impl Verdict {
+    pub(crate) fn of_error(error: Error) -> Result<Self> {
+        match error {
+            Error::Malformed { .. } | Error::Unsupported { .. } => {
+                Ok(Self::BadSignature { reason: error.to_string() })
+            }
+            error => Err(error),
         }
+    }
+}
+
+impl Catalog<'_> {
+    /// Who signed the catalog, or what is wrong with its signature. The files are looked at by [`wrong`](Self::wrong).
+    ///
+    /// # Errors
+    /// As [`check`].
+    pub fn verdict(&self, trusted: &Trusted) -> Result<Verdict> {
+        self.verify(trusted).map_or_else(Verdict::of_error, |signed| Ok(Verdict::Signed(signed)))
+    }
+
+    /// What is wrong with a file; `None` when the catalog covers it.
+    pub fn wrong(&self, file: &File<'_>) -> Option<Verdict> {
+        wrong(self, file)
+    }
+}
+
+fn wrong(catalog: &Catalog<'_>, file: &File<'_>) -> Option<Verdict> {
+    let has = |digests: &Digests| catalog.members.iter().any(|member| digests.have(&member.digest));
+    if has(&Digests::of([file.bytes])) {
+        return None;
+    }
+    // What only begins like a program is a file like any other.
+    if pe::read(file.bytes).is_ok_and(|program| has(&program.digests) || has(&program.padded)) {
+        return None;
     }
     let name = file.path.rsplit('\\').next().unwrap_or(file.path).to_lowercase();
     let listed = catalog.members.iter().any(|member| {
@@ -130,46 +149,66 @@ fn check_file(catalog: &Catalog<'_>, file: &File<'_>) -> Result<Option<Verdict>>
     let file_name = file.path.to_owned();
     // Line ends are looked at for names that the catalog does not have, too: old ones name no files.
     if let Some(should_be_crlf) = line_ends(file.bytes, has) {
-        return Ok(Some(Verdict::Mismatch { file: file_name, which: Which::LineEnds { should_be_crlf } }));
+        return Some(Verdict::Mismatch { file: file_name, which: Which::LineEnds { should_be_crlf } });
     }
-    Ok(Some(if listed {
+    Some(if listed {
         Verdict::Mismatch { file: file_name, which: Which::Changed }
     } else {
         Verdict::NotListed { file: file_name }
-    }))
+    })
 }
 
 /// Whether other line ends would make it a file of the catalog, and which.
 fn line_ends(bytes: &[u8], has: impl Fn(&Digests) -> bool) -> Option<bool> {
-    if bytes.contains(&0) && !bytes.starts_with(&[0xFF, 0xFE]) {
+    let width = if bytes.starts_with(&[0xFF, 0xFE]) { 2 } else { 1 };
+    if width == 1 && bytes.contains(&0) {
         return None; // no text
     }
-    let mut lf = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((&byte, after)) = rest.split_first() {
-        // In UTF-16, a line feed behind a carriage return has a zero in front.
-        if !(byte == b'\r' && (after.starts_with(b"\n") || after.starts_with(b"\0\n\0"))) {
-            lf.push(byte);
-            rest = after;
-        } else if after.starts_with(b"\n") {
-            rest = after;
-        } else {
-            rest = &after[1..];
+    let is = |unit: &[u8], c: u8| unit[0] == c && unit[1..].iter().all(|&high| high == 0);
+    let carriage_return = &[b'\r', 0][..width];
+    let (mut lf, mut crlf) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(bytes.len()));
+    let mut units = bytes.chunks(width).peekable();
+    while let Some(unit) = units.next() {
+        if is(unit, b'\r') && units.peek().is_some_and(|next| is(next, b'\n')) {
+            continue;
         }
-    }
-    let wide = bytes.starts_with(&[0xFF, 0xFE]);
-    let mut crlf = Vec::with_capacity(lf.len() + lf.len() / 16);
-    for (at, &byte) in lf.iter().enumerate() {
-        if byte == b'\n' && !(wide && at % 2 == 1) {
-            crlf.push(b'\r');
-            if wide {
-                crlf.push(0);
-            }
+        if is(unit, b'\n') {
+            crlf.extend(carriage_return);
         }
-        crlf.push(byte);
+        lf.extend(unit);
+        crlf.extend(unit);
     }
-    [(crlf, true), (lf, false)]
+    let others = [(crlf, true), (lf, false)].into_iter().filter(|(text, _)| text != bytes);
+    others
         .into_iter()
-        .find(|(text, _)| text != bytes && has(&Digests::of([&text[..]])))
-        .map(|(_, crlf)| crlf)
+        .find(|(text, _)| has(&Digests::of([&text[..]])))
+        .map(|(_, should_be_crlf)| should_be_crlf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digests(text: &[u8]) -> Digests {
+        Digests::of([text])
+    }
+
+    #[test]
+    fn line_ends_of_both_kinds() {
+        let wide = |text: &str| {
+            let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+            [0xFF, 0xFE].into_iter().chain(units).collect::<Vec<u8>>()
+        };
+        for (right, wrong, crlf) in [
+            (b"a\r\nb\r\n".to_vec(), b"a\nb\n".to_vec(), true),
+            (b"a\nb\n".to_vec(), b"a\r\nb\r\n".to_vec(), false),
+            (wide("a\r\nb\u{A0A}\r\n"), wide("a\nb\u{A0A}\n"), true),
+            (wide("a\nb\u{D0A}"), wide("a\r\nb\u{D0A}"), false),
+        ] {
+            let wanted = digests(&right);
+            assert_eq!(line_ends(&wrong, |found| *found == wanted), Some(crlf), "{right:02x?}");
+            assert_eq!(line_ends(b"other\n", |found| *found == wanted), None);
+        }
+        assert_eq!(line_ends(b"a\0\n", |_| true), None);
+    }
 }

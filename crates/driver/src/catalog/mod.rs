@@ -137,6 +137,24 @@ impl<'d> Catalog<'d> {
         self.signed.verify(trusted)
     }
 
+    /// Whether the catalog says that it is for a version of Windows; `None` when it says nothing, or nothing that is
+    /// understood. Windows looks at this before it trusts a driver.
+    pub fn is_for(&self, major: u32, minor: u32) -> Option<bool> {
+        // 2 is Windows NT.
+        let wanted = format!("2:{major}.{minor}");
+        let mut systems = self.members.iter().filter_map(|member| member.systems.as_deref()).peekable();
+        systems.peek()?;
+        let mut each = systems.flat_map(|list| list.split(',')).map(str::trim);
+        let mut understood = true;
+        let found = each.any(|system| {
+            understood &= system
+                .strip_prefix("2:")
+                .is_some_and(|rest| rest.split('.').all(|part| part.parse::<u32>().is_ok()));
+            system == wanted
+        });
+        if found { Some(true) } else { understood.then_some(false) }
+    }
+
     /// A value that the catalog says of all files; case does not matter.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes

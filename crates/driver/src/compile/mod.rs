@@ -11,6 +11,8 @@ mod registry;
 mod service;
 mod version;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use disk::Guid;
 
 use self::context::Context;
@@ -166,6 +168,19 @@ impl CompiledDriver {
         })
     }
 
+    /// The files that its lists copy from the package, as paths from its folder. Without one of them Windows does not
+    /// install it.
+    pub fn copied_files(&self) -> BTreeSet<&str> {
+        let configurations = self.configurations.iter().chain(&self.default_install);
+        let lists = configurations.map(|configuration| &configuration.files);
+        let all = lists.chain(self.class.iter().map(|class| &class.files)).flatten();
+        let paths = all.filter_map(|copy| match &copy.source {
+            FileSource::Package(path) => Some(path.as_str()),
+            FileSource::Included { .. } | FileSource::Elsewhere(_) => None,
+        });
+        paths.collect()
+    }
+
     /// Whether Windows could not start from a disk behind one of its devices unless the driver is there before: one
     /// of its services is started by the boot loader.
     pub fn is_boot_critical(&self) -> bool {
@@ -197,7 +212,9 @@ pub fn compile(inf: &Inf, target: &Target, folders: &Folders, inbox: &dyn Inbox)
     let mut devices = Vec::new();
     let mut configurations: Vec<Configuration> = Vec::new();
     // By the section's name as the models write it, lower-case; `None` when there is none.
-    let mut known: std::collections::BTreeMap<String, Option<usize>> = std::collections::BTreeMap::new();
+    let mut known: BTreeMap<String, Option<usize>> = BTreeMap::new();
+    // By the section's own name.
+    let mut sections: BTreeMap<String, usize> = BTreeMap::new();
     for model in models {
         let name = crate::inf::fold(&model.section);
         let configuration = match known.get(&name) {
@@ -209,9 +226,13 @@ pub fn compile(inf: &Inf, target: &Target, folders: &Folders, inbox: &dyn Inbox)
                         format!("there is no install section {}; the device is passed over", model.section);
                     context.warn(model.place.clone(), what);
                 }
+                // Two names can lead to one section: `Install` and `Install.NT`.
                 let position = compiled.map(|configuration| {
-                    configurations.push(configuration);
-                    configurations.len() - 1
+                    let section = crate::inf::fold(&configuration.section);
+                    *sections.entry(section).or_insert_with(|| {
+                        configurations.push(configuration);
+                        configurations.len() - 1
+                    })
                 });
                 known.insert(name, position);
                 position

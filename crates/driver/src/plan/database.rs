@@ -36,6 +36,12 @@ const DEVICE_PROPERTIES: &str = "{a45c254e-df1c-4efd-8020-67d146a850e0}";
 /// `DEVPKEY_Device_Driver*`: the same for the driver's key.
 const DRIVER_PROPERTIES: &str = "{a8b865dd-2e3d-4094-ad97-e593a70c75d6}";
 
+/// The properties of a package. Number 9 is the submission that Microsoft signed.
+const PACKAGE_PROPERTIES: &str = "{4da162c1-5eb1-4140-a444-5064c9814e76}";
+
+/// The first build that is known to have it: it is in the database of Windows 10 version 1903, not in that of 10240.
+const FIRST_WITH_SUBMISSION: u32 = 18_362;
+
 /// Values that become properties: where they stand, what they are called, the property and its type. The numbers are
 /// those of `devpkey.h`.
 const LIFTED: &[(Part, &str, &str, u32, u32)] = &[
@@ -155,6 +161,11 @@ impl Builder<'_> {
         self.set(hive, &base, "ImportDate", kind::BINARY, request.time.0.to_le_bytes().to_vec());
         if let Some(extension) = driver.version.extension_id {
             self.set(hive, &base, "ExtensionId", kind::BINARY, extension.0.to_vec());
+        }
+        if let Some(submission) = request.submission.filter(|_| request.target.build >= FIRST_WITH_SUBMISSION)
+        {
+            let key = [base[0], base[1], base[2], "Properties", PACKAGE_PROPERTIES, "0009"];
+            self.set(hive, &key, "", property_type::STRING, sz(submission));
         }
         for configuration in &driver.configurations {
             let key = [base[0], base[1], base[2], "Configurations", &configuration.section];

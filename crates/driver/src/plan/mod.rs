@@ -115,6 +115,8 @@ pub struct Request<'p> {
     pub reflect: Reflect,
     /// Who signed it.
     pub signer: Signer,
+    /// The number that Microsoft gave to what was sent in for signing: the attribute `Submission ID` of the catalog.
+    pub submission: Option<&'p str>,
     /// Where it came from, as text for the database.
     pub origin: &'p str,
     /// When it was imported.
@@ -159,11 +161,45 @@ pub fn package_name(inf_name: &str, target: &Target, inf: &[u8], catalog: &[u8])
     name
 }
 
-/// A plan for a package. `None` when a package of that name is registered in the image already.
-pub fn plan(driver: &CompiledDriver, request: &Request<'_>) -> Option<Plan> {
+/// Why there is no plan for a package.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// It is registered already: same INF file, same catalog.
+    #[error("{package} is in the image already, as {published}")]
+    AlreadyThere {
+        /// The name of its folder in the driver store.
+        package: String,
+        /// The name that its INF file has.
+        published: String,
+    },
+    /// Windows would list a package without this, and fail to list any other behind it.
+    #[error("{inf} has no {what}")]
+    Lacks {
+        /// The INF file.
+        inf: String,
+        /// What it has not.
+        what: &'static str,
+    },
+}
+
+/// A plan for a package.
+///
+/// # Errors
+/// [`Refused`] when the package is in the image already, or when it says too little of itself.
+pub fn plan(driver: &CompiledDriver, request: &Request<'_>) -> Result<Plan, Refused> {
     let package = request.folders.package.clone();
-    if request.image.packages.contains_key(&package.to_lowercase()) {
-        return None;
+    if let Some(published) = request.image.packages.get(&package.to_lowercase()) {
+        return Err(Refused::AlreadyThere { package, published: published.clone() });
+    }
+    let needed = [
+        ("Provider in [Version]", !driver.version.provider.is_empty()),
+        ("ClassGuid in [Version]", driver.version.class_guid.is_some()),
+        ("DriverVer in [Version]", driver.version.date.is_some()),
+        ("device", !driver.devices.is_empty()),
+    ];
+    if let Some((what, _)) = needed.into_iter().find(|(_, there)| !there) {
+        return Err(Refused::Lacks { inf: driver.inf.clone(), what });
     }
     let number = request.image.free_oem_number();
     let mut builder = Builder {
@@ -189,7 +225,7 @@ pub fn plan(driver: &CompiledDriver, request: &Request<'_>) -> Option<Plan> {
     let Builder { published, changes, files, mut required, notes, .. } = builder;
     required.sort();
     required.dedup();
-    Some(Plan {
+    Ok(Plan {
         published,
         package,
         boot_critical,
@@ -234,13 +270,7 @@ impl Builder<'_> {
         let mut package: Vec<&str> = vec![&driver.inf];
         package.extend(driver.version.catalog.as_deref());
         package.extend(driver.source_files.iter().map(String::as_str));
-        let configurations = driver.configurations.iter().chain(&driver.default_install);
-        let lists = configurations.map(|configuration| &configuration.files);
-        for copy in lists.chain(driver.class.iter().map(|class| &class.files)).flatten() {
-            if let FileSource::Package(path) = &copy.source {
-                package.push(path);
-            }
-        }
+        package.extend(driver.copied_files());
         for path in package {
             self.file(path, format!("{store}\\{path}"));
         }

@@ -1,0 +1,172 @@
+//! A package as it lies in a folder: its INF file compiled, its catalog checked, its files looked at.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::trust::Trusted;
+use crate::catalog::{Catalog, File, Verdict, pe};
+use crate::compile::{CompiledDriver, Inbox, version_line};
+use crate::find::FileTree;
+use crate::inf::{Inf, same};
+use crate::plan::{Signer, package_name};
+use crate::target::Target;
+use crate::{Error, Folders, Result, compile};
+
+/// A driver package for a target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Package {
+    /// The folder of its INF file in the tree.
+    pub folder: String,
+    /// What the INF file asks for.
+    pub driver: CompiledDriver,
+    /// The folders that it was compiled with; its own in the driver store is one.
+    pub folders: Folders,
+    /// What the catalog says of its files.
+    pub verdict: Verdict,
+    /// The submission that Microsoft signed, if the catalog says.
+    pub submission: Option<String>,
+    /// Where its files lie in the tree, by their paths from the folder with backslashes; the INF file and the catalog
+    /// are among them. Files that no list copies need not be there.
+    pub files: BTreeMap<String, String>,
+    /// Why Windows would not install or load it. Each is a sentence without its stop.
+    pub problems: Vec<String>,
+}
+
+impl Package {
+    /// Reads the package of an INF file.
+    ///
+    /// # Errors
+    /// What [`Inf::parse`] and [`compile`] return, and [`Error::Io`] for files that cannot be read. Files that are
+    /// missing are [`problems`](Self::problems), and a catalog that cannot be read is a verdict.
+    pub fn load(
+        tree: &dyn FileTree,
+        inf_path: &str,
+        target: &Target,
+        inbox: &dyn Inbox,
+        trusted: &Trusted,
+    ) -> Result<Self> {
+        let (folder, name) = inf_path.rsplit_once('/').unwrap_or(("", inf_path));
+        let mut lookup = Lookup { tree, folder, listed: BTreeMap::new() };
+        let inf_bytes = lookup.read(inf_path)?;
+        let inf = Inf::parse(name, &inf_bytes)?;
+        let mut problems = Vec::new();
+        let catalog_name = version_line(&inf, target, "CatalogFile").map(|line| line.field(0).to_owned());
+        let catalog_name = catalog_name.filter(|name| !name.is_empty() && !name.contains('%'));
+        let catalog_path = match &catalog_name {
+            Some(name) => lookup.path(name)?,
+            None => None,
+        };
+        let catalog = match &catalog_path {
+            Some(path) => Some(lookup.read(path)?),
+            None => None,
+        };
+        if let (Some(name), None) = (&catalog_name, &catalog_path) {
+            problems.push(format!("its catalog {name} is not there"));
+        }
+        let package = package_name(name, target, &inf_bytes, catalog.as_deref().unwrap_or_default());
+        let folders = Folders::new(target, &package);
+        let driver = compile(&inf, target, &folders, inbox)?;
+
+        let mut files = BTreeMap::from([(name.to_owned(), inf_path.to_owned())]);
+        if let (Some(name), Some(path)) = (catalog_name, catalog_path) {
+            files.insert(name, path);
+        }
+        let read = catalog.as_deref().map(Catalog::parse);
+        let mut verdict = match &read {
+            None => Verdict::Unsigned,
+            Some(Ok(catalog)) => catalog.verdict(trusted)?,
+            Some(Err(error)) => Verdict::BadSignature { reason: error.to_string() },
+        };
+        let read = read.and_then(Result::ok);
+        let mut look_at = |path: &str, bytes: &[u8]| {
+            // A file that is wrong says more than a signature that is: what happens is that files are changed.
+            let signature_only = matches!(verdict, Verdict::Signed(_) | Verdict::BadSignature { .. });
+            if let Some(wrong) =
+                read.as_ref().filter(|_| signature_only).and_then(|it| it.wrong(&File { path, bytes }))
+            {
+                verdict = wrong;
+            }
+        };
+        look_at(name, &inf_bytes);
+        let copied = driver.copied_files();
+        let mut all = copied.clone();
+        all.extend(driver.source_files.iter().map(String::as_str));
+        for path in all {
+            if files.contains_key(path) {
+                continue;
+            }
+            let Some(found) = lookup.path(path)? else {
+                if copied.contains(path) {
+                    problems.push(format!("its file {path} is not there"));
+                }
+                continue;
+            };
+            // One file at a time is in memory.
+            let bytes = lookup.read(&found)?;
+            look_at(path, &bytes);
+            problems.extend(wrong_machine(path, &bytes, target));
+            files.insert(path.to_owned(), found);
+        }
+        if read.as_ref().and_then(|catalog| catalog.is_for(target.major, target.minor)) == Some(false) {
+            problems.push(format!("its catalog is not for Windows {}.{}", target.major, target.minor));
+        }
+        let submission =
+            read.as_ref().and_then(|catalog| catalog.attribute("Submission ID")).map(str::to_owned);
+        let folder = folder.to_owned();
+        Ok(Self { folder, driver, folders, verdict, submission, files, problems })
+    }
+
+    /// Who signed it, for the driver database.
+    pub fn signer(&self) -> Signer {
+        match &self.verdict {
+            Verdict::Signed(by) => Signer::of(Some(&by.subject)),
+            _ => Signer::of(None),
+        }
+    }
+}
+
+/// A kernel driver for another architecture does not load. Other programs may be there for 32-bit programs.
+fn wrong_machine(path: &str, bytes: &[u8], target: &Target) -> Option<String> {
+    if !path.to_ascii_lowercase().ends_with(".sys") || !pe::is_program(bytes) {
+        return None;
+    }
+    let machine = pe::read(bytes).ok()?.machine;
+    let wanted = target.architecture.machine();
+    (machine != wanted).then(|| {
+        format!(
+            "its file {path} is for machine type {machine:#x}, and {} has {wanted:#x}",
+            target.architecture
+        )
+    })
+}
+
+/// Finds files by names in any case, as Windows does.
+struct Lookup<'t> {
+    tree: &'t dyn FileTree,
+    folder: &'t str,
+    listed: BTreeMap<String, Vec<crate::find::Entry>>,
+}
+
+impl Lookup<'_> {
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        self.tree.read(path).map_err(|source| Error::Io { path: path.to_owned(), source })
+    }
+
+    /// Where a file lies in the tree, by its path from the package's folder; `None` when it is not there.
+    fn path(&mut self, path: &str) -> Result<Option<String>> {
+        let mut at = self.folder.to_owned();
+        let mut names = path.split(['\\', '/']).filter(|name| !name.is_empty()).peekable();
+        while let Some(name) = names.next() {
+            if !self.listed.contains_key(&at) {
+                let entries = self.tree.list(&at).map_err(|source| Error::Io { path: at.clone(), source })?;
+                self.listed.insert(at.clone(), entries);
+            }
+            let is_folder = names.peek().is_some();
+            let found =
+                self.listed[&at].iter().find(|entry| entry.is_folder == is_folder && same(&entry.name, name));
+            let Some(entry) = found else { return Ok(None) };
+            let separator = if at.is_empty() { "" } else { "/" };
+            at = format!("{at}{separator}{}", entry.name);
+        }
+        Ok(Some(at))
+    }
+}
