@@ -2,6 +2,7 @@
 
 mod bits;
 mod copy;
+mod deflate;
 mod e8;
 mod encode;
 mod error;
@@ -22,6 +23,7 @@ mod xpress;
 mod xpress_encode;
 mod xpress_format;
 
+pub use deflate::{Deflater, Effort, Note, Tokens};
 pub use error::{Code, Error};
 pub use lzms::Lzms;
 pub use lznt1::lznt1;

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::io;
 
+use codec::Tokens;
+
 /// How a container takes a disk. In both cases whatever is never handed over reads as zero.
 #[derive(Debug)]
 pub enum Sink<'a> {
@@ -29,6 +31,11 @@ pub trait OrderedSink: Send + fmt::Debug {
     /// An encoder for one worker.
     fn encoder(&self) -> Box<dyn UnitEncoder>;
 
+    /// Whether its encoders have a use for the tokens that the source was decoded from.
+    fn wants_tokens(&self) -> bool {
+        false
+    }
+
     /// Takes the encoded form of the `len` disk bytes at `offset`. Calls come in ascending, disjoint order; what lies
     /// between them is zero.
     fn commit(&mut self, offset: u64, len: u64, encoded: &[u8]) -> io::Result<()>;
@@ -39,9 +46,10 @@ pub trait OrderedSink: Send + fmt::Debug {
 
 /// The parallel half of an [`OrderedSink`].
 pub trait UnitEncoder: Send {
-    /// Appends to `out` the container's form of `data`, the disk bytes at `offset`. The result depends on nothing else,
-    /// so that output does not depend on which worker took which unit.
-    fn encode(&mut self, offset: u64, data: &[u8], out: &mut Vec<u8>) -> io::Result<()>;
+    /// Appends to `out` the container's form of `data`, the disk bytes at `offset`. `tokens` says how parts of `data` were
+    /// compressed in the source, if the sink asked for it. The result depends on nothing else, so that output does not
+    /// depend on which worker took which unit.
+    fn encode(&mut self, offset: u64, data: &[u8], tokens: &Tokens, out: &mut Vec<u8>) -> io::Result<()>;
 }
 
 /// A container that takes its data in any order, from many threads.

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use codec::Note;
 use wim::{BlobId, Header, Wim};
 
 use crate::error::hex;
@@ -380,7 +381,11 @@ struct WimBlobReader<'a> {
 }
 
 impl BlobRead for WimBlobReader<'_> {
-    fn read_at(&mut self, blob: u32, offset: u64, buf: &mut [u8]) -> Result<()> {
-        self.reader.read_at(BlobId(blob), offset, buf).map_err(|source| self.blobs.error(blob, source))
+    fn read(&mut self, blob: u32, offset: u64, buf: &mut [u8], note: Option<Note<'_>>) -> Result<()> {
+        let read = match note {
+            None => self.reader.read_at(BlobId(blob), offset, buf),
+            Some(note) => self.reader.read_noting(BlobId(blob), offset, buf, note),
+        };
+        read.map_err(|source| self.blobs.error(blob, source))
     }
 }

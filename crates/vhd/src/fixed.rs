@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use codec::Tokens;
 use disk::{OrderedSink, PositionedSink, UnitEncoder, WriteAt};
 
 use crate::layout::{FOOTER_LEN, Footer};
@@ -94,7 +95,7 @@ impl<W: Write + Send> OrderedSink for Stream<W> {
 struct Verbatim;
 
 impl UnitEncoder for Verbatim {
-    fn encode(&mut self, _offset: u64, data: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    fn encode(&mut self, _: u64, data: &[u8], _: &Tokens, out: &mut Vec<u8>) -> io::Result<()> {
         out.extend_from_slice(data);
         Ok(())
     }

@@ -119,6 +119,10 @@ impl<W: Write + Send> OrderedSink for StreamOptimized<W> {
         Box::new(GrainEncoder::new(self.level))
     }
 
+    fn wants_tokens(&self) -> bool {
+        true
+    }
+
     fn commit(&mut self, offset: u64, len: u64, encoded: &[u8]) -> io::Result<()> {
         let end = offset.checked_add(len).filter(|end| *end <= self.header.capacity * SECTOR);
         let Some(end) = end else { return Err(invalid("unit past the disk's end")) };

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use codec::Note;
 use disk::At;
 
 use crate::blob::BlobId;
@@ -44,9 +45,25 @@ impl<'a> BlobReader<'a> {
     /// # Panics
     /// When the id is not of this file.
     pub fn read_at(&mut self, blob: BlobId, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.read(blob, offset, buf, None)
+    }
+
+    /// Like [`read_at`](Self::read_at), and notes what the content was compressed to, as far as that helps to compress
+    /// it again.
+    ///
+    /// # Errors
+    /// As [`read_at`](Self::read_at).
+    ///
+    /// # Panics
+    /// As [`read_at`](Self::read_at).
+    pub fn read_noting(&mut self, blob: BlobId, offset: u64, buf: &mut [u8], note: Note<'_>) -> Result<()> {
+        self.read(blob, offset, buf, Some(note))
+    }
+
+    fn read(&mut self, blob: BlobId, offset: u64, buf: &mut [u8], note: Option<Note<'_>>) -> Result<()> {
         let found = self.wim.blob(blob);
         let Storage::Solid { run, start } = found.storage else {
-            return self.resources.read_at(&found.resource(), offset, buf);
+            return self.resources.read_at(&found.resource(), offset, buf, note);
         };
         let end = offset.saturating_add(buf.len() as u64);
         if end > found.size {

@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 
+use codec::{Note, Token};
 use disk::{At, ReadAt};
 
 use crate::header::Codec;
@@ -212,7 +213,8 @@ pub(crate) struct Decoders {
 
 impl Decoders {
     /// Decodes a chunk, of a resource with chunks of `chunk_size` bytes, whose stored form begins at `offset` in the
-    /// file.
+    /// file. Replaces `tokens` by those that the chunk consists of; there are none when it is stored as it is, or when
+    /// the codec's are of no use to anybody.
     pub(crate) fn decode(
         &mut self,
         codec: Codec,
@@ -220,7 +222,12 @@ impl Decoders {
         stored: &[u8],
         offset: u64,
         out: &mut [u8],
+        tokens: Option<&mut Vec<Token>>,
     ) -> Result<()> {
+        let tokens = tokens.map(|tokens| {
+            tokens.clear();
+            tokens
+        });
         if stored.len() == out.len() {
             out.copy_from_slice(stored);
             return Ok(());
@@ -234,9 +241,18 @@ impl Decoders {
                     self.lzx = Some((chunk_size, decoder));
                 }
                 let (_, decoder) = self.lzx.as_mut().expect("made above");
-                decoder.decode(stored, out)
+                match tokens {
+                    Some(tokens) => decoder.decode_with_tokens(stored, out, tokens),
+                    None => decoder.decode(stored, out),
+                }
             }
-            Codec::Xpress => self.xpress.get_or_insert_with(codec::Xpress::new).decode(stored, out),
+            Codec::Xpress => {
+                let decoder = self.xpress.get_or_insert_with(codec::Xpress::new);
+                match tokens {
+                    Some(tokens) => decoder.decode_with_tokens(stored, out, tokens),
+                    None => decoder.decode(stored, out),
+                }
+            }
             Codec::Lzms => self.lzms.get_or_insert_with(codec::Lzms::new).decode(stored, out),
             Codec::None => {
                 let (found, expected) = (stored.len(), out.len());
@@ -264,8 +280,12 @@ pub(crate) struct ResourceReader<'a> {
     stored: Vec<u8>,
     /// The last chunk of which only a part was asked for, so that small reads in sequence decode it once.
     scratch: Vec<u8>,
+    /// The tokens of that chunk.
+    scratch_tokens: Vec<Token>,
     /// Which chunk of which resource is in `scratch`.
     scratch_is: Option<(Resource, u64)>,
+    /// The tokens of a chunk that is decoded to where it is wanted.
+    tokens: Vec<Token>,
 }
 
 /// Chunks whose stored form is in [`ResourceReader::stored`].
@@ -283,7 +303,9 @@ impl<'a> ResourceReader<'a> {
             table: TableWindow::default(),
             stored: Vec::new(),
             scratch: Vec::new(),
+            scratch_tokens: Vec::new(),
             scratch_is: None,
+            tokens: Vec::new(),
         }
     }
 
@@ -298,7 +320,7 @@ impl<'a> ResourceReader<'a> {
         // Before allocating: the stored size must be able to hold this many chunks.
         Chunks::of(*resource)?;
         let mut content = vec![0; size];
-        self.read_at(resource, 0, &mut content)?;
+        self.read_at(resource, 0, &mut content, None)?;
         Ok(content)
     }
 
@@ -315,7 +337,13 @@ impl<'a> ResourceReader<'a> {
     }
 
     /// Fills `buf` with the content from byte `offset` on.
-    pub(crate) fn read_at(&mut self, resource: &Resource, offset: u64, buf: &mut [u8]) -> Result<()> {
+    pub(crate) fn read_at(
+        &mut self,
+        resource: &Resource,
+        offset: u64,
+        buf: &mut [u8],
+        note: Option<Note<'_>>,
+    ) -> Result<()> {
         let end = offset.saturating_add(buf.len() as u64);
         if end > resource.size {
             return Err(Error::OutOfRange { at: resource.at(), start: offset, end, size: resource.size });
@@ -324,20 +352,29 @@ impl<'a> ResourceReader<'a> {
             return Ok(());
         }
         match Chunks::of(*resource)? {
-            Some(chunks) => self.read_chunks(&chunks, offset, buf),
+            Some(chunks) => self.read_chunks(&chunks, offset, buf, note),
             None => source(self.parts, resource.part)
                 .read_exact_at(buf, resource.offset + offset)
                 .map_err(Error::io("resource", resource.offset)),
         }
     }
 
-    fn read_chunks(&mut self, chunks: &Chunks, mut offset: u64, mut buf: &mut [u8]) -> Result<()> {
+    fn read_chunks(
+        &mut self,
+        chunks: &Chunks,
+        mut offset: u64,
+        mut buf: &mut [u8],
+        mut note: Option<Note<'_>>,
+    ) -> Result<()> {
         while !buf.is_empty() {
             let chunk = offset / chunks.chunk_size;
             if self.scratch_is == Some((chunks.resource, chunk)) {
                 let within = (offset - chunks.range(chunk).start) as usize;
                 let (front, back) = buf.split_at_mut(buf.len().min(self.scratch.len() - within));
                 front.copy_from_slice(&self.scratch[within..within + front.len()]);
+                if let Some(note) = &mut note {
+                    note.chunk(&self.scratch_tokens, within, front.len());
+                }
                 offset += front.len() as u64;
                 buf = back;
                 continue;
@@ -345,7 +382,7 @@ impl<'a> ResourceReader<'a> {
             let last = (offset + buf.len() as u64 - 1) / chunks.chunk_size;
             let batch = self.load(chunks, chunk, last)?;
             for chunk in batch.chunks.clone() {
-                let done = self.decode(chunks, &batch, chunk, offset, buf)?;
+                let done = self.decode(chunks, &batch, chunk, offset, buf, &mut note)?;
                 offset += done as u64;
                 buf = &mut buf[done..];
             }
@@ -413,6 +450,7 @@ impl<'a> ResourceReader<'a> {
         chunk: u64,
         offset: u64,
         buf: &mut [u8],
+        note: &mut Option<Note<'_>>,
     ) -> Result<usize> {
         let content = chunks.range(chunk);
         let stored = self.table.stored(chunks, chunk);
@@ -422,16 +460,30 @@ impl<'a> ResourceReader<'a> {
         let (codec, chunk_size) = (chunks.codec, chunks.chunk_size);
         let size = (content.end - content.start) as usize;
         if offset == content.start && buf.len() >= size {
-            self.decoders.decode(codec, chunk_size, stored, file_offset, &mut buf[..size])?;
+            let tokens = note.is_some().then_some(&mut self.tokens);
+            self.decoders.decode(codec, chunk_size, stored, file_offset, &mut buf[..size], tokens)?;
+            if let Some(note) = note {
+                note.chunk(&self.tokens, 0, size);
+            }
             return Ok(size);
         }
         self.scratch_is = None;
         self.scratch.resize(size, 0);
-        self.decoders.decode(codec, chunk_size, stored, file_offset, &mut self.scratch)?;
+        let tokens = match note {
+            Some(_) => Some(&mut self.scratch_tokens),
+            None => {
+                self.scratch_tokens.clear();
+                None
+            }
+        };
+        self.decoders.decode(codec, chunk_size, stored, file_offset, &mut self.scratch, tokens)?;
         self.scratch_is = Some((chunks.resource, chunk));
         let within = (offset - content.start) as usize;
         let len = buf.len().min(size - within);
         buf[..len].copy_from_slice(&self.scratch[within..within + len]);
+        if let Some(note) = note {
+            note.chunk(&self.scratch_tokens, within, len);
+        }
         Ok(len)
     }
 }

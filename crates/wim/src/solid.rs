@@ -289,6 +289,6 @@ impl Solid {
         }
         stored.resize((end - start) as usize, 0);
         file.read_exact_at(stored, start).map_err(Error::io("chunk", start))?;
-        decoders.decode(codec, chunk_size, stored, start, out)
+        decoders.decode(codec, chunk_size, stored, start, out, None)
     }
 }

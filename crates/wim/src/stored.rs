@@ -107,7 +107,7 @@ impl StoredHasher {
             let offset = self.chunks.resource.offset + table.stored(&self.chunks, self.chunk).start;
             self.content.resize((range.end - range.start) as usize, 0);
             let (codec, chunk_size) = (self.chunks.codec, self.chunks.chunk_size);
-            self.decoders.decode(codec, chunk_size, whole, offset, &mut self.content)?;
+            self.decoders.decode(codec, chunk_size, whole, offset, &mut self.content, None)?;
             self.hash.update(&self.content);
         }
         self.chunk += 1;

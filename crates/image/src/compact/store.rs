@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
+use codec::Note;
 use disk::ReadAt as _;
 use wim::{BlobId, StoredHasher};
 
@@ -133,9 +134,9 @@ struct Reader<'a> {
 }
 
 impl BlobRead for Reader<'_> {
-    fn read_at(&mut self, blob: u32, offset: u64, buf: &mut [u8]) -> Result<()> {
+    fn read(&mut self, blob: u32, offset: u64, buf: &mut [u8], note: Option<Note<'_>>) -> Result<()> {
         match self.store.form(blob) {
-            None => self.blobs.read_at(blob, offset, buf),
+            None => self.blobs.read(blob, offset, buf, note),
             Some(Form::Copied { blob, .. }) => self
                 .stored
                 .read_stored(*blob, offset, buf)

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use codec::Tokens;
 use disk::{OrderedSink, PositionedSink, UnitEncoder, WriteAt};
 
 /// Units of a raw disk begin on multiples of this: the page size, so that no page of the output is written twice.
@@ -93,7 +94,7 @@ impl<W: Write + Send> OrderedSink for Stream<W> {
 struct Plain;
 
 impl UnitEncoder for Plain {
-    fn encode(&mut self, _: u64, data: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    fn encode(&mut self, _: u64, data: &[u8], _: &Tokens, out: &mut Vec<u8>) -> io::Result<()> {
         out.extend_from_slice(data);
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The streams of a volume's files, by number.
 
+use codec::Note;
 use ntfs_writer::read::{StreamReader, Volume};
 
 use super::DiskVolume;
@@ -178,7 +179,7 @@ struct NtfsBlobReader<'a> {
 }
 
 impl BlobRead for NtfsBlobReader<'_> {
-    fn read_at(&mut self, blob: u32, offset: u64, buf: &mut [u8]) -> Result<()> {
+    fn read(&mut self, blob: u32, offset: u64, buf: &mut [u8], _: Option<Note<'_>>) -> Result<()> {
         let volume = self.blobs.volume;
         let stream = self.blobs.stream(blob);
         let wrap = |source: ntfs_writer::read::Error| {

@@ -3,6 +3,7 @@
 //! It is to FAT what [`scan`](super::scan) and [`blobs`](super::blobs) are to NTFS, and much less: a file has one name and
 //! one stream. A directory that is met a second time is left out, with a note, as is what leads nowhere.
 
+use codec::Note;
 use std::collections::HashSet;
 
 use ::fat::{Entry, FileStart, Target, Volume, same_name};
@@ -198,7 +199,7 @@ struct FatBlobReader<'a> {
 }
 
 impl BlobRead for FatBlobReader<'_> {
-    fn read_at(&mut self, blob: u32, offset: u64, buf: &mut [u8]) -> Result<()> {
+    fn read(&mut self, blob: u32, offset: u64, buf: &mut [u8], _: Option<Note<'_>>) -> Result<()> {
         let (start, path) = &self.blobs.files[blob as usize];
         let wrap = |error| self.blobs.source.fat_error(named(path, error));
         let file = match &mut self.open {

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 
+use codec::{Note, Tokens};
 use disk::{ExtentMap, OrderedSink, PieceContent, PositionedSink, Sink, UnitEncoder};
 use sha1::{Digest, Sha1};
 
@@ -87,8 +88,14 @@ impl BlobHasher for Sha1 {
 
 /// One worker's access to the blobs.
 pub trait BlobRead {
+    /// Fills `buf` from byte `offset` of the blob, and notes what it was compressed to, if anybody wants to know and it
+    /// is known.
+    fn read(&mut self, blob: u32, offset: u64, buf: &mut [u8], note: Option<Note<'_>>) -> Result<()>;
+
     /// Fills `buf` from byte `offset` of the blob.
-    fn read_at(&mut self, blob: u32, offset: u64, buf: &mut [u8]) -> Result<()>;
+    fn read_at(&mut self, blob: u32, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.read(blob, offset, buf, None)
+    }
 }
 
 /// Renders what planners made: the volumes of a disk.
@@ -256,7 +263,8 @@ pub fn run(
         Sink::Ordered(sink) => pool.in_place_scope(|scope| {
             for _ in 0..threads {
                 let (pass, encoder) = (&pass, sink.encoder());
-                scope.spawn(move |_| pass.work(Target::Encode(encoder)));
+                let tokens = sink.wants_tokens().then(Tokens::new);
+                scope.spawn(move |_| pass.work(Target::Encode { encoder, tokens }));
             }
             pass.commit_all(sink.as_mut());
         }),
@@ -281,7 +289,11 @@ pub fn run(
 
 /// What a worker does with a rendered unit.
 enum Target<'a> {
-    Encode(Box<dyn UnitEncoder>),
+    Encode {
+        encoder: Box<dyn UnitEncoder>,
+        /// How the bytes of the unit at hand were compressed, if the encoder wants to know.
+        tokens: Option<Tokens>,
+    },
     Write(&'a dyn PositionedSink),
 }
 
@@ -306,16 +318,23 @@ impl Pass<'_> {
         }
         let mut data = lock(&self.spare).pop().unwrap_or_default();
         data.resize(unit.len as usize, 0);
-        self.render(&unit, &mut data, blobs)?;
+        let tokens = match target {
+            Target::Encode { tokens, .. } => tokens.as_mut(),
+            Target::Write(_) => None,
+        };
+        self.render(&unit, &mut data, blobs, tokens)?;
         let encoded = match target {
             Target::Write(sink) => {
                 sink.write_at(unit.offset, &data).map_err(Error::writing)?;
                 None
             }
-            Target::Encode(encoder) => {
+            Target::Encode { encoder, tokens } => {
                 let mut out = lock(&self.spare).pop().unwrap_or_default();
                 out.clear();
-                encoder.encode(unit.offset, &data, &mut out).map_err(Error::writing)?;
+                let none = Tokens::new();
+                encoder
+                    .encode(unit.offset, &data, tokens.as_ref().unwrap_or(&none), &mut out)
+                    .map_err(Error::writing)?;
                 Some(out)
             }
         };
@@ -334,7 +353,16 @@ impl Pass<'_> {
     }
 
     /// Fills a unit's buffer and hashes the blob parts that are this unit's to hash.
-    fn render(&self, unit: &Unit, data: &mut [u8], blobs: &CheckedBlobs<'_>) -> Result<()> {
+    fn render(
+        &self,
+        unit: &Unit,
+        data: &mut [u8],
+        blobs: &CheckedBlobs<'_>,
+        mut tokens: Option<&mut Tokens>,
+    ) -> Result<()> {
+        if let Some(tokens) = &mut tokens {
+            tokens.clear();
+        }
         // The blob piece before, for blobs stored several times: their copies lie side by side, and the second is
         // copied instead of decoded.
         let mut previous: Option<(u32, u64, std::ops::Range<usize>)> = None;
@@ -353,8 +381,16 @@ impl Pass<'_> {
                             if *before == blob && *start == offset && bytes.len() == range.len() =>
                         {
                             data.copy_within(bytes.clone(), range.start);
+                            if let Some(tokens) = &mut tokens {
+                                tokens.repeat(bytes.clone(), range.start);
+                            }
                         }
-                        _ => lock(&blobs.reader).read_at(blob, offset, &mut data[range.clone()])?,
+                        _ => {
+                            let mut reader = lock(&blobs.reader);
+                            let (at, buf) = (range.start, &mut data[range.clone()]);
+                            let note = tokens.as_deref_mut().map(|tokens| Note::new(tokens, at));
+                            reader.read(blob, offset, buf, note)?;
+                        }
                     }
                     previous = Some((blob, offset, range));
                 }

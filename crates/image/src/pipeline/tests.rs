@@ -1,3 +1,4 @@
+use codec::Note;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::AtomicUsize;
@@ -60,7 +61,7 @@ impl BlobStore for Blobs {
 struct Reader<'a>(&'a Blobs);
 
 impl BlobRead for Reader<'_> {
-    fn read_at(&mut self, blob: u32, offset: u64, buf: &mut [u8]) -> Result<()> {
+    fn read(&mut self, blob: u32, offset: u64, buf: &mut [u8], _: Option<Note<'_>>) -> Result<()> {
         if self.0.fails_on == Some(blob) {
             return Err(Error::Recipe(format!("unreadable {blob}")));
         }
