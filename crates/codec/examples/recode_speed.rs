@@ -1,7 +1,7 @@
 //! How fast and how small grains of 64 KiB are re-coded from the chunks of a WIM, on one core, in CPU time.
 //!
 //! ```sh
-//! cargo run --release -p wimforge-codec --example recode_speed -- FILE.wim [--megabytes N] [--rounds N] [--dump FILE]
+//! cargo run --release -p wimforge-codec --example recode_speed -- FILE.wim [--megabytes N] [--rounds N] [--dump FILE] [--only NAME]
 //! ```
 //!
 //! The chunks are laid out one after the other as a volume would have them, files beginning on clusters of 4 KiB, and cut
@@ -25,12 +25,13 @@ fn cpu() -> u64 {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (mut path, mut rounds, mut megabytes, mut dump) = (None, 3_usize, 100_usize, None);
+    let (mut path, mut rounds, mut megabytes, mut dump, mut only) = (None, 3_usize, 100_usize, None, None);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--rounds" => rounds = args.next().unwrap_or_default().parse()?,
             "--megabytes" => megabytes = args.next().unwrap_or_default().parse()?,
+            "--only" => only = args.next(),
             "--dump" => dump = args.next(),
             _ => path = Some(arg),
         }
@@ -82,6 +83,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("default", Effort::Default, &nothing),
         ("best", Effort::Best, &nothing),
     ] {
+        if only.as_ref().is_some_and(|only| only != name) {
+            continue;
+        }
         let mut deflater = Deflater::new(effort);
         let (mut plain, mut sectors, mut best) = (0, 0, u64::MAX);
         let mut out = Vec::new();

@@ -204,7 +204,7 @@ fn callers_that_break_the_order_are_refused() {
     stream_optimized(Vec::new(), &options)
         .unwrap()
         .encoder()
-        .encode(4 * grain, &vec![1; GRAIN], &mut unit)
+        .encode(4 * grain, &vec![1; GRAIN], &codec::Tokens::new(), &mut unit)
         .unwrap();
     let half = &unit[..unit.len() - 1];
     let accepted = |offset: u64, bytes: &[u8]| {

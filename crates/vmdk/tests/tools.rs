@@ -85,7 +85,7 @@ fn largest_disks() {
     let mut sink = stream_optimized(File::create(&path).unwrap(), &options).unwrap();
     for (offset, unit) in units {
         let mut encoded = Vec::new();
-        sink.encoder().encode(offset, unit, &mut encoded).unwrap();
+        sink.encoder().encode(offset, unit, &codec::Tokens::new(), &mut encoded).unwrap();
         sink.commit(offset, GRAIN as u64, &encoded).unwrap();
     }
     Box::new(sink).finish().unwrap();

@@ -136,6 +136,7 @@ impl Writer {
     }
 
     /// Cuts the parse into segments and counts their symbols.
+    #[inline(never)]
     fn count(&mut self, window: &Window, tokens: &[Token]) {
         let mut used = 0;
         let mut at = 0;
@@ -445,6 +446,7 @@ impl Codes {
     }
 
     /// Writes the tokens of a block of about `size` bytes, the first at byte `at` of the window, and the end.
+    #[inline(never)]
     fn write(
         &self,
         window: &Window,

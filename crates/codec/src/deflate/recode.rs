@@ -1,198 +1,213 @@
 //! From the tokens of another format to a parse for DEFLATE.
+//!
+//! An LZX chunk is the work of an encoder that took its time: matches found, and chosen by what they cost. Most of them
+//! are as good in DEFLATE, so there is nothing to search for, which is where a compressor's time goes. What does not fit
+//! is mended:
+//!
+//! * LZX rewrites the operands of x86 calls, and its tokens are of what was before. So every match is compared with the
+//!   bytes as they are, and split where it does not hold. Nothing depends on tokens being right.
+//! * Grains are cut without regard to chunks. A match that reaches back behind the edge is gone; what it stood for is
+//!   searched for in the grain.
+//! * Chunks know nothing of each other, and grains hold parts of several. For each literal the last place with the same
+//!   four bytes where a token began is looked at: few enough places to be quick, and enough to find most of what repeats.
+//! * Matches of two bytes become literals, neighbours at the same distance one match.
 
 use super::format::{MAX_LENGTH, MAX_OFFSET, MIN_LENGTH};
 use super::tokens::Tokens;
 use crate::Token;
 use crate::encode::window::Window;
 
-/// No position: four bytes never begin here.
+/// No position: it is behind all others, so too far away for a match.
 const NONE: u16 = u16::MAX;
 const HASH_BITS: u32 = 14;
+const HASH_SIZE: usize = 1 << HASH_BITS;
+/// A match that is not near costs about as much as so many literals.
+const WORTH: usize = 4;
 
 #[derive(Clone, Debug)]
 pub(super) struct Recoder {
-    latest: Box<[u16; 1 << HASH_BITS]>,
-    previous: Box<[u16; 1 << 16]>,
-    starts: Vec<u16>,
-    knobs: [usize; 8],
+    /// For each hash of four bytes, where the last token began that begins with such.
+    latest: Box<[u16; HASH_SIZE]>,
 }
 
 impl Recoder {
     pub(super) fn new() -> Self {
-        let mut knobs = [4, 4, 1, 0, 0, 0, 0, 0];
-        for (i, v) in std::env::var("KNOBS").unwrap_or_default().split(',').enumerate() {
-            if let Ok(v) = v.parse() { knobs[i] = v; }
-        }
-        Self { latest: vec![NONE; 1 << HASH_BITS].into_boxed_slice().try_into().expect("the size is right"),
-         previous: vec![NONE; 1 << 16].into_boxed_slice().try_into().expect("the size is right"), starts: Vec::new(), knobs }
+        Self { latest: vec![NONE; HASH_SIZE].into_boxed_slice().try_into().expect("the size is right") }
     }
 
     /// Replaces `parse` by one of what `window` holds, which are the bytes from `base` on that `tokens` is about.
+    #[inline(never)]
     pub(super) fn recode(&mut self, window: &Window, tokens: &Tokens, base: usize, parse: &mut Vec<Token>) {
         self.latest.fill(NONE);
         parse.clear();
-        let mut output = Output { parse, window, latest: &mut self.latest, previous: &mut self.previous, at: 0, pending: 0, starts: &mut self.starts, immediate: true, knobs: self.knobs };
+        parse.reserve(window.len() / MIN_LENGTH + 1);
+        let mut mender = Mender { window, latest: &mut self.latest, parse, anchor: 0 };
         let end = base + window.len();
+        // Up to where there is a parse.
+        let mut done = 0;
         for run in tokens.runs(base..end) {
             let start = run.bytes.start.max(base);
-            output.unknown(start - base);
-            output.immediate = start > run.bytes.start;
-            let mut left = run.bytes.end.min(end) - start;
+            done = mender.literals(done, start - base, start - base);
             let mut at = start - base;
+            let run_end = run.bytes.end.min(end) - base;
             let mut rest = tokens.of(run, start);
-            while let Some(token) = rest.next_within(left) {
-                let literals_end = at + token.literals as usize;
-                let token_end = literals_end + token.length as usize;
-                left -= token_end - at;
-                output.literals(literals_end, token_end);
-                output.copy(token_end, token.offset as usize);
-                at = token_end;
+            if let Some(first) = rest.next_within(run_end - at)
+                && run.bytes.start < start
+            {
+                done = mender.token(first, at, done);
+                at += (first.literals + first.length) as usize;
+            } else {
+                rest = tokens.of(run, start);
             }
-            output.enter_all();
-            output.immediate = true;
+            let (whole, rest) = rest.whole(run_end - at);
+            for token in whole {
+                done = mender.token(*token, at, done);
+                at += (token.literals + token.length) as usize;
+            }
+            if let Some(last) = rest.clone().next_within(run_end - at) {
+                done = mender.token(last, at, done);
+            }
         }
-        output.unknown(window.len());
-        output.finish();
+        mender.literals(done, window.len(), window.len());
+        mender.finish();
     }
 }
 
-struct Output<'a> {
-    parse: &'a mut Vec<Token>,
+struct Mender<'a> {
     window: &'a Window,
-    latest: &'a mut [u16; 1 << HASH_BITS],
-    previous: &'a mut [u16; 1 << 16],
-    at: usize,
-    pending: u32,
-    starts: &'a mut Vec<u16>,
-    immediate: bool,
-    knobs: [usize; 8],
+    latest: &'a mut [u16; HASH_SIZE],
+    parse: &'a mut Vec<Token>,
+    /// The end of the last match.
+    anchor: usize,
 }
 
-impl Output<'_> {
+impl Mender<'_> {
+    /// Remembers the position, and returns the last one with the same four bytes, if it is near enough.
     #[inline(always)]
-    fn enter(&mut self, at: usize) {
+    fn enter(&mut self, at: usize) -> Option<usize> {
         let word = self.window.word(at);
         let hash = word.wrapping_mul(0x9E37_79B1) >> (32 - HASH_BITS);
-        let slot = &mut self.latest[hash as usize & ((1 << HASH_BITS) - 1)];
-        self.previous[at & 0xFFFF] = std::mem::replace(slot, at as u16);
+        let slot = &mut self.latest[hash as usize % HASH_SIZE];
+        let found = usize::from(std::mem::replace(slot, at as u16));
+        (self.window.word(found) == word && at.wrapping_sub(found) <= MAX_OFFSET).then_some(found)
     }
 
-    fn enter_all(&mut self) {
-        let starts = std::mem::take(self.starts);
-        for at in &starts { self.enter(usize::from(*at)); }
-        *self.starts = starts;
-        self.starts.clear();
-    }
-
+    /// A token that stands for the bytes from `at` on, of which those up to `done` are parsed already. Returns up to where
+    /// they are now.
     #[inline(always)]
-    fn search(&mut self, at: usize, least: usize, depth: usize) -> (usize, usize) {
-        let word = self.window.word(at);
-        let hash = word.wrapping_mul(0x9E37_79B1) >> (32 - HASH_BITS);
-        let mut found = usize::from(self.latest[hash as usize & ((1 << HASH_BITS) - 1)]);
-        let (mut best, mut from) = (least, 0);
-        let limit = MAX_LENGTH.min(self.window.len() - at);
-        for _ in 0..depth {
-            if at.wrapping_sub(found) > MAX_OFFSET { break; }
-            if self.window.word(found) == word {
-                let length = self.window.common(found, at, 4, limit);
-                if length > best { best = length; from = found; }
+    fn token(&mut self, token: Token, at: usize, done: usize) -> usize {
+        let length = token.length as usize;
+        let end = at + token.literals as usize + length;
+        let match_start = if length < MIN_LENGTH { end } else { end - length };
+        let mut at = at.max(done);
+        while at < match_start {
+            if let Some(from) = self.enter(at) {
+                let found = self.found(at, from, match_start, end);
+                if found > 0 {
+                    at += found;
+                    continue;
+                }
             }
-            found = usize::from(self.previous[found & 0xFFFF]);
+            at += 1;
         }
-        if self.immediate { self.enter(at); } else { self.starts.push(at as u16); }
-        (best, from)
+        if at >= end {
+            return at;
+        }
+        let (offset, length) = (token.offset as usize, end - at);
+        // No offset at all is too far, too.
+        if offset.wrapping_sub(1) >= at.min(MAX_OFFSET) {
+            return self.lost(at, end, offset);
+        }
+        self.enter(at);
+        if length < MIN_LENGTH || self.window.common(at - offset, at, 0, length) < length {
+            return self.changed(at, end, offset);
+        }
+        self.push(at, length, offset);
+        end
     }
 
-    fn has_four(&self, at: usize) -> bool {
-        at + 4 <= self.window.len()
+    /// Takes a match that was found among literals up to `literals_end` before a match up to `end`, if it is worth it.
+    /// Returns its length, or 0.
+    #[inline(never)]
+    fn found(&mut self, at: usize, from: usize, literals_end: usize, end: usize) -> usize {
+        let limit = MAX_LENGTH.min(self.window.len() - at);
+        let length = self.window.common(from, at, 0, limit);
+        if length < 4 || (literals_end - at < WORTH && at + length < end) {
+            return 0;
+        }
+        self.push(at, length, at - from);
+        length
     }
 
+    /// Bytes up to `end` of which nothing is known, before a match up to `next`.
+    #[inline(never)]
+    fn literals(&mut self, mut at: usize, end: usize, next: usize) -> usize {
+        while at < end {
+            let found = self.enter(at).map_or(0, |from| self.found(at, from, end, next));
+            at += found.max(1);
+        }
+        at
+    }
+
+    /// A match that copies from too far away, or from before the grain.
+    #[inline(never)]
+    fn lost(&mut self, at: usize, end: usize, offset: usize) -> usize {
+        if offset == 0 || offset > MAX_OFFSET {
+            return self.literals(at, end, end);
+        }
+        let at = self.literals(at, end.min(offset), end);
+        if at < end { self.changed(at, end, offset) } else { at }
+    }
+
+    /// A match that does not hold everywhere.
+    #[inline(never)]
+    fn changed(&mut self, mut at: usize, end: usize, offset: usize) -> usize {
+        while at < end {
+            let length = self.window.common(at - offset, at, 0, end - at);
+            if length < MIN_LENGTH {
+                at += (length + 1).min(end - at);
+            } else {
+                self.push(at, length, offset);
+                at += length;
+            }
+        }
+        end
+    }
+
+    /// A match, of three bytes or more.
     #[inline(always)]
-    fn push(&mut self, mut length: usize, offset: usize) {
-        if self.knobs[3] > 0 {
-        for p in self.at + 1..self.at + length { if self.has_four(p) { if self.immediate { self.enter(p); } else { self.starts.push(p as u16); } } }
+    fn push(&mut self, at: usize, length: usize, offset: usize) {
+        let literals = at - self.anchor;
+        self.anchor = at + length;
+        let extends = literals == 0 && self.parse.last().is_some_and(|last| last.offset as usize == offset);
+        if extends || length > MAX_LENGTH {
+            return self.push_long(literals, length, offset, extends);
         }
-        self.at += length;
-        if self.pending == 0
-            && let Some(last) = self.parse.last_mut()
-            && last.offset as usize == offset
-        {
-            let more = length.min(MAX_LENGTH - last.length as usize);
-            last.length += more as u32;
-            length -= more;
+        self.parse.push(Token { literals: literals as u32, length: length as u32, offset: offset as u32 });
+    }
+
+    #[inline(never)]
+    fn push_long(&mut self, mut literals: usize, mut length: usize, offset: usize, extends: bool) {
+        if extends && let Some(last) = self.parse.pop() {
+            literals = last.literals as usize;
+            length += last.length as usize;
         }
         while length > 0 {
             let mut part = length.min(MAX_LENGTH);
-            if length - part > 0 && length - part < MIN_LENGTH {
+            // What is left is not too short.
+            if length > part && length - part < MIN_LENGTH {
                 part = length - MIN_LENGTH;
             }
-            if part < MIN_LENGTH {
-                self.pending += part as u32;
-            } else {
-                self.parse.push(Token { literals: self.pending, length: part as u32, offset: offset as u32 });
-                self.pending = 0;
-            }
+            self.parse.push(Token { literals: literals as u32, length: part as u32, offset: offset as u32 });
+            literals = 0;
             length -= part;
         }
     }
 
-    fn unknown(&mut self, end: usize) {
-        if self.at < end {
-            self.literals(end, end);
-        }
-    }
-
-    #[inline(always)]
-    fn literals(&mut self, end: usize, next: usize) {
-        while self.at < end {
-            let at = self.at;
-            if self.has_four(at) {
-                let (length, from) = self.search(at, 3, self.knobs[0]);
-                if length >= 4 && (end - at >= self.knobs[4] + 4 || at + length >= next + self.knobs[5]) {
-                    self.push(length, at - from);
-                    continue;
-                }
-            }
-            self.pending += 1;
-            self.at += 1;
-        }
-    }
-
-    #[inline(always)]
-    fn copy(&mut self, end: usize, offset: usize) {
-        if offset > self.at {
-            self.literals(end.min(offset), end);
-        }
-        if self.at >= end {
-            return;
-        }
-        if offset > MAX_OFFSET {
-            return self.literals(end, end);
-        }
-        let at = self.at;
-        if self.has_four(at) {
-            let least = (end - at + self.knobs[2]).max(3);
-            let (length, from) = self.search(at, least, self.knobs[1]);
-            if length > least {
-                return self.push(length, at - from);
-            }
-        }
-        while self.at < end {
-            let at = self.at;
-            let length = self.window.common(at - offset, at, 0, end - at);
-            if length < MIN_LENGTH {
-                let literals = (length + 1).min(end - at);
-                self.pending += literals as u32;
-                self.at += literals;
-            } else {
-                self.push(length, offset);
-            }
-        }
-    }
-
     fn finish(self) {
-        if self.pending > 0 {
-            self.parse.push(Token { literals: self.pending, length: 0, offset: 0 });
+        let literals = self.window.len() - self.anchor;
+        if literals > 0 {
+            self.parse.push(Token { literals: literals as u32, length: 0, offset: 0 });
         }
     }
 }

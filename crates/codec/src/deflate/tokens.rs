@@ -121,7 +121,25 @@ pub(super) struct Rest<'a> {
     current: Token,
 }
 
-impl Rest<'_> {
+impl<'a> Rest<'a> {
+    /// The tokens that stand for at most `limit` bytes, and those behind them; none of them in part.
+    pub(super) fn whole(mut self, limit: usize) -> (&'a [Token], Self) {
+        let mut bytes = 0;
+        let mut whole = 0;
+        if self.current.literals + self.current.length == 0 {
+            for token in self.tokens {
+                bytes += (token.literals + token.length) as usize;
+                if bytes > limit {
+                    break;
+                }
+                whole += 1;
+            }
+        }
+        let (front, back) = self.tokens.split_at(whole);
+        self.tokens = back;
+        (front, self)
+    }
+
     /// Takes the first `bytes` bytes away.
     fn skip(&mut self, mut bytes: usize) {
         while bytes > 0 {

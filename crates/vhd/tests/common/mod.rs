@@ -68,7 +68,14 @@ pub fn fixed_stream(disk: &[u8]) -> Vec<u8> {
     let mut encoder = sink.encoder();
     for range in allocated(disk, 64 << 10) {
         let mut encoded = Vec::new();
-        encoder.encode(range.start, &disk[range.start as usize..range.end as usize], &mut encoded).unwrap();
+        encoder
+            .encode(
+                range.start,
+                &disk[range.start as usize..range.end as usize],
+                &codec::Tokens::new(),
+                &mut encoded,
+            )
+            .unwrap();
         sink.commit(range.start, range.end - range.start, &encoded).unwrap();
     }
     Box::new(sink).finish().unwrap();

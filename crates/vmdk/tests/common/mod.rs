@@ -72,7 +72,7 @@ pub fn drive_ordered(mut sink: Box<dyn OrderedSink + '_>, disk: &[u8], unit: usi
             continue;
         }
         encoded.clear();
-        encoder.encode((index * unit) as u64, data, &mut encoded).unwrap();
+        encoder.encode((index * unit) as u64, data, &codec::Tokens::new(), &mut encoded).unwrap();
         sink.commit((index * unit) as u64, data.len() as u64, &encoded).unwrap();
     }
     sink.finish().unwrap();
