@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use codec::Note;
 use iso::{Entry, EntryKind, Iso, IsoFile};
 use serde::Serialize;
 use wim::{Header, Source};
@@ -388,7 +389,7 @@ struct IsoBlobReader<'a> {
 }
 
 impl BlobRead for IsoBlobReader<'_> {
-    fn read_at(&mut self, blob: u32, offset: u64, buf: &mut [u8]) -> Result<()> {
+    fn read(&mut self, blob: u32, offset: u64, buf: &mut [u8], _: Option<Note<'_>>) -> Result<()> {
         let source = self.blobs.source;
         let (entry, path) = &self.blobs.files[blob as usize];
         let file = match &mut self.open {

@@ -222,12 +222,11 @@ impl Decoders {
         stored: &[u8],
         offset: u64,
         out: &mut [u8],
-        tokens: Option<&mut Vec<Token>>,
+        mut tokens: Option<&mut Vec<Token>>,
     ) -> Result<()> {
-        let tokens = tokens.map(|tokens| {
+        if let Some(tokens) = &mut tokens {
             tokens.clear();
-            tokens
-        });
+        }
         if stored.len() == out.len() {
             out.copy_from_slice(stored);
             return Ok(());

@@ -126,7 +126,7 @@ impl Writer {
             self.block(data, window, &tokens[segment.tokens.clone()], segment, last, &mut bits, out);
         }
         self.segments = segments;
-        bits.to_byte(out);
+        bits.fill_byte(out);
         if out.len() - start > stored_len(data.len()) {
             out.truncate(start + 2);
             let mut bits = Bits::default();
@@ -288,7 +288,7 @@ fn stored(data: &[u8], last: bool, bits: &mut Bits, out: &mut Vec<u8>) {
         let (block, after) = rest.split_at(rest.len().min(MAX_STORED));
         rest = after;
         bits.put(u32::from(last && rest.is_empty()), 3);
-        bits.to_byte(out);
+        bits.fill_byte(out);
         let len = block.len() as u16;
         out.extend_from_slice(&len.to_le_bytes());
         out.extend_from_slice(&(!len).to_le_bytes());
@@ -437,11 +437,12 @@ impl Codes {
         for (word, code) in self.offsets.iter_mut().zip(offsets) {
             *word = reversed(*code);
         }
-        for length in MIN_LENGTH..=MAX_LENGTH {
-            let slot = usize::from(LENGTH_SLOTS[length]);
+        for (length, (entry, slot)) in self.lengths.iter_mut().zip(LENGTH_SLOTS).enumerate().skip(MIN_LENGTH)
+        {
+            let slot = usize::from(slot);
             let word = self.literals[FIRST_LENGTH + slot];
-            let bits = word & 0xFF;
-            self.lengths[length] = word + u32::from(LENGTH_EXTRA[slot]) + (length_extra(length) << bits << 8);
+            let extra = length_extra(length) << (word & 0xFF);
+            *entry = word + u32::from(LENGTH_EXTRA[slot]) + (extra << 8);
         }
     }
 
@@ -540,7 +541,7 @@ impl Bits {
         self.count &= 7;
     }
 
-    fn to_byte(&mut self, out: &mut Vec<u8>) {
+    fn fill_byte(&mut self, out: &mut Vec<u8>) {
         self.count = self.count.next_multiple_of(8);
         self.flush(out);
     }
