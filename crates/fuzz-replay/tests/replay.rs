@@ -41,6 +41,7 @@ targets! {
     fat_read = "../../../fuzz/fuzz_targets/fat_read.rs",
     hive_log = "../../../fuzz/fuzz_targets/hive_log.rs",
     hive_open = "../../../fuzz/fuzz_targets/hive_open.rs",
+    iso_open = "../../../fuzz/fuzz_targets/iso_open.rs",
     mbr = "../../../fuzz/fuzz_targets/mbr.rs",
     ntfs_check = "../../../fuzz/fuzz_targets/ntfs_check.rs",
     ntfs_plan = "../../../fuzz/fuzz_targets/ntfs_plan.rs",

@@ -1,6 +1,8 @@
 //! Trees, and other people's tools that put them into images and read them out again.
 #![allow(dead_code, reason = "every test uses a part")]
 
+pub(crate) mod udf;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
