@@ -12,7 +12,7 @@ use std::str::FromStr;
 use testkit::disk::Format;
 
 use crate::measure::{self, Cost, Run, quote};
-use crate::verify::Verifier;
+use crate::verify::{Proof, Verifier};
 
 /// What is made of a WIM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +184,8 @@ pub(crate) struct Measured {
     /// Bytes of the disk, and of what is not empty in it.
     pub disk: u64,
     pub content: u64,
+    /// What was proved of the outputs.
+    pub proof: Proof,
     pub rows: Vec<Row>,
 }
 
@@ -273,6 +275,7 @@ pub(crate) fn measure(
         names: verifier.names(),
         disk,
         content: sizes(&raw)?.1,
+        proof: verifier.proof().clone(),
         rows,
     })
 }

@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn steps_add_up_and_quotes_survive() {
         if !Path::new(TIME).exists() {
-            testkit::skip_here("needs GNU time (apt install time)");
+            testkit::skip("needs GNU time (apt install time)");
             return;
         }
         let scratch = tempfile::tempdir().expect("a temporary directory");

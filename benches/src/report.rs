@@ -81,6 +81,10 @@ pub(crate) fn table(measured: &Measured) -> Result<String, Box<dyn Error>> {
             allowed / 1024.0
         )?;
     }
+    if !measured.proof.by.is_empty() {
+        let [ours, theirs] = measured.proof.grains;
+        writeln!(out, "  {ours} grains of ours and {theirs} of the peer inflated by {}", measured.proof.by)?;
+    }
     Ok(out)
 }
 
@@ -211,14 +215,9 @@ pub(crate) fn goals(all: &[Measured], contest: &Contest) -> Result<String, Box<d
         let ours = measured.rows.iter().filter(|row| row.who != Who::Peer);
         if let Some(most) = ours.map(|row| row.median().memory).reduce(f64::max) {
             let (most, allowed) = (most / 1024.0, allowed_memory(measured.names) / 1024.0);
-            let solid = if measured.source.name.ends_with("/esd") {
-                " and the budget of solid resources"
-            } else {
-                ""
-            };
             say(
                 "5",
-                format!("{}: {most:.0} MiB of {allowed:.0} MiB{solid}", measured.source.name),
+                format!("{}: {most:.0} MiB of {allowed:.0} MiB", measured.source.name),
                 most <= allowed,
             )?;
         }
@@ -245,6 +244,7 @@ fn source(measured: &Measured) -> Value {
         "names": measured.names,
         "disk": measured.disk,
         "content": measured.content,
+        "grains_inflated": { "ours": measured.proof.grains[0], "peer": measured.proof.grains[1], "by": measured.proof.by },
         "rows": rows,
     })
 }

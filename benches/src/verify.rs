@@ -24,6 +24,25 @@ pub(crate) fn grains(vmdk: &Path, raw: &Path) -> Result<Value, Box<dyn Error>> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
+/// What was inflated, for the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// Grains of ours, and those of the peer.
+    pub grains: [u64; 2],
+    /// The programs that inflated them.
+    pub by: String,
+}
+
+impl Proof {
+    fn add(&mut self, whose: usize, said: &Value) {
+        self.grains[whose] += said["grains"].as_u64().unwrap_or(0);
+        self.by = format!("zlib {}", said["zlib"].as_str().unwrap_or("?"));
+        if said["libdeflate"] == true {
+            self.by += " and libdeflate";
+        }
+    }
+}
+
 /// The proofs for one source: what its tree is, and which outputs are known to be right.
 pub(crate) struct Verifier {
     meant: Tree,
@@ -31,6 +50,8 @@ pub(crate) struct Verifier {
     raw: PathBuf,
     /// Digests of outputs that were found right, by what they are.
     right: HashMap<String, String>,
+    /// How many grains were inflated, and what the inflaters are.
+    proof: Proof,
     scratch: PathBuf,
 }
 
@@ -38,8 +59,13 @@ impl Verifier {
     /// `raw` is a raw disk that wimforge built of image `image` of `wim`; its tree is compared with the source.
     pub(crate) fn new(wim: &Path, image: u32, raw: &Path, scratch: &Path) -> Result<Self, Box<dyn Error>> {
         let meant = Tree::of_wim(wim, image).ok_or("wimlib is missing")?;
-        let verifier =
-            Self { meant, raw: raw.to_owned(), right: HashMap::new(), scratch: scratch.to_owned() };
+        let verifier = Self {
+            meant,
+            raw: raw.to_owned(),
+            right: HashMap::new(),
+            proof: Proof::default(),
+            scratch: scratch.to_owned(),
+        };
         let cut = scratch.join("cut.raw");
         disk::cut(raw, None, &cut).ok_or("sfdisk or qemu-img is missing")?;
         verifier.volume(&cut)?;
@@ -50,6 +76,11 @@ impl Verifier {
     /// How many names the tree has.
     pub(crate) fn names(&self) -> usize {
         self.meant.nodes.len()
+    }
+
+    /// What was inflated so far.
+    pub(crate) fn proof(&self) -> &Proof {
+        &self.proof
     }
 
     /// A bare volume holds the source's tree: wimlib captures it, and the captured image is compared path by path,
@@ -82,7 +113,7 @@ impl Verifier {
         }
         same(&self.raw, Format::Raw, output, format)?;
         if format == Format::Vmdk {
-            grains(output, &self.raw)?;
+            self.proof.add(0, &grains(output, &self.raw)?);
         }
         self.right.insert(kind.to_owned(), digest);
         Ok(())
@@ -90,7 +121,7 @@ impl Verifier {
 
     /// One of the peer's is right: its volume has the source's tree, its container is that volume.
     pub(crate) fn theirs(
-        &self,
+        &mut self,
         volume: &Path,
         output: Option<(&Path, Format)>,
     ) -> Result<(), Box<dyn Error>> {
@@ -98,7 +129,7 @@ impl Verifier {
         if let Some((file, format)) = output {
             same(volume, Format::Raw, file, format)?;
             if format == Format::Vmdk {
-                grains(file, volume)?;
+                self.proof.add(1, &grains(file, volume)?);
             }
         }
         Ok(())
@@ -177,6 +208,9 @@ mod tests {
         let (raw, file) = disk();
         let said = verdict(&raw, &file).expect("a good file");
         assert_eq!(said["grains"], 2 + 3 + 1, "{said}");
+        if testkit::tools_required() {
+            assert_eq!(said["libdeflate"], true, "libdeflate.so.0 is missing (apt install libdeflate0)");
+        }
         assert!(said["compressed"].as_u64().is_some_and(|bytes| bytes > GRAIN as u64), "{said}");
     }
 

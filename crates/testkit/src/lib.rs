@@ -33,4 +33,4 @@ pub mod tree;
 pub mod wimfile;
 
 pub use places::{cache, samples, testdata};
-pub use tool::{Tool, skip, skip_here, tool};
+pub use tool::{Tool, skip, skip_here, tool, tools_required};

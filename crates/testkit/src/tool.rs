@@ -84,7 +84,8 @@ pub fn skip_here(reason: &str) {
     eprintln!("SKIPPED: {reason}");
 }
 
-fn tools_required() -> bool {
+/// Whether `REQUIRE_TOOLS=1` forbids to skip.
+pub fn tools_required() -> bool {
     std::env::var_os("REQUIRE_TOOLS").is_some_and(|value| value == "1")
 }
 
