@@ -6,6 +6,7 @@ mod support;
 use std::io;
 use std::sync::Mutex;
 
+use codec::Tokens;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use disk::{Guid, OrderedSink as _, PositionedSink as _, WriteAt};
 
@@ -47,7 +48,7 @@ fn container(criterion: &mut Criterion) {
             bencher.iter(|| {
                 for (unit, offset) in content.chunks(UNIT).zip((0..).step_by(UNIT)) {
                     out.clear();
-                    encoder.encode(offset, unit, &mut out).expect("whole grains");
+                    encoder.encode(offset, unit, &Tokens::new(), &mut out).expect("whole grains");
                 }
             });
         });
@@ -64,7 +65,7 @@ fn container(criterion: &mut Criterion) {
         .zip((0..).step_by(UNIT))
         .map(|(unit, offset)| {
             let mut encoded = Vec::new();
-            encoder.encode(offset, unit, &mut encoded).expect("whole grains");
+            encoder.encode(offset, unit, &Tokens::new(), &mut encoded).expect("whole grains");
             (offset, encoded)
         })
         .collect();

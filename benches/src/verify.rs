@@ -144,6 +144,7 @@ fn same(raw: &Path, raw_format: Format, file: &Path, format: Format) -> Result<(
 mod tests {
     use super::*;
 
+    use ::codec::Tokens;
     use ::disk::OrderedSink as _;
     use testkit::content::{Random, program, text};
     use testkit::tool;
@@ -169,7 +170,7 @@ mod tests {
         let mut encoder = sink.encoder();
         for (unit, offset) in raw.chunks(1 << 20).zip((0..).step_by(1 << 20)) {
             let mut encoded = Vec::new();
-            encoder.encode(offset, unit, &mut encoded).expect("whole grains");
+            encoder.encode(offset, unit, &Tokens::new(), &mut encoded).expect("whole grains");
             sink.commit(offset, unit.len() as u64, &encoded).expect("in order");
         }
         sink.finish().expect("a complete file");
