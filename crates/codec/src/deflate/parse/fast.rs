@@ -5,11 +5,9 @@
 //! second pass jumps from match to match in these notes; that the next position has a longer match is seen, and used,
 //! without a branch too.
 
-use super::finder::{MAX_LENGTH, MAX_OFFSET, hash, table};
+use super::finder::{MAX_LENGTH, MAX_OFFSET, REACH, hash, table};
 use crate::Token;
 use crate::encode::window::Window;
-
-const SIZE: usize = 1 << 15;
 
 /// A place in the table that no position was put in yet. It is a position like others, but compared like others too; and
 /// before 32,768, where it would lie ahead, it is too far away modulo 2^16.
@@ -20,7 +18,7 @@ const AT_ONCE: usize = 8;
 
 #[derive(Clone, Debug)]
 pub(super) struct Fast {
-    latest: Box<[u16; SIZE]>,
+    latest: Box<[u16; 1 << 16]>,
     /// For each position, the last one before it with the same hash.
     from: Box<[u16; 1 << 16]>,
     /// For each position, how many bits agree with those there: up to 64.
@@ -45,19 +43,23 @@ impl Fast {
         let len = window.len();
         for (at, (link, equal)) in self.from[..len].iter_mut().zip(&mut self.equal[..len]).enumerate() {
             let bytes = window.long(at);
-            let slot = &mut self.latest[hash::<SIZE>(bytes, 4)];
+            let slot = &mut self.latest[usize::from(hash(bytes, 4))];
             let from = std::mem::replace(slot, at as u16);
             let bits = (bytes ^ window.long(usize::from(from))).trailing_zeros() as u8;
             let near = usize::from((at as u16).wrapping_sub(from).wrapping_sub(1)) < MAX_OFFSET;
             *link = from;
             *equal = if near { bits } else { 0 };
         }
+        // What is behind the grain does not count.
+        for (left, equal) in self.equal[..len].iter_mut().rev().take(AT_ONCE).enumerate() {
+            *equal = (*equal).min(left as u8 * 8 + 8);
+        }
     }
 
     fn walk(&self, window: &Window, tokens: &mut Vec<Token>) {
         let (mut at, mut start) = (0, 0);
-        // No match begins behind this, as what was noted there may depend on bytes behind the grain.
-        let end = window.len().saturating_sub(AT_ONCE);
+        // Where matches may begin.
+        let end = (window.len() + 1).saturating_sub(REACH);
         while at < end {
             let notes = self.equal[at & 0xFFFF..].first_chunk().expect("there is padding");
             let matches = u64::from_le_bytes(*notes) & FOUR_BYTES;
@@ -71,11 +73,7 @@ impl Fast {
             }
             let bytes = |at: usize| usize::from(self.equal[at] / 8);
             at += usize::from(bytes((at & 0xFFFF) + 1) > bytes(at & 0xFFFF));
-            let from = usize::from(self.from[at & 0xFFFF]);
-            let mut length = bytes(at & 0xFFFF);
-            if length == AT_ONCE {
-                length = window.common(from, at, AT_ONCE, (window.len() - at).min(MAX_LENGTH));
-            }
+            let (length, from) = self.better_of_two(window, at);
             tokens.push(Token {
                 literals: (at - start) as u32,
                 length: length as u32,
@@ -85,5 +83,22 @@ impl Fast {
             start = at;
         }
         super::finish(window, start, tokens);
+    }
+    /// The longer of the matches with the last position that has the same hash and with the one before that.
+    #[inline(always)]
+    fn better_of_two(&self, window: &Window, at: usize) -> (usize, usize) {
+        let limit = (window.len() - at).min(MAX_LENGTH);
+        let (from, length) = (usize::from(self.from[at & 0xFFFF]), usize::from(self.equal[at & 0xFFFF]) / 8);
+        let other = usize::from(self.from[from]);
+        let bits = (window.long(at) ^ window.long(other)).trailing_zeros();
+        let near = at.wrapping_sub(other).wrapping_sub(1) < MAX_OFFSET;
+        let other_length = if near { limit.min(bits as usize / 8) } else { 0 };
+        if length == AT_ONCE && other_length == AT_ONCE {
+            let length = window.common(from, at, AT_ONCE, limit);
+            let other_length = window.common(other, at, AT_ONCE, limit);
+            return if other_length > length { (other_length, other) } else { (length, from) };
+        }
+        let (length, from) = if other_length > length { (other_length, other) } else { (length, from) };
+        (if length == AT_ONCE { window.common(from, at, AT_ONCE, limit) } else { length }, from)
     }
 }

@@ -35,21 +35,23 @@ pub(super) fn table<T: Copy + std::fmt::Debug, const N: usize>(value: T) -> Box<
     vec![value; N].into_boxed_slice().try_into().expect("the size is right")
 }
 
-/// A hash, below `SIZE`, of the first `bytes` of eight bytes.
+/// A hash of the first `bytes` of eight bytes.
+///
+/// It has as many values as there are positions: with half of them, so many positions would be there for nothing that
+/// searches took a tenth longer, and found less.
 #[inline(always)]
-pub(super) fn hash<const SIZE: usize>(long: u64, bytes: u32) -> usize {
-    const { assert!(SIZE.is_power_of_two()) };
-    ((long << (64 - 8 * bytes)).wrapping_mul(0x9E37_79B1_85EB_CA87) >> (64 - SIZE.ilog2())) as usize % SIZE
+pub(super) fn hash(long: u64, bytes: u32) -> u16 {
+    ((long << (64 - 8 * bytes)).wrapping_mul(0x9E37_79B1_85EB_CA87) >> 48) as u16
 }
 
-/// For each position the last one before it with the same hash of so many `BYTES`, by way of a table of this `SIZE`.
+/// For each position the last one before it with the same hash of so many `BYTES`.
 #[derive(Clone, Debug)]
-pub(super) struct Chain<const BYTES: u32, const SIZE: usize> {
-    latest: Box<[u16; SIZE]>,
+pub(super) struct Chain<const BYTES: u32> {
+    latest: Box<[u16; 1 << 16]>,
     previous: Box<[u16; 1 << 16]>,
 }
 
-impl<const BYTES: u32, const SIZE: usize> Chain<BYTES, SIZE> {
+impl<const BYTES: u32> Chain<BYTES> {
     pub(super) fn new() -> Self {
         Self { latest: table(NONE), previous: table(NONE) }
     }
@@ -58,7 +60,7 @@ impl<const BYTES: u32, const SIZE: usize> Chain<BYTES, SIZE> {
     pub(super) fn load(&mut self, window: &Window) {
         self.latest.fill(NONE);
         for (at, previous) in self.previous[..window.len()].iter_mut().enumerate() {
-            let slot = &mut self.latest[hash::<SIZE>(window.long(at), BYTES)];
+            let slot = &mut self.latest[usize::from(hash(window.long(at), BYTES))];
             *previous = std::mem::replace(slot, at as u16);
         }
         self.previous[usize::from(NONE)] = NONE;
@@ -119,8 +121,8 @@ impl<const BYTES: u32, const SIZE: usize> Chain<BYTES, SIZE> {
 /// What a search for any match needs.
 #[derive(Clone, Debug)]
 pub(super) struct Links {
-    pub(super) three: Chain<3, { 1 << 14 }>,
-    pub(super) four: Chain<4, { 1 << 15 }>,
+    pub(super) three: Chain<3>,
+    pub(super) four: Chain<4>,
 }
 
 impl Links {
@@ -148,14 +150,14 @@ impl Links {
         depth: Depth,
     ) -> Match {
         let mut best = Match { length: least, offset: 0 };
-        if least < 3 {
+        self.four.search(window, at, least.max(3), depth, |found| best = found);
+        if best.length < 3 {
             let from = self.three.before(at);
             let offset = at.wrapping_sub(from);
             if offset <= far && (window.word(from) ^ window.word(at)) << 8 == 0 {
                 best = Match { length: 3, offset };
             }
         }
-        self.four.search(window, at, best.length.max(3), depth, |found| best = found);
         best
     }
 }

@@ -57,7 +57,7 @@ impl Parser {
             Kind::Fast(fast) => fast.parse(&self.window, tokens),
             Kind::Default(links) => {
                 links.load(&self.window);
-                lazy::parse(links, &self.window, tokens);
+                lazy::parse(links, &self.window, lazy::THOROUGH, tokens);
             }
             Kind::Best(optimal) => optimal.parse(&self.window, tokens),
         }

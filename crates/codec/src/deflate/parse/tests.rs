@@ -90,6 +90,29 @@ fn few_bytes() {
     }
 }
 
+/// The last bytes of a grain may be a match, however few they are, and what was behind them before does not matter.
+#[test]
+fn matches_at_the_end() {
+    for length in 4..=40 {
+        let mut data: Vec<u8> = noise(5).take(300).collect();
+        data.extend_from_within(100..100 + length);
+        for effort in EFFORTS {
+            let tokens = parse(effort, &data);
+            assert!(expand(&data, &tokens) == data);
+            let last = tokens.last().expect("some bytes");
+            assert_eq!((last.length as usize, last.offset), (length, 200), "{effort:?}");
+
+            let mut parser = Parser::new(effort);
+            let mut longer = data.clone();
+            longer.extend_from_within(100 + length..180);
+            let mut again = Vec::new();
+            parser.parse(&longer, &mut again);
+            parser.parse(&data, &mut again);
+            assert_eq!(again, tokens, "{effort:?}");
+        }
+    }
+}
+
 #[test]
 fn one_byte_over_and_over() {
     for value in [0, 0xFF, b'a'] {
