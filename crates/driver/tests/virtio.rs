@@ -367,3 +367,27 @@ fn a_package_is_not_registered_twice() {
     assert_eq!(without(&|driver| driver.version.date = None), "viostor.inf has no DriverVer in [Version]");
     assert_eq!(without(&|driver| driver.devices.clear()), "viostor.inf has no device");
 }
+
+/// Services that are programs, and co-installers, which have to be run when the device is there.
+#[test]
+fn programs_and_co_installers() {
+    let inf = common::parse(
+        "[Version]\nSignature=$Windows NT$\nClassGuid={4d36e97d-e325-11ce-bfc1-08002be10318}\nProvider=p\n\
+         DriverVer=1/2/2020,1\n[Manufacturer]\nm=m,NTamd64\n[m.NTamd64]\nd=i,X\n[i]\n[i.Services]\n\
+         AddService=s,,S\n[S]\nServiceType=0x10\nStartType=2\nErrorControl=1\nServiceBinary=%11%\\s.exe\n\
+         [i.CoInstallers]\nAddReg=c\n[c]\nHKR,,CoInstallers32,0x00010000,\"c.dll,Entry\"\n",
+    );
+    let plan = planned(&compiled(&inf, &nano()), &nano(), &image(), Reflect::All);
+    let configuration = r"DriverDatabase\DriverPackages\test.inf_amd64_0123456789abcdef\Configurations\i";
+    expect(
+        &values(&plan, HiveName::System),
+        "",
+        &[
+            (r"ControlSet001\Services\s!ImagePath", r"2:%SystemRoot%\System32\s.exe|"),
+            (r"ControlSet001\Services\s!ObjectName", "1:LocalSystem|"),
+            (&format!("{configuration}!ConfigFlags"), "4:1024"),
+        ],
+    );
+    let property = format!(r"{configuration}\Properties\{{a8b865dd-2e3d-4094-ad97-e593a70c75d6}}\000B!");
+    assert!(values(&plan, HiveName::System)[&property].starts_with("4294909970:")); // 0xFFFF2012
+}

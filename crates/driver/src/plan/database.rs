@@ -65,6 +65,11 @@ enum Part {
 /// Windows itself imported and configured.
 const STATUS_FLAGS: u32 = 0x12;
 
+/// `CONFIGFLAG_FINISH_INSTALL`: somebody has to do the rest when a user is there. Configurations have it whose INF files
+/// have co-installers: `usbcir.inf`, `circlass.inf`, `msports.inf` in real databases, `viorng.inf` of the time in
+/// distrobuilder's tables.
+const FINISH_INSTALL: u32 = 0x400;
+
 impl Builder<'_> {
     /// Which hive the database with the packages of this class lies in: as in the image, that of packages of the
     /// same class; the DRIVERS hive for classes that the SYSTEM hive does not know, if there is one.
@@ -176,7 +181,8 @@ impl Builder<'_> {
 
     fn configuration_key(&mut self, hive: HiveName, base: &[&str], configuration: &Configuration) {
         let below = |name| base.iter().copied().chain([name]).collect::<Vec<&str>>();
-        self.set(hive, base, "ConfigFlags", kind::DWORD, dword(0));
+        let flags = if has_co_installers(configuration) { FINISH_INSTALL } else { 0 };
+        self.set(hive, base, "ConfigFlags", kind::DWORD, dword(flags));
         if self.request.target.major >= 10 {
             self.set(hive, base, "ConfigScope", kind::DWORD, dword(config_scope(configuration)));
         }
@@ -328,6 +334,13 @@ impl Builder<'_> {
             self.set(hive, &key, &name, kind::SZ, sz(&text));
         }
     }
+}
+
+fn has_co_installers(configuration: &Configuration) -> bool {
+    configuration.driver.iter().any(|change| match &change.action {
+        Action::Set { name, .. } => change.root == Root::Relative && crate::inf::same(name, "CoInstallers32"),
+        _ => false,
+    })
 }
 
 fn marker(name: &str, kind: u32) -> Action {

@@ -55,7 +55,10 @@ impl Builder<'_> {
                 self.set(HiveName::System, &base, name, kind::SZ, sz(&text));
             }
         }
-        for (name, text) in [("Group", &config.load_order_group), ("ObjectName", &config.start_name)] {
+        // Windows writes the account also when the INF file leaves it out; drivers have none.
+        let is_program = config.service_type.is_some_and(|kind| kind & DRIVER_TYPES == 0);
+        let account = config.start_name.as_deref().or(is_program.then_some("LocalSystem"));
+        for (name, text) in [("Group", config.load_order_group.as_deref()), ("ObjectName", account)] {
             if let Some(text) = text {
                 self.set(HiveName::System, &base, name, kind::SZ, sz(text));
             }
