@@ -189,6 +189,9 @@ pub(crate) struct Build {
     /// Compression of a VMDK: fast, default or best
     #[arg(long, value_name = "LEVEL", default_value = "default")]
     pub(crate) level: Level,
+    /// Say where the time went, by stage and thread (on standard error; with --json in the result)
+    #[arg(long)]
+    pub(crate) profile: bool,
     /// Text from which disk signature, serial numbers and ids derive [default: the WIM's own hashes]
     #[arg(long, value_name = "TEXT")]
     pub(crate) seed: Option<String>,

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use disk::FileTime;
-use image::{Boot, Compact, Counters, Output, PartialFile, Plan, Recipe, Run, Summary};
+use image::{Boot, Compact, Counters, Output, PartialFile, Plan, Profile, Recipe, Run, Stage, Summary};
 
 use crate::args::{Build, Common};
 use crate::report::say;
@@ -27,7 +27,14 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
     let counters = Counters::default();
     let pool = super::pool(&args.resources)?;
     let poll = || (counters.rendered.load(Ordering::Relaxed), counters.total.load(Ordering::Relaxed));
-    let run = Run { pool: &pool, memory: args.resources.memory, cancel, counters: &counters };
+    let profile = args.profile.then(Profile::new);
+    let run = Run {
+        pool: &pool,
+        memory: args.resources.memory,
+        cancel,
+        counters: &counters,
+        profile: profile.as_ref(),
+    };
     let started = Instant::now();
     let recipe = recipe(args, to_stdout)?;
     let plan = progress::during("planning", common.quiet, &poll, || Plan::new(recipe, run))?;
@@ -44,10 +51,13 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
     }
     let seconds = started.elapsed().as_secs_f64();
     let report = if common.json {
-        json(args, plan.summary(), to_stdout)?
+        json(args, plan.summary(), to_stdout, profile.as_ref())?
     } else {
         text(args, plan.summary(), seconds)
     };
+    if let Some(profile) = profile.as_ref().filter(|_| !common.json) {
+        table(profile, seconds).lines().for_each(say);
+    }
     if to_stdout && !args.dry_run {
         if !common.quiet {
             report.lines().for_each(say);
@@ -116,7 +126,41 @@ fn write_record(path: &Path, force: bool, summary: &Summary) -> anyhow::Result<(
     Ok(file.commit()?)
 }
 
-fn json(args: &Build, summary: &Summary, to_stdout: bool) -> anyhow::Result<String> {
+/// Where the time went: a line for each stage, a column for each thread.
+fn table(profile: &Profile, seconds: f64) -> String {
+    use std::fmt::Write;
+    let threads = profile.threads();
+    let mut stages: Vec<Stage> =
+        threads.iter().flat_map(|thread| &thread.seconds).map(|(stage, _)| *stage).collect();
+    stages.sort_unstable();
+    stages.dedup();
+    let mut out = format!("{:<16}", "seconds");
+    // Writing to a string cannot fail.
+    for thread in &threads {
+        let _ = write!(out, "{:>9}", thread.thread);
+    }
+    out.push('\n');
+    for stage in stages {
+        let _ = write!(out, "{:<16}", stage.name());
+        for thread in &threads {
+            let spent = thread.seconds.iter().find(|(there, _)| *there == stage);
+            let _ = match spent {
+                Some((_, spent)) => write!(out, "{spent:>9.3}"),
+                None => write!(out, "{:>9}", "-"),
+            };
+        }
+        out.push('\n');
+    }
+    let _ = writeln!(out, "{:<16}{seconds:>9.3}", "in all");
+    out
+}
+
+fn json(
+    args: &Build,
+    summary: &Summary,
+    to_stdout: bool,
+    profile: Option<&Profile>,
+) -> anyhow::Result<String> {
     let output_size = match std::fs::metadata(&args.output) {
         Ok(metadata) if !args.dry_run && !to_stdout && metadata.is_file() => Some(metadata.len()),
         _ => None,
@@ -127,6 +171,7 @@ fn json(args: &Build, summary: &Summary, to_stdout: bool) -> anyhow::Result<Stri
         "dry_run": args.dry_run,
         "output_size": output_size,
         "build": summary,
+        "profile": profile.map(Profile::threads),
     });
     Ok(serde_json::to_string_pretty(&value)? + "\n")
 }

@@ -16,7 +16,9 @@ use crate::edit::{self, Change, Editor, Style};
 use crate::esp::Esp;
 use crate::late::SmallBlobs;
 use crate::output::{self, Opened};
-use crate::pipeline::{self, BlobStore as _, CheckedBlobs, Counters, Maker, Settings};
+use crate::pipeline::{
+    self, BlobStore as _, CheckedBlobs, Counters, Maker, Profile, Settings, Stage, Stopwatch,
+};
 use crate::prepass::Prepass;
 use crate::recipe::{Format, MIB, Output, Recipe};
 use crate::registry::{self, HiveChange, RegistryEdits};
@@ -123,6 +125,8 @@ pub struct Run<'a> {
     pub cancel: &'a AtomicBool,
     /// Poll it from anywhere to see how far the work is.
     pub counters: &'a Counters,
+    /// Collects where the time goes, if anybody wants to know.
+    pub profile: Option<&'a Profile>,
 }
 
 const ATTRIBUTE_ARCHIVE: u32 = 0x20;
@@ -135,6 +139,7 @@ impl Plan {
     /// Reads the source's metadata and plans the disk. Takes no time to speak of, unless files are to be kept compressed
     /// in another way than the source has them: then they are compressed here.
     pub fn new(recipe: Recipe, run: Run<'_>) -> Result<Self> {
+        let mut stopwatch = Stopwatch::start(run.profile, "main");
         let format = recipe.format()?;
         disk_layout::check(&recipe)?;
         let source = WimSource::open_choice(&recipe.source, recipe.wim.as_ref())?;
@@ -149,6 +154,7 @@ impl Plan {
             None => Seed::new(&[source.identity(index), edits.identity().to_vec()].concat()),
         };
         let mut tree = source.tree(index)?;
+        stopwatch.lap(Stage::Metadata);
         let mut notes = std::mem::take(&mut tree.notes);
         let (files, stream_bytes) = (tree.nodes.len() as u64, tree.stream_bytes());
         let time = recipe.time.unwrap_or(tree.nodes[0].times.written);
@@ -169,7 +175,9 @@ impl Plan {
         }
         boot.edit_windows(&mut editor, &places)?;
         let mut changes = editor.finish();
+        stopwatch.lap(Stage::Plan);
         let packed = compact::apply(&mut tree, &source, index, &recipe, run)?;
+        stopwatch.lap(Stage::Encode);
         let mut small = SmallBlobs::default();
         small.add(&tree);
 
@@ -309,6 +317,7 @@ impl Plan {
         summary.stored = map.allocated(4096).map(|range| range.end - range.start).sum();
         summary.usage = usage(&map);
         let late = small.late(&map);
+        stopwatch.lap(Stage::Plan);
         Ok(Self { recipe, format, source, index, seed, time, map, volumes, packed, late, summary })
     }
 
@@ -336,6 +345,7 @@ impl Plan {
             seed: &self.seed,
             time: self.time,
         };
+        let mut stopwatch = Stopwatch::start(run.profile, "main");
         let opened = Opened::open(&self.recipe.output, self.recipe.force)?;
         let sink = packing.open(&opened).map_err(named)?;
         let verify = self.recipe.compact.is_none_or(|compact| compact.verify_source);
@@ -349,13 +359,19 @@ impl Plan {
         blobs.keep(&self.late);
         let settings = Settings { window: window as usize, unit: UNIT };
         let makers = Volumes(&self.volumes);
-        pipeline::run(&self.map, &blobs, &makers, sink, run.pool, settings, run.cancel, run.counters)
+        stopwatch.lap(Stage::Open);
+        drop(stopwatch);
+        let Run { pool, cancel, counters, profile, .. } = run;
+        pipeline::run(&self.map, &blobs, &makers, sink, pool, settings, cancel, counters, profile)
             .map_err(named)?;
-        match opened {
+        let mut stopwatch = Stopwatch::start(profile, "main");
+        let committed = match opened {
             Opened::File(file) => file.commit(),
             Opened::Device(device) => device.sync_all().map_err(|source| named(Error::writing(source))),
             Opened::Stdout => Ok(()),
-        }
+        };
+        stopwatch.lap(Stage::Sync);
+        committed
     }
 }
 

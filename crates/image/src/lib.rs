@@ -47,7 +47,7 @@ pub use fat::check::Report as FatReport;
 pub use iso_source::{IsoBlobs, IsoInfo, IsoSource, IsoWim, WimChoice};
 pub use ntfs_writer::check::{Report as CheckReport, Severity as CheckSeverity};
 pub use output::PartialFile;
-pub use pipeline::Counters;
+pub use pipeline::{Counters, Profile, Stage, ThreadProfile};
 pub use recipe::{
     Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, Debug, Format, ImageChoice, Layout, Level,
     Output, Recipe, Serial,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use disk::{Content, ExtentMap};
 
+use super::profile::{Stage, Stopwatch};
 use super::{BlobHasher, BlobStore, lock};
 use crate::Result;
 
@@ -68,6 +69,7 @@ impl BlobHashes {
         offset: u64,
         part: &[u8],
         failed: impl Fn() -> bool,
+        stopwatch: &mut Stopwatch<'_>,
     ) -> Result<bool> {
         let len = store.blob_len(blob);
         if !store.states_sha1() {
@@ -75,7 +77,9 @@ impl BlobHashes {
             return Ok(true);
         }
         if part.len() as u64 == len {
-            return self.check_whole(store, blob, part).map(|()| true);
+            let checked = self.check_whole(store, blob, part).map(|()| true);
+            stopwatch.lap(Stage::Hash);
+            return checked;
         }
         let open = Arc::clone(lock(&self.open).entry(blob).or_default());
         let mut state = lock(&open.state);
@@ -85,6 +89,7 @@ impl BlobHashes {
             }
             state = open.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        stopwatch.lap(Stage::WaitToHash);
         let State { next, hasher } = &mut *state;
         let hasher = match hasher {
             Some(hasher) => hasher,
@@ -92,6 +97,7 @@ impl BlobHashes {
         };
         hasher.update(part).map_err(|source| store.damaged(blob, source))?;
         *next += part.len() as u64;
+        stopwatch.lap(Stage::Hash);
         if state.next < len {
             open.changed.notify_all();
             return Ok(true);

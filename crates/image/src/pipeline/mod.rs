@@ -18,6 +18,7 @@
 //!   wakes all others before the panic goes on.
 
 mod hash;
+mod profile;
 mod unit;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ use disk::{ExtentMap, OrderedSink, PieceContent, PositionedSink, Sink, UnitEncod
 use sha1::{Digest, Sha1};
 
 use self::hash::BlobHashes;
+pub(crate) use self::profile::Stopwatch;
+pub use self::profile::{Profile, Stage, ThreadProfile};
 use self::unit::{Unit, Units};
 use crate::{Error, Result};
 
@@ -218,6 +221,7 @@ struct Pass<'a> {
     maker: &'a dyn Maker,
     cancel: &'a AtomicBool,
     counters: &'a Counters,
+    profile: Option<&'a Profile>,
     hashes: BlobHashes,
     units: Mutex<Units<'a>>,
     window: u64,
@@ -240,6 +244,7 @@ pub fn run(
     settings: Settings,
     cancel: &AtomicBool,
     counters: &Counters,
+    profile: Option<&Profile>,
 ) -> Result<()> {
     let granularity = sink.granularity();
     let total: u64 = map.allocated(granularity).map(|range| range.end - range.start).sum();
@@ -251,6 +256,7 @@ pub fn run(
         maker,
         cancel,
         counters,
+        profile,
         hashes: BlobHashes::new(store.blob_count()),
         units: Mutex::new(Units::new(map, store, granularity, settings.unit)),
         // Fewer units than threads would leave threads without work.
@@ -280,11 +286,13 @@ pub fn run(
         return Err(error);
     }
     pass.hashes.assert_checked(map);
-    match sink {
+    let mut stopwatch = Stopwatch::start(profile, "main");
+    let finished = match sink {
         Sink::Ordered(sink) => sink.finish(),
         Sink::Positioned(sink) => sink.finish(),
-    }
-    .map_err(Error::writing)
+    };
+    stopwatch.lap(Stage::Write);
+    finished.map_err(Error::writing)
 }
 
 /// What a worker does with a rendered unit.
@@ -302,9 +310,13 @@ impl Pass<'_> {
     fn work(&self, mut target: Target<'_>) {
         let guard = PanicGuard(self);
         let blobs = CheckedBlobs::new(self.store, &self.hashes, self.counters);
-        while let Some(unit) = self.claim() {
+        let mut stopwatch = Stopwatch::start(self.profile, "worker");
+        loop {
+            let claimed = self.claim();
+            stopwatch.lap(Stage::WaitForUnit);
+            let Some(unit) = claimed else { break };
             let ticket = unit.ticket;
-            if let Err(error) = self.process(unit, &blobs, &mut target) {
+            if let Err(error) = self.process(unit, &blobs, &mut target, &mut stopwatch) {
                 self.fail(ticket, error);
                 break;
             }
@@ -312,7 +324,13 @@ impl Pass<'_> {
         std::mem::forget(guard);
     }
 
-    fn process(&self, unit: Unit, blobs: &CheckedBlobs<'_>, target: &mut Target<'_>) -> Result<()> {
+    fn process(
+        &self,
+        unit: Unit,
+        blobs: &CheckedBlobs<'_>,
+        target: &mut Target<'_>,
+        stopwatch: &mut Stopwatch<'_>,
+    ) -> Result<()> {
         if self.cancel.load(Ordering::Relaxed) {
             return Err(Error::Cancelled);
         }
@@ -322,10 +340,11 @@ impl Pass<'_> {
             Target::Encode { tokens, .. } => tokens.as_mut(),
             Target::Write(_) => None,
         };
-        self.render(&unit, &mut data, blobs, tokens)?;
+        self.render(&unit, &mut data, blobs, tokens, stopwatch)?;
         let encoded = match target {
             Target::Write(sink) => {
                 sink.write_at(unit.offset, &data).map_err(Error::writing)?;
+                stopwatch.lap(Stage::Write);
                 None
             }
             Target::Encode { encoder, tokens } => {
@@ -335,6 +354,7 @@ impl Pass<'_> {
                 encoder
                     .encode(unit.offset, &data, tokens.as_ref().unwrap_or(&none), &mut out)
                     .map_err(Error::writing)?;
+                stopwatch.lap(Stage::Encode);
                 Some(out)
             }
         };
@@ -359,6 +379,7 @@ impl Pass<'_> {
         data: &mut [u8],
         blobs: &CheckedBlobs<'_>,
         mut tokens: Option<&mut Tokens>,
+        stopwatch: &mut Stopwatch<'_>,
     ) -> Result<()> {
         if let Some(tokens) = &mut tokens {
             tokens.clear();
@@ -369,6 +390,7 @@ impl Pass<'_> {
         for piece in self.map.pieces(unit.offset..unit.offset + unit.len) {
             let from = (piece.start - unit.offset) as usize;
             let range = from..from + piece.len as usize;
+            let mut stage = Stage::Render;
             match piece.content {
                 PieceContent::Zero => data[range].fill(0),
                 PieceContent::Bytes(bytes) => data[range].copy_from_slice(bytes),
@@ -376,6 +398,7 @@ impl Pass<'_> {
                     self.maker.render(maker, offset, &mut data[range], blobs)?
                 }
                 PieceContent::Blob { blob, offset } => {
+                    stage = Stage::Decode;
                     match &previous {
                         Some((before, start, bytes))
                             if *before == blob && *start == offset && bytes.len() == range.len() =>
@@ -395,6 +418,7 @@ impl Pass<'_> {
                     previous = Some((blob, offset, range));
                 }
             }
+            stopwatch.lap(stage);
         }
         for part in &unit.to_hash {
             if self.cancel.load(Ordering::Relaxed) {
@@ -404,7 +428,8 @@ impl Pass<'_> {
             let bytes = &data[from..from + part.len as usize];
             self.counters.hashed.fetch_add(part.len, Ordering::Relaxed);
             let failed = || lock(&self.progress).failed();
-            if !self.hashes.advance(self.store, part.blob, part.offset, bytes, failed)? {
+            let stopwatch = &mut *stopwatch;
+            if !self.hashes.advance(self.store, part.blob, part.offset, bytes, failed, stopwatch)? {
                 return Err(Error::Cancelled);
             }
         }
@@ -436,6 +461,7 @@ impl Pass<'_> {
     /// Hands finished units to the container in ticket order, until the last or a failure.
     fn commit_all(&self, sink: &mut dyn OrderedSink) {
         let guard = PanicGuard(self);
+        let mut stopwatch = Stopwatch::start(self.profile, "main");
         loop {
             let mut progress = lock(&self.progress);
             let done = loop {
@@ -454,9 +480,11 @@ impl Pass<'_> {
             };
             let ticket = progress.committed;
             drop(progress);
+            stopwatch.lap(Stage::WaitToWrite);
             if let Err(error) = sink.commit(done.offset, done.len, &done.encoded) {
                 self.fail(ticket, Error::writing(error));
             }
+            stopwatch.lap(Stage::Write);
             lock(&self.spare).push(done.encoded);
             lock(&self.progress).committed += 1;
             self.changed.notify_all();

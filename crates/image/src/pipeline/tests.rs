@@ -145,7 +145,7 @@ fn run_on(
                 Sink::Positioned(Box::new(raw::Sparse::new(SharedFile(&file), map.len()).unwrap()))
             }
         };
-        run(map, blobs, made, sink, &pool(threads), settings, &cancel, &counters)?;
+        run(map, blobs, made, sink, &pool(threads), settings, &cancel, &counters, None)?;
     }
     assert_eq!(counters.rendered.into_inner(), counters.total.into_inner());
     Ok(match kind {
@@ -246,6 +246,7 @@ fn a_full_disk_ends_the_pass() {
         settings,
         &AtomicBool::new(false),
         &Counters::default(),
+        None,
     );
     assert!(matches!(result, Err(Error::Write { .. })));
 }
@@ -257,7 +258,7 @@ fn cancelling_ends_the_pass() {
     let settings = Settings { window: 8, unit: 1 << 20 };
     let cancel = AtomicBool::new(true);
     let made = Made { panics_at: None };
-    let result = run(&map, &blobs, &made, sink, &pool(2), settings, &cancel, &Counters::default());
+    let result = run(&map, &blobs, &made, sink, &pool(2), settings, &cancel, &Counters::default(), None);
     assert!(matches!(result, Err(Error::Cancelled)));
 }
 
