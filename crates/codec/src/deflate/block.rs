@@ -18,7 +18,10 @@ use super::format::{
 };
 
 /// Tokens in a segment: so few that a change of what the data is like falls near a border.
-const SEGMENT: usize = 512;
+const SEGMENT: usize = 768;
+/// Room for counting, a power of two; from [`NOWHERE`] on it does not count.
+const COUNTED: usize = 512;
+const NOWHERE: usize = 400;
 /// What a block costs besides its symbols, in bits: see [`Counts::cost`].
 const BLOCK_BITS: f32 = 3.0 + 14.0 + 60.0;
 /// What a symbol costs in the header of a block that uses it.
@@ -151,21 +154,34 @@ impl Writer {
                 });
             }
             let segment = &mut self.segments[used];
-            let counts = &mut *segment.counts;
-            *counts = Counts::NONE;
+            let (mut literals, mut offsets) = ([0; COUNTED], [0; OFFSET_SYMBOLS]);
             let start = at;
             for token in part {
-                for byte in at..at + token.literals as usize {
-                    counts.literals[usize::from(window.byte(byte))] += 1;
+                let mut left = token.literals as usize;
+                let mut from = at;
+                while left > 3 {
+                    literals[usize::from(window.byte(from))] += 1;
+                    from += 1;
+                    left -= 1;
                 }
+                // As when they are written; those that are not there are counted where nobody looks.
+                let word = window.word(from) as usize;
+                let which =
+                    |index: usize, byte: usize| if left > index { byte & 0xFF } else { NOWHERE + index };
+                literals[which(0, word)] += 1;
+                literals[which(1, word >> 8)] += 1;
+                literals[which(2, word >> 16)] += 1;
                 at += (token.literals + token.length) as usize;
                 if token.length > 0 {
-                    let slot = usize::from(LENGTH_SLOTS[token.length as usize]);
-                    counts.literals[(FIRST_LENGTH + slot) & 511] += 1;
-                    counts.offsets[offset_slot(token.offset) & 31] += 1;
+                    let slot = usize::from(LENGTH_SLOTS[token.length as usize % (MAX_LENGTH + 1)]);
+                    literals[(FIRST_LENGTH + slot) % COUNTED] += 1;
+                    offsets[offset_slot(token.offset) % OFFSET_SYMBOLS] += 1;
                 }
             }
-            counts.literals[END_OF_BLOCK] = 1;
+            literals[END_OF_BLOCK] = 1;
+            let counts = &mut *segment.counts;
+            counts.literals.copy_from_slice(&literals[..LITERAL_SYMBOLS]);
+            counts.offsets = offsets;
             segment.tokens = first..first + part.len();
             segment.bytes = start..at;
             segment.cost = counts.cost();
@@ -464,26 +480,35 @@ impl Codes {
         let mut local = *bits;
         for token in tokens {
             let mut left = token.literals as usize;
-            while left >= 3 {
+            while left > 3 {
                 // Three of at most 15 bits, behind at most 7.
-                for next in 0..3 {
-                    local.add(self.literals[usize::from(window.byte(at + next))]);
-                }
+                let word = window.word(at);
+                local.add(self.literals[word as usize & 0xFF]);
+                local.add(self.literals[word as usize >> 8 & 0xFF]);
+                local.add(self.literals[word as usize >> 16 & 0xFF]);
                 local.store(&mut to);
                 at += 3;
                 left -= 3;
             }
-            for next in 0..left {
-                local.add(self.literals[usize::from(window.byte(at + next))]);
-            }
+            // How many are left is as good as random, so all three are written, those that are not there as no bits. What
+            // belongs together is put together first: the bits before it are on their way meanwhile.
+            let word = window.word(at);
+            let there = |which: usize| 0_u32.wrapping_sub(u32::from(left > which));
+            let mut some = Bits::default();
+            some.add(self.literals[word as usize & 0xFF] & there(0));
+            some.add(self.literals[word as usize >> 8 & 0xFF] & there(1));
+            some.add(self.literals[word as usize >> 16 & 0xFF] & there(2));
+            local.append(some);
             local.store(&mut to);
             at += left;
             if token.length > 0 {
-                local.add(self.lengths[token.length as usize % (MAX_LENGTH + 1)]);
-                let slot = offset_slot(token.offset) & 31;
+                let slot = offset_slot(token.offset) % OFFSET_SYMBOLS;
                 let extra = offset_extra_bits(slot);
-                local.add(self.offsets[slot]);
-                local.put((token.offset - 1) & ((1 << extra) - 1), extra);
+                let mut some = Bits::default();
+                some.add(self.lengths[token.length as usize % (MAX_LENGTH + 1)]);
+                some.add(self.offsets[slot]);
+                some.put((token.offset - 1) & ((1 << extra) - 1), extra);
+                local.append(some);
                 local.store(&mut to);
                 at += token.length as usize;
             }
@@ -519,6 +544,13 @@ impl Bits {
     #[inline(always)]
     fn add(&mut self, word: u32) {
         self.put(word >> 8, word & 0xFF);
+    }
+
+    /// Adds bits that belong together.
+    #[inline(always)]
+    fn append(&mut self, some: Bits) {
+        self.buffer |= some.buffer << self.count;
+        self.count += some.count;
     }
 
     /// Moves whole bytes on.

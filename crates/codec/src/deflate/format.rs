@@ -64,13 +64,29 @@ pub(super) const fn length_extra(length: usize) -> u32 {
     (length - MIN_LENGTH) as u32 & ((1 << bits) - 1)
 }
 
+/// The symbols of offsets: those up to 256 one by one, from there on by 128.
+static OFFSET_SLOTS: [u8; 512] = {
+    let mut slots = [0; 512];
+    let mut entry = 0;
+    while entry < 512 {
+        let over = if entry < 256 { entry } else { (entry - 256) << 7 };
+        slots[entry] = if over < 2 {
+            over as u8
+        } else {
+            let log = (over as u32).ilog2();
+            (2 * log + (over as u32 >> (log - 1) & 1)) as u8
+        };
+        entry += 1;
+    }
+    slots
+};
+
 /// The symbol of an offset.
 #[inline(always)]
 pub(super) fn offset_slot(offset: u32) -> usize {
-    let over = (offset - 1) | 1;
-    let log = over.ilog2();
-    // The two highest bits; of the offsets 1 and 2 there is only one, which `| 1` took.
-    if offset <= 2 { offset as usize - 1 } else { (2 * log + ((offset - 1) >> (log - 1) & 1)) as usize }
+    let over = offset.wrapping_sub(1) as usize;
+    let entry = if over < 256 { over } else { 256 + (over >> 7) };
+    usize::from(OFFSET_SLOTS[entry % 512])
 }
 
 /// The number of extra bits behind the symbol of an offset.
