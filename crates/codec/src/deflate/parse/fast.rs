@@ -3,14 +3,20 @@
 //! What costs time in a parser is guessing wrong whether there is a match. So a first pass, without branches, compares
 //! each position with the last one that has the same hash, eight bytes at once, and notes how far they agree. The
 //! second pass jumps from match to match in these notes; that the next position has a longer match is seen, and used,
-//! without a branch too.
+//! without a branch too. Only where a match is taken, the position before that one is looked at.
+//!
+//! What did not help, next to 160 µs for a grain without that last look, or 185 with it: two candidates in the first
+//! pass (270, and 0.5 % smaller than with the look); one of three bytes there (270, 0.5 %); a second step to the next position
+//! (10 more, nothing); taking turns in blocks that stay in the cache, so that the first pass can leave out what a match covers
+//! (a tenth slower); and the usual way, one pass with a table, which is as fast without the step to the next position, and
+//! so 1.5 % larger.
 
 use super::finder::{MAX_LENGTH, MAX_OFFSET, REACH, hash, table};
 use crate::Token;
 use crate::encode::window::Window;
 
-/// A place in the table that no position was put in yet. It is a position like others, but compared like others too; and
-/// before 32,768, where it would lie ahead, it is too far away modulo 2^16.
+/// In the table, where no position was put yet. From 32,768 on it is a candidate like others, compared like others;
+/// before that, it would lie ahead, and is too far away modulo 2^16.
 const NOWHERE: u16 = 32_767;
 
 /// How many bytes are compared in the first pass.

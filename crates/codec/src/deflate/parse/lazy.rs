@@ -1,7 +1,8 @@
 //! The parser for everyday use: the best match at a position, unless the next one has a better.
 //!
-//! What it spends its time on is being surprised, 12 ns or so for each position it looks at; of how many candidates
-//! there are at a position, little depends.
+//! It takes 14 ns for each position it looks at, nearly all for wrong guesses; of how many candidates there are, little
+//! depends. What did not help: a look at the position after the next (5 % slower, nothing), and a second chain, of seven
+//! bytes (0.6 % smaller, a third slower).
 
 use super::finder::{Depth, Links, Match, REACH};
 use crate::Token;

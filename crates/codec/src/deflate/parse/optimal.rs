@@ -41,6 +41,9 @@ const NICE: usize = 64;
 const END: usize = 8;
 const LAST: Depth = Depth { positions: 2, nice: END };
 
+/// When the lazy parser finds matches for less than this part of a grain, the grain is noise, and nothing is to be had.
+const HOPELESS: usize = 32;
+
 /// The unit of costs is this part of a bit. A grain of the most expensive literals then takes less than 2^23 units.
 const BIT: u32 = 8;
 /// The most that a symbol is taken to cost.
@@ -185,10 +188,14 @@ impl Optimal {
     /// Adds a parse to `tokens`, which is empty.
     pub(super) fn parse(&mut self, window: &Window, tokens: &mut Vec<Token>) {
         self.links.load(window);
+        lazy::parse(&self.links, window, lazy::CURSORY, tokens);
+        let matched = tokens.iter().map(|token| token.length as usize).sum::<usize>();
+        if matched < window.len() / HOPELESS {
+            return;
+        }
         self.five.load(window);
         self.six.load(window);
         self.seven.load(window);
-        super::lazy::parse(&self.links, window, lazy::CURSORY, tokens);
         self.count(window, tokens);
         self.costs.learn(&self.counts);
         self.choose(window);
