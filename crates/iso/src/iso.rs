@@ -247,8 +247,7 @@ impl Trees {
             kinds.push(TreeKind::Joliet);
         }
         if let Some(root) = &descriptors.primary {
-            // A tree that is not chosen may be damaged.
-            if matches!(iso9660::Volume::rock_ridge(&source, root.clone()), Ok(Some(_))) {
+            if iso9660::Volume::rock_ridge(&source, root.clone()).is_some() {
                 kinds.push(TreeKind::RockRidge);
             }
             kinds.push(TreeKind::Iso9660);
@@ -277,7 +276,7 @@ impl Trees {
                 let root = primary()?;
                 let label = root.label.clone();
                 let volume = if kind == TreeKind::RockRidge {
-                    iso9660::Volume::rock_ridge(source, root)?.ok_or_else(absent)?
+                    iso9660::Volume::rock_ridge(source, root).ok_or_else(absent)?
                 } else {
                     iso9660::Volume::plain(source, root)
                 };

@@ -143,12 +143,29 @@ fn hostile_rock_ridge() {
     set(&mut image, area + 4, block);
     set(&mut image, area + 12, offset);
     set(&mut image, area + 20, 28);
-    let mut plain = Iso::open_tree(Arc::new(image.clone()), TreeKind::Iso9660).unwrap();
-    assert_eq!(plain.trees(), [TreeKind::Iso9660], "what cannot be read is not offered");
-    assert_eq!(read_ours(&plain).len(), tree().len());
+    // That record is of the root itself, and nothing in it is needed; but it is no reason to show other names.
+    let check = |image: &[u8]| {
+        let iso = open_bytes(image).unwrap();
+        assert_eq!(iso.trees(), [TreeKind::RockRidge, TreeKind::Iso9660]);
+        assert_same(&read_ours(&iso), &tree());
+        let plain = Iso::open_tree(Arc::new(image.to_vec()), TreeKind::Iso9660).unwrap();
+        assert_eq!(read_ours(&plain).len(), tree().len());
+    };
+    check(&image);
     set(&mut image, area + 20, u32::MAX);
-    plain = open_bytes(&image).unwrap();
-    assert_eq!(plain.tree_kind(), TreeKind::Iso9660);
+    check(&image);
+    // In the record of a file it is an error.
+    let attributes = record(&sound, b"A.BIN;1");
+    let px = (attributes..).find(|&at| sound[at..].starts_with(b"PX")).expect("an entry");
+    let mut image = sound.clone();
+    image[px..px + 2].copy_from_slice(b"CE");
+    set(&mut image, px + 4, (px / SECTOR) as u32);
+    set(&mut image, px + 12, (px % SECTOR) as u32);
+    let len = image[px + 2].into();
+    set(&mut image, px + 20, len);
+    refused(&image, "is one that came before");
+    set(&mut image, px + 20, 1 << 20);
+    refused(&image, "bytes of a continuation area 1048576 exceeds");
     // Names with lengths that do not fit.
     let name = (0x8800..sound.len()).rfind(|&at| sound[at..].starts_with(b"NM")).expect("a name");
     for len in [0, 3, 255] {

@@ -46,9 +46,9 @@ impl Volume {
     }
 
     /// The primary tree with Rock Ridge; `None` when there is none.
-    pub(crate) fn rock_ridge(source: &Source, root: Root) -> Result<Option<Self>> {
+    pub(crate) fn rock_ridge(source: &Source, root: Root) -> Option<Self> {
         let found = rock_ridge::find(source, &root)?;
-        Ok(found.map(|found| Self { source: source.clone(), root, names: Names::RockRidge(found) }))
+        Some(Self { source: source.clone(), root, names: Names::RockRidge(found) })
     }
 
     /// The Joliet tree.

@@ -39,27 +39,30 @@ pub(super) struct Extra {
     pub(super) unsupported: Option<&'static str>,
 }
 
-/// Looks for the entry `SP`, which only the first record of the root has.
-pub(super) fn find(source: &Source, root: &Root) -> Result<Option<RockRidge>> {
+/// Looks for the entry `SP`, which only the first record of the root has. A root that cannot be read has none: whoever lists
+/// it gets the error.
+pub(super) fn find(source: &Source, root: &Root) -> Option<RockRidge> {
     let extents = of(root.offset, root.len);
     let mut first = true;
     let mut found = None;
-    records(source, &extents, |record| {
+    let read = records(source, &extents, |record| {
         if std::mem::take(&mut first)
             && let [b'S', b'P', 7, _, 0xBE, 0xEF, skip, ..] = record.system_use
         {
             found = Some(RockRidge { skip: *skip });
         }
         Ok(())
-    })?;
+    });
+    read.ok()?;
     // SP alone says that there are system use entries, not whose. Rock Ridge gives every record a PX (4.1.1).
-    let Some(rock_ridge) = found else { return Ok(None) };
+    let rock_ridge = found?;
     let mut has_px = false;
-    records(source, &extents, |record| {
+    let read = records(source, &extents, |record| {
         has_px |= extra(source, root, rock_ridge, &record)?.kind.is_some();
         Ok(())
-    })?;
-    Ok(has_px.then_some(rock_ridge))
+    });
+    // What is damaged is still there, and not a reason to show other names.
+    (has_px || read.is_err()).then_some(rock_ridge)
 }
 
 fn of(offset: u64, len: u64) -> Extents {
