@@ -4,7 +4,7 @@
 /// Bytes of one directory. Its entries take at least 34 (ISO 9660) or 40 (UDF) bytes each.
 pub const DIRECTORY_BYTES: u64 = 16 << 20;
 
-/// Entries that a [`Walk`](crate::Walk) yields.
+/// Entries of all directories that a [`Walk`](crate::Walk) enters.
 pub const ENTRIES: u64 = 1 << 20;
 
 /// Directories inside each other that a [`Walk`](crate::Walk) enters, and components of a path that is looked up. A path

@@ -19,7 +19,8 @@ pub struct Walk<'i> {
     /// The directory that was yielded last, until it is entered.
     pending: Option<Entry>,
     seen: HashSet<u64>,
-    yielded: u64,
+    /// Entries of all directories that were opened: what is still to come takes memory, too.
+    found: u64,
 }
 
 /// A step of a [`Walk`].
@@ -33,7 +34,7 @@ pub struct Step {
 
 impl<'i> Walk<'i> {
     pub(crate) fn new(iso: &'i Iso, directory: &Entry) -> Self {
-        Self { iso, open: Vec::new(), pending: Some(directory.clone()), seen: HashSet::new(), yielded: 0 }
+        Self { iso, open: Vec::new(), pending: Some(directory.clone()), seen: HashSet::new(), found: 0 }
     }
 
     /// Does not enter the directory that was yielded last.
@@ -50,6 +51,11 @@ impl<'i> Walk<'i> {
         }
         Error::limit(at, "directories inside each other", self.open.len() as u64, DEPTH as u64)?;
         let mut entries = self.iso.entries(directory)?;
+        self.found += entries.len() as u64;
+        if let Err(error) = Error::limit(at, "number of files", self.found, ENTRIES) {
+            self.open.clear();
+            return Err(error);
+        }
         entries.reverse();
         self.open.push(entries);
         Ok(())
@@ -71,11 +77,6 @@ impl Iterator for Walk<'_> {
                 None => drop(self.open.pop()),
             }
         };
-        self.yielded += 1;
-        if let Err(error) = Error::limit(At::new("image", 0), "number of files", self.yielded, ENTRIES) {
-            self.open.clear();
-            return Some(Err(error));
-        }
         if entry.is_directory() {
             self.pending = Some(entry.clone());
         }

@@ -175,6 +175,37 @@ fn hostile_rock_ridge() {
     }
 }
 
+/// Directories that share their bytes, and hold each other: what they seem to hold is far more than the image.
+#[test]
+fn more_entries_than_anybody_has() {
+    let Some(mut image) = image(&["-iso-level", "3"]) else { return };
+    let start = image.len() / SECTOR;
+    let sub = record(&image, b"SUB");
+    let mut directory = image[sub..sub + 34].to_vec();
+    directory[0] = 34;
+    directory[32..34].copy_from_slice(&[1, b'D']);
+    set(&mut directory, 10, 16 << 20);
+    let mut sector = Vec::new();
+    for number in 0..60 {
+        set(&mut directory, 2, (start + number % 4) as u32);
+        sector.extend(&directory);
+    }
+    sector.resize(SECTOR, 0);
+    image.extend(sector.repeat((16 << 20) / SECTOR + 4));
+    set(&mut image, sub + 2, start as u32);
+    set(&mut image, sub + 10, 16 << 20);
+    let iso = open_bytes(&image).unwrap();
+    let mut last = None;
+    let mut steps = 0;
+    for step in iso.walk(iso.root()) {
+        steps += 1;
+        last = step.err();
+    }
+    let last = last.expect("it ends with an error").to_string();
+    assert!(last.contains("number of files") && last.contains("exceeds the limit of 1048576"), "{last}");
+    assert!(steps < 20, "the third of them is one too many: {steps}");
+}
+
 #[test]
 fn every_byte_flipped() {
     for options in [&["-J"][..], &["-R"], &["-iso-level", "3"]] {
