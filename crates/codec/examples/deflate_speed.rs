@@ -5,10 +5,10 @@
 //!     [--every N] [--levels 1,3,6,9]
 //! ```
 //!
-//! The files are cut into grains of 64 KiB, the first megabytes of all of them, in the order of their names; `--every 8`
-//! takes one grain in eight. Every round compresses all grains, each with one encoder after the other, so that whatever
-//! else the machine does hits them alike; of each grain the best round counts. All streams are inflated again and
-//! compared. `VMDK` is the size in sectors, with the marker of 12 bytes before each grain.
+//! The files are cut into grains of 64 KiB, the first megabytes of all of them, in the order of their names;
+//! `--every 8` takes one grain in eight. Every round compresses all grains, each with one encoder after the other, so
+//! that whatever else the machine does hits them alike; of each grain the best round counts. All streams are inflated
+//! again and compared. `VMDK` is the size in sectors, with the marker of 12 bytes before each grain.
 
 use std::error::Error;
 use std::io::Read;

@@ -1,8 +1,8 @@
 //! The parser for everyday use: the best match at a position, unless the next one has a better.
 //!
 //! It takes 14 ns for each position it looks at, nearly all for wrong guesses; of how many candidates there are, little
-//! depends. What did not help: a look at the position after the next (5 % slower, nothing), and a second chain, of seven
-//! bytes (0.6 % smaller, a third slower).
+//! depends. What did not help: a look at the position after the next (5 % slower, nothing); a second chain, of seven
+//! bytes (0.6 % smaller, a third slower); at the next position only longer matches (3 % faster, 0.3 % larger).
 
 use super::finder::{Depth, Links, Match, REACH};
 use crate::Token;

@@ -4,9 +4,9 @@
 //! one before it that begins alike (a [`Chain`](finder::Chain), and a variant of it in [`fast`]); then a parser looks
 //! around in what was noted. Nothing has to be put into tables while it goes, and it may go in any order.
 //!
-//! From there on, time is lost where the processor guesses wrong, about 5 ns at each place where a match does or does not
-//! begin, is longer or is not; hardly by looking at more candidates. So the fast parser and the best one compare a fixed
-//! number of candidates without asking, and the lazy one, which asks, looks at few positions.
+//! From there on, time is lost where the processor guesses wrong, about 5 ns at each place where a match begins or not,
+//! is longer or not; hardly by looking at more candidates. So the fast parser and the best one compare a fixed number
+//! of candidates without asking, and the lazy one, which asks, looks at few positions.
 //!
 //! Everything is the same on every machine: costs are whole numbers.
 
@@ -29,8 +29,8 @@ pub enum Effort {
     /// than zlib's level 6.
     #[default]
     Default,
-    /// Seeks the cheapest of all ways to write the data: 4 to 6 % smaller than zlib's level 6, in three to five times the
-    /// time of [`Effort::Default`].
+    /// Seeks the cheapest of all ways to write the data: 4 to 5 % smaller than zlib's level 6, in three to five times
+    /// the time of [`Effort::Default`].
     Best,
 }
 

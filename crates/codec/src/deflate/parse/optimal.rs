@@ -29,13 +29,14 @@ use crate::encode::window::Window;
 
 /// The longest match of which only the nearest is known.
 const SHORT_LENGTH: usize = 6;
-/// How many with the same seven bytes, when no match from the next position goes on here, when a short one does, and
-/// when one of at least [`LONG`] bytes does.
+/// How many positions with the same seven bytes are looked at when no match of the position behind grows to this one.
 const NEW: u32 = 8;
+/// How many when one does.
 const GROWN: u32 = 2;
+/// How many when that has at least [`LONG`] bytes.
 const GROWN_LONG: u32 = 1;
 const LONG: usize = 16;
-/// A match this long is good enough.
+/// No others are sought where a match of this length is known.
 const NICE: usize = 64;
 /// Where less bytes follow, only the longest match is looked at.
 const END: usize = 8;
@@ -48,8 +49,8 @@ const HOPELESS: usize = 32;
 const BIT: u32 = 8;
 /// The most that a symbol is taken to cost.
 const MOST: u32 = 13 * BIT;
-/// Costs are kept above so many bits, which have room for a length less [`MIN_LENGTH`], so that the smallest number is the
-/// cheapest choice, and says which that is.
+/// Costs are kept above so many bits, which have room for a length less [`MIN_LENGTH`], so that the smallest number is
+/// the cheapest choice, and says which that is.
 const LENGTH_BITS: u32 = 8;
 const LENGTH_MASK: i32 = (1 << LENGTH_BITS) - 1;
 
@@ -111,7 +112,7 @@ impl Costs {
         let total = |counts: &[u32]| log2(counts.iter().sum::<u32>() + 1);
         let cost = |total: u32, count: u32| {
             // One that does not occur would occur less than once.
-            let bits = if count == 0 { total + BIT } else { total - log2(count) };
+            let bits = if count == 0 { total + BIT } else { total.saturating_sub(log2(count)) };
             bits.clamp(BIT, MOST)
         };
         let all = total(&counts.literals);
