@@ -36,7 +36,8 @@ usage: cargo run --release -p wimforge-benches -- COMMAND
       --place DIR                  where outputs go [the cache directory]
       --sync-peer                  the peer's clock runs until its output is on the disk, as ours does
       --results FILE|none          [benches/results/build.jsonl]
-  check [--update] [--place DIR] [--reference FILE]
+      --wimforge FILE              the program to measure [built from this tree]
+  check [--update] [--place DIR] [--reference FILE] [--wimforge FILE]
                                    a small selection of that, compared with benches/reference.json: fails when a ratio
                                    lost more than 15 %; --update writes that file. Outputs go to /dev/shm [--place]
   grains VMDK RAW                  inflates every grain of a streamOptimized VMDK and compares with the raw disk
@@ -79,8 +80,9 @@ fn run(command: &str, mut options: Options) -> Result<bool> {
             let update = options.flag("--update");
             let file = options.value("--reference")?.unwrap_or_else(|| folder().join("reference.json"));
             let place = options.value("--place")?.unwrap_or_else(memory);
+            let program = options.value("--wimforge")?;
             options.rest()?;
-            reference::check(&wimforge()?, &file, &place, update)?;
+            reference::check(&program.map_or_else(wimforge, Ok)?, &file, &place, update)?;
             return Ok(true);
         }
         "corpus" => {
@@ -141,6 +143,7 @@ fn build(mut options: Options) -> Result<()> {
     };
     let results: PathBuf =
         options.value("--results")?.unwrap_or_else(|| folder().join("results").join("build.jsonl"));
+    let program = options.value("--wimforge")?;
     let rest = options.rest()?;
     let sources: Vec<Source> = match rest.split_first() {
         None => chosen
@@ -157,7 +160,7 @@ fn build(mut options: Options) -> Result<()> {
         }
     };
 
-    let wimforge = wimforge()?;
+    let wimforge = program.map_or_else(wimforge, Ok)?;
     let circumstances = measure::circumstances(&wimforge, &contest.place);
     println!("{circumstances:#}");
     println!(
