@@ -28,6 +28,12 @@ pub(super) const CURSORY: Search =
 
 /// A match of three bytes from farther away is hardly cheaper than its bytes.
 const FAR: usize = 1 << 12;
+/// And where few values of bytes occur, each of which then takes few bits, from farther than this.
+const FAR_IN_TEXT: usize = 1 << 9;
+/// So few.
+const TEXT: usize = 112;
+/// About so many bytes are looked at to find that out.
+const SAMPLE: usize = 1 << 12;
 /// After so many places without a match, one place in two is searched, after twice as many one in three, and so on:
 /// where everything is noise, that is soon found out.
 const BARREN: usize = 1 << 8;
@@ -36,17 +42,18 @@ const MAX_SKIP: usize = 15;
 /// Adds a parse to `tokens`.
 #[inline(always)]
 pub(super) fn parse(links: &Links, window: &Window, search: Search, tokens: &mut Vec<Token>) {
+    let far = if values(window) <= TEXT { FAR_IN_TEXT } else { FAR };
     let (mut at, mut start) = (0, 0);
     // Where matches may begin.
     let end = (window.len() + 1).saturating_sub(REACH);
     while at < end {
-        let mut found = links.longest(window, at, 2, FAR, search.here);
+        let mut found = links.longest(window, at, 2, far, search.here);
         if found.offset == 0 {
             at += 1 + ((at - start) / BARREN).min(MAX_SKIP);
             continue;
         }
         while found.length < search.enough && at + 1 < end {
-            let next = links.longest(window, at + 1, found.length - 1, FAR, search.next);
+            let next = links.longest(window, at + 1, found.length - 1, far, search.next);
             if next.offset == 0 || !better(next, found) {
                 break;
             }
@@ -69,4 +76,13 @@ pub(super) fn parse(links: &Links, window: &Window, search: Search, tokens: &mut
 fn better(next: Match, found: Match) -> bool {
     let bits = |found: Match| i64::from((found.offset as u32 | 1).ilog2());
     4 * (next.length as i64 - found.length as i64) + bits(found) - bits(next) > 2
+}
+
+/// About how many values of bytes occur.
+fn values(window: &Window) -> usize {
+    let mut seen = [false; 256];
+    for at in (0..window.len()).step_by((window.len() / SAMPLE).max(1)) {
+        seen[usize::from(window.byte(at))] = true;
+    }
+    seen.iter().filter(|seen| **seen).count()
 }
