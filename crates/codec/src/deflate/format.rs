@@ -195,7 +195,7 @@ mod tests {
         for len in [0, 1, 15, 16, 17, 5552, 65_535, 65_536, 65_537, 200_000] {
             let worst = vec![255; len];
             assert_eq!(adler32(&worst), simple(&worst), "{len}");
-            let mixed: Vec<u8> = (0..len).map(|i| (i * i >> 3) as u8).collect();
+            let mixed: Vec<u8> = (0..len).map(|i| ((i * i) >> 3) as u8).collect();
             assert_eq!(adler32(&mixed), simple(&mixed), "{len}");
         }
     }
