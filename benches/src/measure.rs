@@ -189,6 +189,8 @@ pub(crate) fn circumstances(wimforge: &Path, place: &Path) -> Value {
         "load": std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim(),
         "commit": commit(),
         "wimforge": version(&wimforge.display().to_string(), &["--version"]),
+        // The commit is that of the tree, and a program may be given that was built of another.
+        "wimforge_sha256": digest(wimforge).unwrap_or_else(|error| error.to_string()),
         "wimlib": version("wimlib-imagex", &["--version"]),
         "ntfs-3g": version("mkntfs", &["--version"]),
         "qemu": version("qemu-img", &["--version"]),
