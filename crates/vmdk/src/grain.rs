@@ -88,7 +88,7 @@ mod tests {
         let status = inflate
             .decompress_vec(&record[12..12 + size], &mut out, flate2::FlushDecompress::Finish)
             .unwrap();
-        assert_eq!((status, inflate.total_in()), (Status::StreamEnd, size as u64));
+        assert_eq!((status, inflate.total_in()), (flate2::Status::StreamEnd, size as u64));
         assert!(record[12 + size..].iter().all(|byte| *byte == 0));
         out
     }
