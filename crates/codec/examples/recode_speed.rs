@@ -10,7 +10,7 @@
 use std::error::Error;
 use std::io::Write;
 
-use wimforge_codec::{Deflater, Effort, Lzx, Token, Tokens, Xpress};
+use wimforge_codec::{Deflater, Effort, Lzx, Note, Tokens, Xpress};
 
 #[path = "../tests/support/wim_chunks.rs"]
 mod wim_chunks;
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // One buffer and its tokens per unit of 16 grains, as the pass has them.
     let mut data: Vec<u8> = Vec::new();
-    let mut parts: Vec<(usize, Vec<Token>, usize)> = Vec::new();
+    let mut tokens = Tokens::new();
     let (mut lzx, mut xpress) = (Lzx::new(chunk_size.max(1 << 15))?, Xpress::new());
     let mut decoding = 0;
     for (chunk, size) in &chunks {
@@ -50,15 +50,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let at = data.len();
         data.resize(at + size, 0);
-        let mut tokens = Vec::new();
+        let mut note = Note::new(&mut tokens, at);
         let start = cpu();
         match codec {
-            wim_chunks::Codec::Lzx => lzx.decode_with_tokens(chunk, &mut data[at..], &mut tokens)?,
-            wim_chunks::Codec::Xpress => xpress.decode_with_tokens(chunk, &mut data[at..], &mut tokens)?,
+            wim_chunks::Codec::Lzx => lzx.decode_noting(chunk, &mut data[at..], &mut note)?,
+            wim_chunks::Codec::Xpress => xpress.decode_noting(chunk, &mut data[at..], &mut note)?,
             wim_chunks::Codec::Lzms => return Err("no tokens in LZMS".into()),
         }
         decoding += cpu() - start;
-        parts.push((at, tokens, *size));
         if *size < chunk_size {
             data.resize(data.len().next_multiple_of(CLUSTER), 0);
         }
@@ -71,10 +70,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     if let Some(dump) = dump {
         std::fs::File::create(dump)?.write_all(&data)?;
-    }
-    let mut tokens = Tokens::new();
-    for (at, chunk, size) in &parts {
-        tokens.add(*at, chunk, 0, *size);
     }
     let nothing = Tokens::new();
     for (name, effort, known) in [

@@ -28,7 +28,7 @@ use crate::lzx_format::{
 use crate::lzx_repeats::Shuffled;
 use crate::lzx_repeats::{Packed, Repeats};
 use crate::token::{Observer, Recorder, Silent};
-use crate::{Error, Token, copy, e8, reference};
+use crate::{Error, Note, Token, copy, e8, reference};
 
 /// Decodes LZX chunks as WIM resources and Compact OS files hold them.
 ///
@@ -114,6 +114,28 @@ impl Lzx {
             }
             Err(failure) => failure
                 .explain(|| reference::Lzx::new(self.window.size())?.decode_with_tokens(src, dst, tokens)),
+        }
+    }
+
+    /// Decodes a chunk like [`decode`](Self::decode), and notes what it consists of.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_noting(&mut self, src: &[u8], dst: &mut [u8], note: &mut Note<'_>) -> Result<(), Error> {
+        let noted = note.start();
+        let mut recorder = Recorder::adding(note.tokens());
+        match self.decode_observed(src, dst, &mut recorder) {
+            Ok(()) => {
+                recorder.finish(dst.len());
+                note.finish(noted, dst.len());
+                Ok(())
+            }
+            Err(failure) => {
+                note.forget(noted);
+                failure.explain(|| reference::Lzx::new(self.window.size())?.decode(src, dst))?;
+                note.unknown(dst.len());
+                Ok(())
+            }
         }
     }
 

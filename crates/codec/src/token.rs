@@ -30,9 +30,21 @@ impl Observer for Silent {
     fn token(&mut self, _literal: bool, _at: usize, _length: usize, _offset: usize) {}
 }
 
+/// Takes tokens as they come.
+pub(crate) trait Collect {
+    /// The next ones.
+    fn collect(&mut self, tokens: &[Token]);
+}
+
+impl Collect for Vec<Token> {
+    fn collect(&mut self, tokens: &[Token]) {
+        self.extend_from_slice(tokens);
+    }
+}
+
 /// Collects tokens: what lies between two matches was literal.
-pub(crate) struct Recorder<'a> {
-    tokens: &'a mut Vec<Token>,
+pub(crate) struct Recorder<'a, C> {
+    tokens: &'a mut C,
     end_of_last: u32,
     /// The latest matches, still with their positions in place of their literals. There is always room for one more, so
     /// that a literal can be written like a match and forgotten, without a branch.
@@ -42,9 +54,17 @@ pub(crate) struct Recorder<'a> {
 
 const BATCH: usize = 64;
 
-impl<'a> Recorder<'a> {
+impl<'a> Recorder<'a, Vec<Token>> {
+    /// One that replaces `tokens`.
     pub(crate) fn new(tokens: &'a mut Vec<Token>) -> Self {
         tokens.clear();
+        Self::adding(tokens)
+    }
+}
+
+impl<'a, C: Collect> Recorder<'a, C> {
+    /// One that adds to what is there.
+    pub(crate) fn adding(tokens: &'a mut C) -> Self {
         Self { tokens, end_of_last: 0, batch: [Token::default(); BATCH], filled: 0 }
     }
 
@@ -52,7 +72,8 @@ impl<'a> Recorder<'a> {
     pub(crate) fn finish(mut self, size: usize) {
         self.flush();
         if size as u32 > self.end_of_last {
-            self.tokens.push(Token { literals: size as u32 - self.end_of_last, length: 0, offset: 0 });
+            let rest = Token { literals: size as u32 - self.end_of_last, length: 0, offset: 0 };
+            self.tokens.collect(&[rest]);
         }
     }
 
@@ -63,12 +84,12 @@ impl<'a> Recorder<'a> {
             token.literals = at - self.end_of_last;
             self.end_of_last = at + token.length;
         }
-        self.tokens.extend_from_slice(&self.batch[..self.filled]);
+        self.tokens.collect(&self.batch[..self.filled]);
         self.filled = 0;
     }
 }
 
-impl Observer for Recorder<'_> {
+impl<C: Collect> Observer for Recorder<'_, C> {
     #[inline(always)]
     fn token(&mut self, literal: bool, at: usize, length: usize, offset: usize) {
         // Chunks are at most 2 MiB, so everything fits.

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::huffman::Table;
 use crate::token::{Observer, Recorder, Silent};
 use crate::xpress_format::{LENGTHS_BYTES, LITERALS, LONG_LENGTH, MAX_CHUNK, MIN_MATCH, SYMBOLS};
-use crate::{Error, Token, copy, reference};
+use crate::{Error, Note, Token, copy, reference};
 
 /// Decodes XPRESS (LZ77 and Huffman) chunks as WIM resources and Compact OS files hold them.
 ///
@@ -83,6 +83,28 @@ impl Xpress {
                 Ok(())
             }
             Err(failure) => failure.explain(|| reference::Xpress::new().decode_with_tokens(src, dst, tokens)),
+        }
+    }
+
+    /// Decodes a chunk like [`decode`](Self::decode), and notes what it consists of.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_noting(&mut self, src: &[u8], dst: &mut [u8], note: &mut Note<'_>) -> Result<(), Error> {
+        let noted = note.start();
+        let mut recorder = Recorder::adding(note.tokens());
+        match self.decode_observed(src, dst, &mut recorder) {
+            Ok(()) => {
+                recorder.finish(dst.len());
+                note.finish(noted, dst.len());
+                Ok(())
+            }
+            Err(failure) => {
+                note.forget(noted);
+                failure.explain(|| reference::Xpress::new().decode(src, dst))?;
+                note.unknown(dst.len());
+                Ok(())
+            }
         }
     }
 

@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use codec::{Note, Token};
+use codec::{Note, Tokens};
 use disk::{At, ReadAt};
 
 use crate::header::Codec;
@@ -213,8 +213,8 @@ pub(crate) struct Decoders {
 
 impl Decoders {
     /// Decodes a chunk, of a resource with chunks of `chunk_size` bytes, whose stored form begins at `offset` in the
-    /// file. Replaces `tokens` by those that the chunk consists of; there are none when it is stored as it is, or when
-    /// the codec's are of no use to anybody.
+    /// file. Notes the tokens that the chunk consists of, unless it is stored as it is or the codec's are of no use to
+    /// anybody.
     pub(crate) fn decode(
         &mut self,
         codec: Codec,
@@ -222,13 +222,13 @@ impl Decoders {
         stored: &[u8],
         offset: u64,
         out: &mut [u8],
-        mut tokens: Option<&mut Vec<Token>>,
+        note: Option<&mut Note<'_>>,
     ) -> Result<()> {
-        if let Some(tokens) = &mut tokens {
-            tokens.clear();
-        }
         if stored.len() == out.len() {
             out.copy_from_slice(stored);
+            if let Some(note) = note {
+                note.unknown(out.len());
+            }
             return Ok(());
         }
         let at = At::new("chunk", offset);
@@ -240,19 +240,24 @@ impl Decoders {
                     self.lzx = Some((chunk_size, decoder));
                 }
                 let (_, decoder) = self.lzx.as_mut().expect("made above");
-                match tokens {
-                    Some(tokens) => decoder.decode_with_tokens(stored, out, tokens),
+                match note {
+                    Some(note) => decoder.decode_noting(stored, out, note),
                     None => decoder.decode(stored, out),
                 }
             }
             Codec::Xpress => {
                 let decoder = self.xpress.get_or_insert_with(codec::Xpress::new);
-                match tokens {
-                    Some(tokens) => decoder.decode_with_tokens(stored, out, tokens),
+                match note {
+                    Some(note) => decoder.decode_noting(stored, out, note),
                     None => decoder.decode(stored, out),
                 }
             }
-            Codec::Lzms => self.lzms.get_or_insert_with(codec::Lzms::new).decode(stored, out),
+            Codec::Lzms => {
+                if let Some(note) = note {
+                    note.unknown(out.len());
+                }
+                self.lzms.get_or_insert_with(codec::Lzms::new).decode(stored, out)
+            }
             Codec::None => {
                 let (found, expected) = (stored.len(), out.len());
                 let reason =
@@ -279,12 +284,10 @@ pub(crate) struct ResourceReader<'a> {
     stored: Vec<u8>,
     /// The last chunk of which only a part was asked for, so that small reads in sequence decode it once.
     scratch: Vec<u8>,
-    /// The tokens of that chunk.
-    scratch_tokens: Vec<Token>,
+    /// The tokens of that chunk, if anybody wanted them.
+    scratch_tokens: Tokens,
     /// Which chunk of which resource is in `scratch`.
     scratch_is: Option<(Resource, u64)>,
-    /// The tokens of a chunk that is decoded to where it is wanted.
-    tokens: Vec<Token>,
 }
 
 /// Chunks whose stored form is in [`ResourceReader::stored`].
@@ -302,9 +305,8 @@ impl<'a> ResourceReader<'a> {
             table: TableWindow::default(),
             stored: Vec::new(),
             scratch: Vec::new(),
-            scratch_tokens: Vec::new(),
+            scratch_tokens: Tokens::new(),
             scratch_is: None,
-            tokens: Vec::new(),
         }
     }
 
@@ -372,7 +374,7 @@ impl<'a> ResourceReader<'a> {
                 let (front, back) = buf.split_at_mut(buf.len().min(self.scratch.len() - within));
                 front.copy_from_slice(&self.scratch[within..within + front.len()]);
                 if let Some(note) = &mut note {
-                    note.chunk(&self.scratch_tokens, within, front.len());
+                    note.part(&self.scratch_tokens, within, front.len());
                 }
                 offset += front.len() as u64;
                 buf = back;
@@ -459,29 +461,20 @@ impl<'a> ResourceReader<'a> {
         let (codec, chunk_size) = (chunks.codec, chunks.chunk_size);
         let size = (content.end - content.start) as usize;
         if offset == content.start && buf.len() >= size {
-            let tokens = note.is_some().then_some(&mut self.tokens);
-            self.decoders.decode(codec, chunk_size, stored, file_offset, &mut buf[..size], tokens)?;
-            if let Some(note) = note {
-                note.chunk(&self.tokens, 0, size);
-            }
+            self.decoders.decode(codec, chunk_size, stored, file_offset, &mut buf[..size], note.as_mut())?;
             return Ok(size);
         }
         self.scratch_is = None;
         self.scratch.resize(size, 0);
-        let tokens = match note {
-            Some(_) => Some(&mut self.scratch_tokens),
-            None => {
-                self.scratch_tokens.clear();
-                None
-            }
-        };
-        self.decoders.decode(codec, chunk_size, stored, file_offset, &mut self.scratch, tokens)?;
+        self.scratch_tokens.clear();
+        let mut tokens = note.is_some().then(|| Note::new(&mut self.scratch_tokens, 0));
+        self.decoders.decode(codec, chunk_size, stored, file_offset, &mut self.scratch, tokens.as_mut())?;
         self.scratch_is = Some((chunks.resource, chunk));
         let within = (offset - content.start) as usize;
         let len = buf.len().min(size - within);
         buf[..len].copy_from_slice(&self.scratch[within..within + len]);
         if let Some(note) = note {
-            note.chunk(&self.scratch_tokens, within, len);
+            note.part(&self.scratch_tokens, within, len);
         }
         Ok(len)
     }

@@ -13,7 +13,7 @@
 //! * Matches of two bytes become literals, neighbours at the same distance one match.
 
 use super::format::{MAX_LENGTH, MAX_OFFSET, MIN_LENGTH};
-use super::tokens::Tokens;
+use super::tokens::{Tokens, cut};
 use crate::Token;
 use crate::encode::window::Window;
 
@@ -48,24 +48,20 @@ impl Recoder {
         for run in tokens.runs(base..end) {
             let start = run.bytes.start.max(base);
             done = mender.literals(done, start - base, start - base);
-            let mut at = start - base;
-            let run_end = run.bytes.end.min(end) - base;
-            let mut rest = tokens.of(run, start);
-            if let Some(first) = rest.next_within(run_end - at)
-                && run.bytes.start < start
-            {
-                done = mender.token(first, at, done);
-                at += (first.literals + first.length) as usize;
-            } else {
-                rest = tokens.of(run, start);
-            }
-            let (whole, rest) = rest.whole(run_end - at);
-            for token in whole {
-                done = mender.token(*token, at, done);
-                at += (token.literals + token.length) as usize;
-            }
-            if let Some(last) = rest.clone().next_within(run_end - at) {
-                done = mender.token(last, at, done);
+            let (mut at, run_end) = (run.bytes.start, run.bytes.end.min(end));
+            for token in tokens.of(run) {
+                let size = (token.literals + token.length) as usize;
+                if at >= start && at + size <= run_end {
+                    done = mender.token(token, at - base, done);
+                } else if at + size > start {
+                    // At an edge of the grain.
+                    let (from, to) = (at.max(start), (at + size).min(run_end));
+                    done = mender.token(cut(token, from - at, to - at), from - base, done);
+                }
+                at += size;
+                if at >= run_end {
+                    break;
+                }
             }
         }
         mender.literals(done, window.len(), window.len());
