@@ -1,10 +1,12 @@
 //! What an image's hives say about drivers, as far as a new package has to fit in with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use disk::Guid;
 use hive::paths::control_set;
 use hive::{Key, Kind};
+
+use crate::plan::Plan;
 
 /// The largest N of `oemN.inf` that is looked for in a bitmap.
 const MAX_OEM: u32 = 65_536;
@@ -21,7 +23,7 @@ pub struct ImageState {
     /// Setup classes that are installed.
     pub installed_classes: BTreeSet<Guid>,
     /// The packages that are registered, by the lower-case name of their folder, with the name of their INF file.
-    pub packages: std::collections::BTreeMap<String, String>,
+    pub packages: BTreeMap<String, String>,
     /// Whether there is a DRIVERS hive, which has a driver database of its own.
     pub has_drivers_hive: bool,
     /// Whether the SYSTEM hive has a driver database.
@@ -65,6 +67,12 @@ impl ImageState {
                 self.packages.insert(name.to_lowercase(), inf);
             }
         }
+    }
+
+    /// Takes note of a plan that was carried out, so that the next one fits in with it.
+    pub fn record(&mut self, plan: &Plan) {
+        self.oem_numbers.extend(oem_number(&plan.published));
+        self.packages.insert(plan.package.to_lowercase(), plan.published.clone());
     }
 
     /// The smallest N of an `oemN.inf` that is free.

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use disk::FileTime;
+
 use crate::catalog::trust::Trusted;
 use crate::catalog::{Catalog, File, Verdict, pe};
 use crate::compile::{CompiledDriver, Inbox, version_line};
 use crate::find::FileTree;
 use crate::inf::{Inf, same};
-use crate::plan::{Signer, package_name};
+use crate::plan::{Plan, Reflect, Refused, Request, Signer, package_name, plan};
 use crate::target::Target;
-use crate::{Error, Folders, Result, compile};
+use crate::{Error, Folders, ImageState, Result, compile};
 
 /// A driver package for a target.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,6 +115,34 @@ impl Package {
             read.as_ref().and_then(|catalog| catalog.attribute("Submission ID")).map(str::to_owned);
         let folder = folder.to_owned();
         Ok(Self { folder, driver, folders, verdict, submission, files, problems })
+    }
+
+    /// What is to be done to an image: [`plan`] without the files that are not there. `origin` is where the package came
+    /// from, as text for the database; `time` is when.
+    ///
+    /// # Errors
+    /// [`Refused`], as [`plan`].
+    pub fn plan(
+        &self,
+        target: &Target,
+        image: &ImageState,
+        reflect: Reflect,
+        origin: &str,
+        time: FileTime,
+    ) -> Result<Plan, Refused> {
+        let request = Request {
+            target,
+            folders: &self.folders,
+            image,
+            reflect,
+            signer: self.signer(),
+            submission: self.submission.as_deref(),
+            origin,
+            time,
+        };
+        let mut plan = plan(&self.driver, &request)?;
+        plan.files.retain(|file| self.files.contains_key(&file.source));
+        Ok(plan)
     }
 
     /// Who signed it, for the driver database.

@@ -158,7 +158,7 @@ fn our_packages_are_valid_among_real_ones() {
             "fwcfg.inf",
         ] {
             let Some(inf) = virtio(source) else { return };
-            let image = ImageState::read(hive.root(), None, []);
+            let mut image = ImageState::read(hive.root(), None, []);
             let plan = planned(&inf, &target, &image, Reflect::All);
             assert!(!image.oem_numbers.contains(&common::oem_number(&plan.published)));
             plan.apply(HiveName::System, hive.root_mut(), FileTime(1)).unwrap();
@@ -170,6 +170,8 @@ fn our_packages_are_valid_among_real_ones() {
                 "{name} {source}"
             );
             let after = ImageState::read(hive.root(), None, []);
+            image.record(&plan);
+            assert_eq!((&image.packages, &image.oem_numbers), (&after.packages, &after.oem_numbers));
             assert!(after.packages.contains_key(&plan.package.to_lowercase()));
         }
         let count = hive.root().open(r"DriverDatabase\DriverPackages").unwrap().subkeys().len();

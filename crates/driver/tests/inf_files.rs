@@ -136,7 +136,8 @@ fn values_of_every_type() {
         )),
         &nano(),
     );
-    let changes = &driver.configurations[0].driver;
+    // Deletions come first, wherever they stand.
+    let (deletions, changes) = driver.configurations[0].driver.split_at(4);
     let set = |at: usize| match &changes[at].action {
         Action::Set { name, kind, data, mode } => (name.as_str(), *kind, data.clone(), *mode),
         other => panic!("{other:?}"),
@@ -162,10 +163,10 @@ fn values_of_every_type() {
     assert!(changes[16].view_32 && changes[16].root == Root::LocalMachine);
     // A missing comma: the flags are a name. Windows' own `mshdc.inf` has that, and its database the value.
     assert_eq!(set(17), ("0x00000010", kind::SZ, text("\0"), plain));
-    assert_eq!(changes[18].action, Action::Unset { name: "a".to_owned() });
-    assert_eq!(changes[19].action, Action::DeleteKey);
-    assert_eq!(changes[20].action, Action::RemoveText { name: "d".to_owned(), text: "one".to_owned() });
-    assert_eq!((&changes[21].action, changes[21].root), (&Action::DeleteKey, Root::LocalMachine));
+    assert_eq!(deletions[0].action, Action::Unset { name: "a".to_owned() });
+    assert_eq!(deletions[1].action, Action::DeleteKey);
+    assert_eq!(deletions[2].action, Action::RemoveText { name: "d".to_owned(), text: "one".to_owned() });
+    assert_eq!((&deletions[3].action, deletions[3].root), (&Action::DeleteKey, Root::LocalMachine));
     assert_eq!(driver.warnings, []);
 }
 

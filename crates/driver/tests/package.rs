@@ -12,8 +12,8 @@ use disk::FileTime;
 use wimforge_driver::catalog::trust::Trusted;
 use wimforge_driver::catalog::{Anchor, Verdict};
 use wimforge_driver::find::{Entry, FileTree, Fit, find};
-use wimforge_driver::plan::{HiveName, Reflect, Request, Signer};
-use wimforge_driver::{Architecture, ImageState, Package, ProductType, Target, plan};
+use wimforge_driver::plan::{HiveName, Reflect, Signer};
+use wimforge_driver::{Architecture, ImageState, Package, ProductType, Target};
 
 /// A folder of this machine.
 struct Folder(PathBuf);
@@ -107,17 +107,9 @@ fn a_whole_package() {
 
     // All that the fixture asks for, in an image.
     let image = ImageState { control_set: "ControlSet001".to_owned(), ..ImageState::default() };
-    let request = Request {
-        target: &nano(),
-        folders: &package.folders,
-        image: &image,
-        reflect: Reflect::BootCritical,
-        signer: package.signer(),
-        submission: package.submission.as_deref(),
-        origin: "",
-        time: FileTime(1),
-    };
-    let plan = plan(&package.driver, &request).unwrap();
+    let plan = package.plan(&nano(), &image, Reflect::BootCritical, "", FileTime(1)).unwrap();
+    assert!(plan.files.iter().all(|file| package.files.contains_key(&file.source)));
+    assert!(plan.files.iter().any(|file| file.destination == r"Windows\System32\drivers\disk.dll"));
     let mut system = hive::Hive::new(5, "ROOT", &[1, 0, 0, 0x80], FileTime(0)).unwrap();
     plan.apply(HiveName::System, system.root_mut(), FileTime(1)).unwrap();
     let service = system.root().open(r"ControlSet001\Services\disk").unwrap();

@@ -58,6 +58,11 @@ pub(super) struct Context<'c> {
     expanded: u64,
 }
 
+/// `SetupAPI` deletes from the registry before it adds to it, in whatever order the directives stand.
+fn deletions_first(directives: &mut [Directive]) {
+    directives.sort_by_key(|directive| !directive.is("DelReg"));
+}
+
 impl<'c> Context<'c> {
     pub(super) fn new(inf: &Inf, target: &'c Target, folders: &'c Folders, inbox: &'c dyn Inbox) -> Self {
         Self {
@@ -113,7 +118,18 @@ impl<'c> Context<'c> {
         let main = Arc::clone(&self.main);
         let mut out = Vec::new();
         self.follow(&main, section, &mut BTreeSet::new(), 0, included, &mut out)?;
+        deletions_first(&mut out);
         Ok(out)
+    }
+
+    /// The directives of a section that needs no others, in the order in which they are carried out. `None` when there
+    /// is no such section.
+    pub(super) fn directives(&mut self, inf: &Arc<Inf>, section: &str) -> Result<Option<Vec<Directive>>> {
+        let mut lines = self.lines(inf, section)?;
+        if let Some(lines) = &mut lines {
+            deletions_first(lines);
+        }
+        Ok(lines)
     }
 
     fn follow(

@@ -143,7 +143,7 @@ fn interface(context: &mut Context<'_>, line: &Directive) -> Result<Interface> {
     if !section.is_empty() {
         let found = context.for_platform(&line.inf, &section, "");
         let lines = match found {
-            Some(name) => context.lines(&line.inf, &name)?.unwrap_or_default(),
+            Some(name) => context.directives(&line.inf, &name)?.unwrap_or_default(),
             None => {
                 context.warn(line.place(), format!("there is no interface section {section}"));
                 Vec::new()

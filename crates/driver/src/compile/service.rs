@@ -97,7 +97,7 @@ pub(super) fn add(context: &mut Context<'_>, directive: &Directive) -> Result<(O
     let section = context.text(directive, 2)?;
     let mut registry = Vec::new();
     let mut config = ServiceConfig::default();
-    match context.lines(&directive.inf, &section)? {
+    match context.directives(&directive.inf, &section)? {
         Some(lines) => {
             for line in lines {
                 service_line(context, &line, &mut config, &mut registry)?;
@@ -114,7 +114,7 @@ pub(super) fn add(context: &mut Context<'_>, directive: &Directive) -> Result<(O
         let log = or(context.text(directive, 4)?, "System");
         let source = or(context.text(directive, 5)?, &name);
         let mut registry = Vec::new();
-        match context.lines(&directive.inf, &event_section)? {
+        match context.directives(&directive.inf, &event_section)? {
             Some(lines) => {
                 for line in lines {
                     registry_line(context, &line, &mut registry)?;
@@ -143,9 +143,50 @@ pub(super) fn registry_line(
     }
 }
 
+/// Directives that are known, and that do nothing before the device is there.
+const FOR_WINDOWS: &[&str] = &[
+    // Any class.
+    "AddComponent",
+    "AddEventProvider",
+    "AddPowerSetting",
+    "AddProperty",
+    "AddSoftware",
+    "AddTrigger",
+    "BitReg",
+    "DelFiles",
+    "DelPower",
+    "DelProperty",
+    "Ini2Reg",
+    "LogConfig",
+    "LogConfigOverride",
+    "ProfileItems",
+    "RegisterDlls",
+    "RenFiles",
+    "UnregisterDlls",
+    "UpdateIniFields",
+    "UpdateInis",
+    "CopyINF",
+    "FailureActions",
+    // Network adapters, ports, and what their class installers read.
+    "*IfConnectorPresent",
+    "*IfType",
+    "*MediaType",
+    "*PhysicalMediaType",
+    "BusType",
+    "Characteristics",
+    "EISACompressedID",
+    "PortType",
+    "PromptForPort",
+    "SyssetupPnPFlags",
+];
+
 pub(super) fn not_understood(context: &mut Context<'_>, line: &Directive) {
     let key = line.line.key.as_deref().unwrap_or_else(|| line.line.field(0));
-    let what = format!("{key:.40} is not understood; it is passed over");
+    let what = if FOR_WINDOWS.iter().any(|known| same(known, key)) {
+        format!("{key} is left to Windows, which reads it when it installs the device")
+    } else {
+        format!("{key:.40} is not understood; it is passed over")
+    };
     context.warn(line.place(), what);
 }
 

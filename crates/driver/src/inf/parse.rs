@@ -117,6 +117,13 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Section>> {
     let mut continued = false;
     // Control-Z ended files once, and Windows still takes it for the end.
     let text = text.split('\u{1A}').next().unwrap_or_default();
+    // Some files are padded with NULs. In the middle of one they would cut off texts in the registry.
+    let text = text.trim_end_matches('\0');
+    if let Some(at) = text.find('\0') {
+        let line = lines(&text[..at]).count() as u32;
+        let place = Place { file: file.to_owned(), section: String::new(), line };
+        return Err(Error::Inf { place, reason: "a NUL in the text".to_owned() });
+    }
     for (number, line) in (1_u32..).zip(lines(text)) {
         let start = line.trim_start();
         let wrong = |section: Option<usize>, sections: &[Section], reason: &str| {
@@ -214,6 +221,8 @@ mod tests {
         let refused = |text: &str| parse("x.inf", text).unwrap_err().to_string();
         assert_eq!(refused("a = b\n[s]"), "x.inf:1: text before the first section");
         assert_eq!(refused("[s]\n\n[t"), "x.inf:3 [s]: a section header has no closing bracket");
+        assert_eq!(refused("[s]\na\0b\n"), "x.inf:2: a NUL in the text");
+        assert_eq!(parse("x.inf", "[s]\na\n\0\0").unwrap()[0].lines.len(), 1);
         assert!(parse("x.inf", "").unwrap().is_empty());
         assert_eq!(parse("x.inf", "[\"a]b\"] x").unwrap()[0].name, "a]b");
     }

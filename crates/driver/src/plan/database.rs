@@ -245,12 +245,22 @@ impl Builder<'_> {
         }
         let filters =
             ["UpperFilters", "LowerFilters"].into_iter().find(|filter| crate::inf::same(filter, name));
-        if let Some(filters) = filters.filter(|_| part == Part::Device) {
+        if let Some(filters) = filters.filter(|_| part == Part::Device && *kind == kind::MULTI_SZ) {
             self.set(hive, base, filters, *kind, data.clone());
             return true;
         }
         let found = LIFTED.iter().find(|(of, known, ..)| *of == part && crate::inf::same(known, name));
         let Some(&(_, _, set, number, property)) = found else { return false };
+        // A value of another type than the property has stays what it is.
+        let fits = match property {
+            property_type::UINT32 => *kind == kind::DWORD && data.len() == 4,
+            property_type::STRING_LIST => *kind == kind::MULTI_SZ,
+            property_type::SECURITY_DESCRIPTOR => matches!(*kind, kind::SZ | kind::BINARY),
+            _ => matches!(*kind, kind::SZ | kind::EXPAND_SZ),
+        };
+        if !fits {
+            return false;
+        }
         let data = match property {
             property_type::SECURITY_DESCRIPTOR if *kind == kind::SZ => {
                 let text = text_of(data);
@@ -313,6 +323,10 @@ impl Builder<'_> {
     /// `Descriptors` and `Strings`: what a device of an id is called, and which configuration it gets.
     fn descriptors(&mut self, hive: HiveName, base: &[&str; 3]) {
         let driver = self.driver;
+        // Both are there whenever there are configurations, also with nothing in them.
+        for name in ["Descriptors", "Strings"] {
+            self.change(hive, &[base[0], base[1], base[2], name], Action::CreateKey);
+        }
         let mut seen = BTreeSet::new();
         let mut strings = BTreeMap::new();
         for (id, device) in driver.ids() {
