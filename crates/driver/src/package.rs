@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use disk::FileTime;
 
 use crate::catalog::trust::Trusted;
-use crate::catalog::{Catalog, File, Verdict, pe};
+use crate::catalog::{Anchor, Catalog, File, Verdict, pe};
 use crate::compile::{CompiledDriver, Inbox, version_line};
 use crate::find::FileTree;
 use crate::inf::{Inf, same};
@@ -145,10 +145,14 @@ impl Package {
         Ok(plan)
     }
 
-    /// Who signed it, for the driver database.
+    /// Who signed it, for the driver database. A name alone is worth what anybody's is: only a known key makes its owner
+    /// Microsoft.
     pub fn signer(&self) -> Signer {
         match &self.verdict {
-            Verdict::Signed(by) => Signer::of(Some(&by.subject)),
+            Verdict::Signed(by) => match by.anchor {
+                Anchor::Known(_) => Signer::of(Some(&by.subject)),
+                Anchor::Unknown(_) => Signer { name: by.subject.clone(), score: Signer::AUTHENTICODE },
+            },
             _ => Signer::of(None),
         }
     }

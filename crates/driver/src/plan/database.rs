@@ -213,13 +213,11 @@ impl Builder<'_> {
                 self.recorded(hive, &key, change);
             }
         }
+        // Of interfaces, real databases have the class. What is set for one, Windows reads from the INF file.
         for interface in &configuration.interfaces {
             let class = braced(interface.class);
             let key: Vec<&str> = below("Interfaces").into_iter().chain([class.as_str()]).collect();
             self.change(hive, &key, Action::CreateKey);
-            for change in &interface.registry {
-                self.recorded(hive, &key, change);
-            }
         }
     }
 
