@@ -58,7 +58,7 @@ impl Deflater {
         if self.effort != Effort::Best && known > data.len() / 2 {
             self.recoder.recode(&self.window, tokens, base, &mut self.parse);
         } else {
-            self.parser.parse(data, &mut self.parse);
+            self.parser.parse(&self.window, &mut self.parse);
         }
         self.writer.zlib(data, &self.window, &self.parse, out);
     }

@@ -36,10 +36,7 @@ pub enum Effort {
 
 /// Parses grains. All of it is scratch: nothing of one grain reaches the next.
 #[derive(Clone, Debug)]
-pub(crate) struct Parser {
-    window: Window,
-    kind: Kind,
-}
+pub(crate) struct Parser(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -55,20 +52,19 @@ impl Parser {
             Effort::Default => Kind::Default(Box::new(finder::Links::new())),
             Effort::Best => Kind::Best(Box::new(optimal::Optimal::new())),
         };
-        Self { window: Window::new(), kind }
+        Self(kind)
     }
 
-    /// Replaces `tokens` by a parse of `data`, which has at most 64 KiB.
-    pub(crate) fn parse(&mut self, data: &[u8], tokens: &mut Vec<Token>) {
-        self.window.load(data);
+    /// Replaces `tokens` by a parse of what `window` holds.
+    pub(crate) fn parse(&mut self, window: &Window, tokens: &mut Vec<Token>) {
         tokens.clear();
-        match &mut self.kind {
-            Kind::Fast(fast) => fast.parse(&self.window, tokens),
+        match &mut self.0 {
+            Kind::Fast(fast) => fast.parse(window, tokens),
             Kind::Default(links) => {
-                links.load(&self.window);
-                lazy::parse(links, &self.window, lazy::THOROUGH, tokens);
+                links.load(window);
+                lazy::parse(links, window, lazy::THOROUGH, tokens);
             }
-            Kind::Best(optimal) => optimal.parse(&self.window, tokens),
+            Kind::Best(optimal) => optimal.parse(window, tokens),
         }
     }
 }
