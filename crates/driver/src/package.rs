@@ -37,7 +37,7 @@ impl Package {
     /// Reads the package of an INF file.
     ///
     /// # Errors
-    /// What [`Inf::parse`] and [`compile`] return, and [`Error::Io`] for files that cannot be read. Files that are
+    /// What [`Inf::parse`] and [`compile()`] return, and [`Error::Io`] for files that cannot be read. Files that are
     /// missing are [`problems`](Self::problems), and a catalog that cannot be read is a verdict.
     pub fn load(
         tree: &dyn FileTree,
@@ -51,8 +51,11 @@ impl Package {
         let inf_bytes = lookup.read(inf_path)?;
         let inf = Inf::parse(name, &inf_bytes)?;
         let mut problems = Vec::new();
-        let catalog_name = version_line(&inf, target, "CatalogFile").map(|line| line.field(0).to_owned());
-        let catalog_name = catalog_name.filter(|name| !name.is_empty() && !name.contains('%'));
+        let catalog_name = match version_line(&inf, target, "CatalogFile") {
+            Some(line) => Some(inf.expand(target.language, line.field(0), &|_| None)?.text.into_owned()),
+            None => None,
+        };
+        let catalog_name = catalog_name.filter(|name| !name.is_empty());
         let catalog_path = match &catalog_name {
             Some(name) => lookup.path(name)?,
             None => None,
@@ -117,11 +120,11 @@ impl Package {
         Ok(Self { folder, driver, folders, verdict, submission, files, problems })
     }
 
-    /// What is to be done to an image: [`plan`] without the files that are not there. `origin` is where the package came
+    /// What is to be done to an image: [`plan()`] without the files that are not there. `origin` is where the package came
     /// from, as text for the database; `time` is when.
     ///
     /// # Errors
-    /// [`Refused`], as [`plan`].
+    /// [`Refused`], as [`plan()`].
     pub fn plan(
         &self,
         target: &Target,

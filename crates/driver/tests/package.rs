@@ -73,6 +73,23 @@ fn a_package_whose_files_are_missing() {
     assert_eq!(package.problems, ["its file disk.sys is not there", r"its file sub\disk.dll is not there"]);
     assert_eq!(package.signer().score, Signer::AUTHENTICODE);
     assert_eq!(package.files.keys().collect::<Vec<_>>(), ["disk.cat", "disk.inf"]);
+    // Without the catalog that it names, nobody signed it.
+    struct Without;
+    impl FileTree for Without {
+        fn list(&self, _: &str) -> io::Result<Vec<Entry>> {
+            Ok(vec![Entry { name: "disk.inf".to_owned(), is_folder: false }])
+        }
+        fn read(&self, _: &str) -> io::Result<Vec<u8>> {
+            let text = std::fs::read_to_string(ours().0.join("disk.inf"))?;
+            Ok(text
+                .replace("= disk.cat", "= %cat%.cat")
+                .replace("[Strings]", "[Strings]\r\ncat = x")
+                .into_bytes())
+        }
+    }
+    let package = load(&Without, "disk.inf", &nano());
+    assert_eq!((&package.verdict, package.signer().score), (&Verdict::Unsigned, Signer::UNSIGNED));
+    assert_eq!(package.problems[0], "its catalog x.cat is not there");
     // Another Windows has another name for the package, and the catalog is not for it.
     let seven = Target::new(Architecture::X86, 7601, ProductType::Workstation);
     let package = load(&ours(), "disk.inf", &seven);

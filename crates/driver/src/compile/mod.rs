@@ -1,7 +1,7 @@
 //! From an INF file to what it asks for on one particular Windows.
 //!
 //! The result is plain data. Nothing is looked at but the INF files: no disk, no registry; what depends on these (which
-//! number the package gets, what is there already) is for [`plan`](crate::plan).
+//! number the package gets, what is there already) is for [`plan`](mod@crate::plan).
 
 mod context;
 mod files;

@@ -1,7 +1,7 @@
 //! INF files as text: sections of lines, and the strings that stand for others in them.
 //!
 //! Reading and understanding are apart. What is here knows quotes, comments, continued lines and `%tokens%`, and keeps
-//! the line number of everything; what a section means is for [`compile`](crate::compile).
+//! the line number of everything; what a section means is for [`compile`](mod@crate::compile).
 //!
 //! `SetupAPI` reads lines in this way, and so do we, where one could expect something else:
 //!
