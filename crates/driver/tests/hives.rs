@@ -235,3 +235,48 @@ fn classes_decide_the_hive() {
         0
     );
 }
+
+/// Windows 7 has no driver database. Our entries of its critical device database are like those that it has.
+#[test]
+fn a_critical_device_database() {
+    const DATABASE: &str = r"ControlSet001\Control\CriticalDeviceDatabase";
+    fn shape(entry: &Key) -> Vec<(String, Kind)> {
+        entry.values().map(|value| (value.name().to_string(), value.kind())).collect()
+    }
+    let Some(mut hive) = real("SYSTEM") else { return };
+    let database = hive.root().open(DATABASE).unwrap();
+    assert_eq!(database.subkeys().len(), 2548);
+    let shapes: Vec<_> = database.subkeys().map(shape).collect();
+    let image = ImageState::read(hive.root(), None, ["oem0.inf"]);
+    assert!(!image.has_driver_database && image.packages.is_empty());
+    let seven =
+        Target::new(wimforge_driver::Architecture::X86, 7601, wimforge_driver::ProductType::Workstation);
+    let inf = Inf::parse("disk.inf", include_bytes!("data/disk.inf")).unwrap();
+    let plan = planned(&inf, &seven, &image, Reflect::BootCritical);
+    assert_eq!(plan.published, "oem1.inf");
+    plan.apply(HiveName::System, hive.root_mut(), FileTime(1)).unwrap();
+    assert!(hive.root().subkey("DriverDatabase").is_none());
+    let entry = hive.root().open(DATABASE).unwrap().subkey("PCI#VEN_1AF4&DEV_1001").expect("an entry");
+    let wanted: std::collections::BTreeSet<_> =
+        shape(entry).into_iter().map(|(name, kind)| (name, kind.0)).collect();
+    let same = |found: &Vec<(String, Kind)>| {
+        found.iter().map(|(name, kind)| (name.clone(), kind.0)).collect::<std::collections::BTreeSet<_>>()
+            == wanted
+    };
+    assert!(shapes.iter().filter(|found| same(found)).count() > 1000, "{wanted:?}");
+    let class = entry.value("ClassGUID").unwrap().as_str().unwrap();
+    assert_eq!(class, "{4D36E97B-E325-11CE-BFC1-08002BE10318}");
+    let package = entry.value("DriverPackageId").unwrap().as_str().unwrap();
+    assert_eq!(package, plan.package);
+    // The folder is searched for INF files. Applied twice, it is there once.
+    let mut software = Hive::new(5, "ROOT", &[1, 0, 0, 0x80], FileTime(0)).unwrap();
+    let path: Vec<u8> = "%SystemRoot%\\inf\0".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let key = software.root_mut().create(r"Microsoft\Windows\CurrentVersion").unwrap();
+    key.set("DevicePath", Kind::EXPAND_SZ, path).unwrap();
+    for _ in 0..2 {
+        plan.apply(HiveName::Software, software.root_mut(), FileTime(1)).unwrap();
+    }
+    let key = software.root().open(r"Microsoft\Windows\CurrentVersion").unwrap();
+    let folder = format!(r"%SystemRoot%\System32\DriverStore\FileRepository\{}", plan.package);
+    assert_eq!(key.value("DevicePath").unwrap().as_str().unwrap(), format!("%SystemRoot%\\inf;{folder}"));
+}
