@@ -240,14 +240,35 @@ fn pairs<T: Copy>(mut text: &str, known: &[(&str, T)]) -> Result<Vec<T>, NotUnde
 mod tests {
     use super::*;
 
-    /// What Windows 10 has as property 0x19 of `circlass.inf` and others, whose INF files say this text.
+    /// What Windows 10 keeps of devices (property 0x19 in its driver database) whose INF files say these texts:
+    /// `usbcir.inf`, `wvmbus.inf`, `ehstorpwddrv.inf`, `iastorv.inf`.
     #[test]
-    fn the_usual_descriptor_of_a_device() {
-        let expected = [
-            1, 0, 4, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x14, 0, 0, 0, 2, 0, 0x1C, 0, 1, 0, 0, 0, 0,
-            0, 0x14, 0, 0, 0, 0, 0x10, 1, 1, 0, 0, 0, 0, 0, 5, 0x12, 0, 0, 0,
-        ];
-        assert_eq!(to_binary("D:P(A;;GA;;;SY)").unwrap(), expected);
+    fn descriptors_of_devices() {
+        const HEADER: &str = "0100049000000000000000000000000014000000";
+        for (text, acl) in [
+            ("D:P(D;;GA;;;WD)", "02001c00010000000100140000000010010100000000000100000000"),
+            (
+                "D:P(A;;GA;;;BA)(A;;GA;;;SY)",
+                "0200340002000000000018000000001001020000000000052000000020020000\
+                 0000140000000010010100000000000512000000",
+            ),
+            (
+                "D:P(A;;GA;;;SY)(A;;GRGWGX;;;BA)(A;;GRGWGX;;;WD)(A;;GRGX;;;RC)",
+                "02005c0004000000000014000000001001010000000000051200000000001800000000e0\
+                 01020000000000052000000020020000\
+                 00001400000000e0010100000000000100000000\
+                 00001400000000a001010000000000050c000000",
+            ),
+            (
+                "D:P(A;;FA;;;SY)(A;;FA;;;BA)(A;;0x12019f;;;BU)",
+                "02004c000300000000001400ff011f00010100000000000512000000\
+                 00001800ff011f0001020000000000052000000020020000\
+                 000018009f01120001020000000000052000000021020000",
+            ),
+        ] {
+            let found: String = to_binary(text).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(found, format!("{HEADER}{acl}"), "{text}");
+        }
     }
 
     #[test]
