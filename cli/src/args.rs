@@ -65,7 +65,7 @@ pub(crate) enum Command {
 /// Which WIM inside an ISO.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct InIso {
-    /// Inside an ISO: the WIM at this path, with / or \\ [default: sources/install.wim, .esd or .swm]
+    /// Inside an ISO: the WIM at this path, with / or \ [default: sources/install.wim, .esd or .swm]
     #[arg(long, value_name = "PATH")]
     wim: Option<String>,
     /// Inside an ISO: NanoServer/NanoServer.wim
@@ -241,7 +241,7 @@ pub(crate) struct Ls {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) in_iso: InIso,
-    /// A file or directory inside, with / or \\; `*`, `?` and `[a-z]` allowed
+    /// A file or directory inside, with / or \; `*`, `?` and `[a-z]` allowed
     #[arg(value_name = "PATH", default_value = "/")]
     pub(crate) path: String,
     /// Which image, by number or name (of an ISO: of the WIM in it); of a disk: which partition, by number or label
