@@ -60,6 +60,15 @@ impl BlobHashes {
         self.compare(store, blob, found.map_err(|source| store.damaged(blob, source))?)
     }
 
+    /// Whether nobody needs to wait before hashing the part of a blob that begins at `offset`.
+    pub(super) fn is_next(&self, store: &dyn BlobStore, blob: u32, offset: u64) -> bool {
+        if offset == 0 || !store.states_sha1() {
+            return true;
+        }
+        let open = lock(&self.open).get(&blob).map(Arc::clone);
+        open.is_some_and(|open| open.state.try_lock().is_ok_and(|state| state.next == offset))
+    }
+
     /// Hashes the part of a blob that begins at `offset`, after waiting for the parts before it. `Ok(false)` when
     /// `failed` said meanwhile that they will not come.
     pub(super) fn advance(

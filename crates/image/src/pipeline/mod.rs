@@ -8,8 +8,9 @@
 //! * **Order of file data.** Units ascend on the disk, and the planner lays data out in the order of the source, so the
 //!   source is read front to back by all workers together.
 //! * **Hashing** is sequential within a blob, units are not. A blob inside one unit is hashed there. A longer one has a
-//!   hash state that the workers advance in blob order: the holder of the next part waits for the holder of the part
-//!   before, who took it earlier and waits only for still earlier ones, so there is no cycle.
+//!   hash state that the workers advance in blob order: the holder of the next part encodes or writes its unit first, if
+//!   the part before is not done, and then waits for the holder of that, who took it earlier and waits only for still
+//!   earlier ones, so there is no cycle.
 //! * **Memory.** A unit is claimed only while it lies less than the window ahead of the last one committed, so at most
 //!   `window` units exist at once, whatever the speed of the output.
 //! * **Determinism.** What a unit contains depends on the plan only, never on who rendered it; commits are in ticket
@@ -32,7 +33,7 @@ use sha1::{Digest, Sha1};
 use self::hash::BlobHashes;
 pub(crate) use self::profile::Stopwatch;
 pub use self::profile::{Profile, Stage, ThreadProfile};
-use self::unit::{Unit, Units};
+use self::unit::{BlobPart, Unit, Units};
 use crate::{Error, Result};
 
 /// The blobs of a source, as the pass needs them.
@@ -341,6 +342,12 @@ impl Pass<'_> {
             Target::Write(_) => None,
         };
         self.render(&unit, &mut data, blobs, tokens, stopwatch)?;
+        // Only the first part can belong to a blob that others have a part of before this one. If these are not done, there
+        // is something better to do than to wait.
+        let ready =
+            unit.to_hash.first().is_none_or(|part| self.hashes.is_next(self.store, part.blob, part.offset));
+        let (now, late) = unit.to_hash.split_at(if ready { unit.to_hash.len() } else { 0 });
+        self.hash(&unit, &data, now, stopwatch)?;
         let encoded = match target {
             Target::Write(sink) => {
                 sink.write_at(unit.offset, &data).map_err(Error::writing)?;
@@ -358,6 +365,7 @@ impl Pass<'_> {
                 Some(out)
             }
         };
+        self.hash(&unit, &data, late, stopwatch)?;
         lock(&self.spare).push(data);
         self.counters.rendered.fetch_add(unit.len, Ordering::Relaxed);
         let mut progress = lock(&self.progress);
@@ -372,7 +380,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Fills a unit's buffer and hashes the blob parts that are this unit's to hash.
+    /// Fills a unit's buffer.
     fn render(
         &self,
         unit: &Unit,
@@ -420,7 +428,18 @@ impl Pass<'_> {
             }
             stopwatch.lap(stage);
         }
-        for part in &unit.to_hash {
+        Ok(())
+    }
+
+    /// Hashes parts of blobs that lie in a unit.
+    fn hash(
+        &self,
+        unit: &Unit,
+        data: &[u8],
+        parts: &[BlobPart],
+        stopwatch: &mut Stopwatch<'_>,
+    ) -> Result<()> {
+        for part in parts {
             if self.cancel.load(Ordering::Relaxed) {
                 return Err(Error::Cancelled);
             }
