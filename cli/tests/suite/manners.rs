@@ -231,3 +231,50 @@ fn interruption_leaves_nothing() {
 fn has_partial(directory: &Path) -> bool {
     std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
 }
+
+/// The levels of a VMDK: the same disk, smaller and smaller, at any number of threads, whatever the WIM is compressed with.
+#[test]
+fn levels_differ_in_size_alone() {
+    use testkit::disk::{Format, same};
+
+    let scratch = scratch();
+    let rich = fixture::two_images();
+    for codec in ["LZX", "XPRESS"] {
+        let Some(wim) = compressed(&rich, codec, scratch.path()) else { return };
+        let common = ["--image", "2", "--layout", "mbr1", "--size", "64MiB", "--force"];
+        let raw = scratch.path().join("disk.raw");
+        build(&wim, &raw, &common).well();
+        let mut sizes = Vec::new();
+        for level in ["fast", "default", "best"] {
+            let out = scratch.path().join("disk.vmdk");
+            let make = |threads: &str| {
+                build(&wim, &out, &[&common[..], &["--level", level, "-j", threads]].concat()).well();
+                std::fs::read(&out).expect("the disk")
+            };
+            let one = make("1");
+            assert!(one == make("3"), "{codec} {level}: other bytes with more threads");
+            same(&raw, Format::Raw, &out, Format::Vmdk);
+            sizes.push(one.len());
+        }
+        assert!(sizes.is_sorted_by(|a, b| a >= b), "{codec}: {sizes:?}");
+        assert!(sizes[2] < sizes[0], "{codec}: {sizes:?}");
+    }
+}
+
+#[test]
+fn a_profile_has_a_column_for_each_thread() {
+    let scratch = scratch();
+    let (wim, out) = (testdata("nano-small.wim"), scratch.path().join("disk.vmdk"));
+    let ended = build(&wim, &out, &["--profile", "-j", "2"]).well();
+    ended.says(&["seconds", "main", "read, decode", "encode", "wait to write", "in all"]);
+    let ended = build(&wim, &out, &["--profile", "--json", "--force", "-j", "2"]).well();
+    assert!(!ended.stderr.contains("in all"), "{}", ended.stderr);
+    let report: serde_json::Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+    let threads = report["profile"].as_array().expect("threads");
+    let names: Vec<&str> = threads.iter().filter_map(|thread| thread["thread"].as_str()).collect();
+    assert_eq!(names, ["main", "worker", "worker"]);
+    assert!(threads[1]["seconds"].as_array().is_some_and(|stages| !stages.is_empty()), "{report}");
+    let ended = build(&wim, &out, &["--json", "--force"]).well();
+    let report: serde_json::Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+    assert!(report["profile"].is_null(), "only when asked");
+}
