@@ -55,11 +55,14 @@ impl Deflater {
         assert!(data.len() <= MAX_LEN, "{} bytes at once", data.len());
         self.window.load(data);
         let known = tokens.known(base..base + data.len());
-        if self.effort != Effort::Best && known > data.len() / 2 {
+        // Where time is short, fewer places are considered for the borders of blocks.
+        let segment = if self.effort != Effort::Best && known > data.len() / 2 {
             self.recoder.recode(&self.window, tokens, base, &mut self.parse);
+            block::COARSE
         } else {
             self.parser.parse(&self.window, &mut self.parse);
-        }
-        self.writer.zlib(data, &self.window, &self.parse, out);
+            if self.effort == Effort::Fast { block::COARSE } else { block::FINE }
+        };
+        self.writer.zlib(data, &self.window, &self.parse, segment, out);
     }
 }
