@@ -54,7 +54,7 @@ fuzz_target!(|data: &[u8]| {
             time: FileTime(1),
         };
         let Ok(plan) = plan(&driver, &request) else { continue };
-        for file in plan.files.iter().map(|file| [&file.source, &file.destination]).flatten() {
+        for file in plan.files.iter().flat_map(|file| [&file.source, &file.destination]) {
             assert!(file.split('\\').all(|part| !part.is_empty() && part != "." && part != ".."), "{file}");
         }
         let mut hive = Hive::new(5, "ROOT", &[1, 0, 0, 0x80], FileTime(1)).expect("a good name");
