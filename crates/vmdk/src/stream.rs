@@ -120,7 +120,8 @@ impl<W: Write + Send> OrderedSink for StreamOptimized<W> {
     }
 
     fn wants_tokens(&self) -> bool {
-        true
+        // The best level looks for itself; noting tokens would cost the decoder for nothing.
+        self.level != Level::Best
     }
 
     fn commit(&mut self, offset: u64, len: u64, encoded: &[u8]) -> io::Result<()> {
