@@ -11,11 +11,12 @@ use disk::{Content, ExtentMap, FileTime, Label, NO_NODE, Seed};
 use ntfs_writer as ntfs;
 use serde::Serialize;
 
+use crate::blobs::BuildBlobs;
 use crate::boot::{Boot, BootCodes, BootSummary, DiskId};
-use crate::compact::{self, CompactBlobs, CompactSummary, Packed};
+use crate::compact::{self, CompactSummary, Packed};
 use crate::container::Packing;
 use crate::disk_layout::{self, Role, TypeId, VolumeKind};
-use crate::edit::{self, Change, Editor, Style};
+use crate::edit::{self, Change, Editor};
 use crate::esp::Esp;
 use crate::late::SmallBlobs;
 use crate::output::{self, Opened};
@@ -24,11 +25,10 @@ use crate::pipeline::{
 };
 use crate::prepass::Prepass;
 use crate::recipe::{Format, MIB, Output, Recipe};
-use crate::registry::{self, HiveChange, RegistryEdits};
+use crate::registry::RegistryEdits;
 use crate::source::WimSource;
-use crate::tree::{self, Tree};
-use crate::tree_index::TreeIndex;
-use crate::{Error, Result, volume};
+use crate::spool::Spool;
+use crate::{Error, Result, customize, volume};
 
 /// A planned disk: every byte is accounted for, nothing has been written.
 #[derive(Debug)]
@@ -132,8 +132,6 @@ pub struct Run<'a> {
     pub profile: Option<&'a Profile>,
 }
 
-const ATTRIBUTE_ARCHIVE: u32 = 0x20;
-
 /// About how many bytes a unit has. Units of half of that lose a few per cent to hand-over and to chunks cut in two,
 /// larger ones only cost memory.
 const UNIT: u64 = MIB;
@@ -161,7 +159,13 @@ impl Plan {
         let mut notes = std::mem::take(&mut tree.notes);
         let (files, stream_bytes) = (tree.nodes.len() as u64, tree.stream_bytes());
         let time = recipe.time.unwrap_or(tree.nodes[0].times.written);
-        let prepass = Prepass::new(&source, index);
+        let spool = Spool::new(source.wim().blobs().len() as u32, &recipe.output);
+        let prepass = Prepass::new(&source, index, &spool);
+        let windows_number = disk_layout::number(&recipe, Role::Windows).expect("every layout has one");
+        let customized =
+            customize::apply(&mut tree, &recipe, &edits, &prepass, &spool, windows_number, time)?;
+        let mut changes = customized.changes;
+        notes.extend(customized.notes);
         let codes = BootCodes::of(&recipe, &tree, &prepass)?;
         let info = source.wim().xml().image(index);
         let mut boot = Boot::find(&tree, info, &recipe, &prepass, &seed, time)?;
@@ -170,16 +174,11 @@ impl Plan {
         // The place of the Recovery partition depends on the size of Windows, which is planned first. What is written of
         // it there has the same length for every place.
         let mut places = disk_layout::places(&recipe, &seed, 0);
-        let windows_number = disk_layout::number(&recipe, Role::Windows).expect("every layout has one");
-        let hives = hives(&edits, &tree, &recipe, &prepass)?;
         let mut editor = Editor::new(&mut tree, &prepass, windows_number);
-        for hive in hives {
-            put_hive(&mut editor, hive, time)?;
-        }
         boot.edit_windows(&mut editor, &places)?;
-        let mut changes = editor.finish();
+        edit::merge(&mut changes, editor.finish());
         stopwatch.lap(Stage::Plan);
-        let packed = compact::apply(&mut tree, &source, index, &recipe, run)?;
+        let packed = compact::apply(spool.forms(), &mut tree, &source, index, &recipe, run)?;
         stopwatch.lap(Stage::Encode);
         let mut small = SmallBlobs::default();
         small.add(&tree);
@@ -352,7 +351,7 @@ impl Plan {
         let opened = Opened::open(&self.recipe.output, self.recipe.force)?;
         let sink = packing.open(&opened).map_err(named)?;
         let verify = self.recipe.compact.is_none_or(|compact| compact.verify_source);
-        let blobs = CompactBlobs::new(&self.source, self.index, &self.packed, verify);
+        let blobs = BuildBlobs::new(&self.source, self.index, &self.packed.forms, verify);
         // Half of the memory for units in flight; the rest is for what each worker holds besides (its decoder, the
         // compressed bytes it reads, the unit's encoded form).
         let window = run.memory / 2 / (2 * UNIT);
@@ -412,43 +411,6 @@ fn flush_meanwhile(file: Option<File>, counters: &Counters, work: impl FnOnce() 
         let flushed = flusher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         done.and(flushed.map_err(Error::writing))
     })
-}
-
-/// The hives that the edits change, with their new content.
-fn hives(
-    edits: &RegistryEdits,
-    tree: &Tree,
-    recipe: &Recipe,
-    prepass: &Prepass<'_>,
-) -> Result<Vec<HiveChange>> {
-    if edits.is_empty() {
-        return Ok(Vec::new());
-    }
-    let index = TreeIndex::new(tree);
-    let mut read = |path: &str| {
-        let node = index.find(path).map(|(_, node)| &tree.nodes[node.0 as usize]);
-        let content = node.and_then(|node| node.data.as_ref());
-        content.map(|content| prepass.read(content, registry::MAX_HIVE)).transpose()
-    };
-    edits.apply(&recipe.source, recipe.time, &mut read)
-}
-
-fn put_hive(editor: &mut Editor<'_>, change: HiveChange, time: FileTime) -> Result<()> {
-    let HiveChange { path, exists, bytes, logs, reason, .. } = change;
-    let content = tree::Content::Bytes(bytes.into());
-    if exists {
-        editor.replace(&path, content, &reason)?;
-    } else {
-        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-        let security = editor.find(directory).and_then(|node| editor.tree().nodes[node.0 as usize].security);
-        let style = Style::new(ATTRIBUTE_ARCHIVE, time, security);
-        editor.directory(directory, &Style { attributes: 0, ..style }, &reason)?;
-        editor.file(&path, content, &style, &reason)?;
-    }
-    for log in logs {
-        editor.replace(&log, tree::Content::Empty, "what it held is in the hive")?;
-    }
-    Ok(())
 }
 
 fn usage(map: &ExtentMap) -> Vec<Usage> {

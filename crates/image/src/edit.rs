@@ -221,6 +221,44 @@ impl<'a> Editor<'a> {
         }
     }
 
+    /// Gives a file another descriptor. Nothing happens when it is not there.
+    pub(crate) fn protect(&mut self, path: &str, security: Option<DescriptorId>) {
+        if let Some(node) = self.find(path) {
+            self.tree.nodes[node.0 as usize].security = security;
+        }
+    }
+
+    /// Gives a file another name, whose parent must exist. A file of that name loses it.
+    pub(crate) fn link(&mut self, path: &str, new: &str, reason: &str) -> Result<()> {
+        let node = self.find(path).ok_or_else(|| Error::Recipe(format!("{path} is not in the image")))?;
+        let (parent, name) = new.rsplit_once(['\\', '/']).unwrap_or(("", new));
+        let parent = self
+            .find(parent)
+            .ok_or_else(|| Error::Recipe(format!("{new}: its directory is not in the image")))?;
+        let found = &self.tree.nodes[node.0 as usize];
+        let Some(content) = found.data.clone().filter(|_| !found.is_directory()) else {
+            return Err(Error::Recipe(format!("{path} is no plain file, it cannot have another name")));
+        };
+        let action = match self.child(parent, name) {
+            Some(there) if self.tree.names[there as usize].node == node => return Ok(()),
+            Some(there) => {
+                if self.tree.nodes[self.tree.names[there as usize].node.0 as usize].is_directory() {
+                    return Err(Error::Recipe(format!("{new} is a directory in the image")));
+                }
+                self.removed.insert(there);
+                Action::Changed
+            }
+            None => Action::Added,
+        };
+        let change = self.change(&normal(new), &content);
+        let number = self.tree.names.len() as u32;
+        let long = name.encode_utf16().collect();
+        self.tree.names.push(Name { parent, node, long, short: None });
+        self.children.added.entry(parent).or_default().push(number);
+        self.push(Change { action, reason: reason.to_owned(), ..change });
+        Ok(())
+    }
+
     fn add(&mut self, parent: NodeId, name: &str, node: Node) -> NodeId {
         let id = NodeId(self.tree.nodes.len() as u32);
         self.tree.nodes.push(node);
@@ -294,6 +332,23 @@ pub(crate) fn update(record: &mut [Change], again: Vec<Change>) {
     for change in again {
         if let Some(before) = record.iter_mut().find(|before| before.path == change.path) {
             (before.size, before.sha1) = (change.size, change.sha1);
+        }
+    }
+}
+
+/// Adds what was changed afterwards: a path that was changed before is recorded once, with what it has in the end.
+pub(crate) fn merge(record: &mut Vec<Change>, later: Vec<Change>) {
+    for change in later {
+        match record.iter_mut().find(|before| before.path.eq_ignore_ascii_case(&change.path)) {
+            Some(before) => {
+                let (action, again) = (before.action, format!("{}; {}", before.reason, change.reason));
+                let action = match (action, change.action) {
+                    (Action::Added, Action::Changed) => Action::Added,
+                    (_, action) => action,
+                };
+                *before = Change { action, reason: again, ..change };
+            }
+            None => record.push(change),
         }
     }
 }

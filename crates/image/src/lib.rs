@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod blobs;
 mod boot;
 mod build;
 pub mod chain;
@@ -7,6 +8,7 @@ mod check_disk;
 mod compact;
 mod compare;
 mod container;
+mod customize;
 mod disk_file;
 mod disk_layout;
 mod disk_source;
@@ -15,6 +17,7 @@ mod error;
 mod esp;
 mod extract;
 mod glob;
+mod hive_set;
 mod iso_source;
 mod late;
 mod output;
@@ -25,6 +28,7 @@ pub mod registry;
 mod sddl;
 mod source;
 mod split_set;
+mod spool;
 pub mod tree;
 mod tree_index;
 mod volume;

@@ -10,19 +10,19 @@
 //! makes no use of what they hold. New keys get the time of the build, or else of their parent; there is no clock.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use disk::{At, FileTime};
-use hive::check::Severity;
+use disk::FileTime;
 use hive::file::{Allow, HiveFile};
 use hive::paths::{self, KnownHive, Mount};
 use hive::reg::{self, Applied, KeyPath, Operation, RegFile};
 use hive::{Hive, Recovery};
 use sha1::{Digest, Sha1};
 
+use crate::hive_set::HiveSet;
 use crate::{Error, Result};
 
 /// The largest hive that is read, in bytes.
@@ -151,7 +151,7 @@ fn fit(file: &Path) -> Result<()> {
 /// What the names of a hive's logs end with: since Windows Vista, and before.
 const LOGS: [&str; 3] = [".LOG1", ".LOG2", ".LOG"];
 
-fn damaged(image: &Path, path: &str, source: hive::Error) -> Error {
+pub(crate) fn damaged(image: &Path, path: &str, source: hive::Error) -> Error {
     if image.as_os_str().is_empty() {
         return Error::Hive { path: path.into(), source };
     }
@@ -284,83 +284,71 @@ impl RegistryEdits {
         time: Option<FileTime>,
         read: &mut ReadFile<'_>,
     ) -> Result<Vec<HiveChange>> {
-        let mut wanted: BTreeMap<KnownHive, BTreeSet<String>> = BTreeMap::new();
-        for (which, _, path, _) in &self.hives {
-            wanted.entry(*which).or_default().insert(path.display().to_string());
-        }
-        for (path, file) in &self.files {
-            for operation in &file.operations {
-                let location =
-                    location(operation).map_err(|source| Error::Reg { path: path.clone(), source })?;
-                wanted.entry(location.hive).or_default().insert(path.display().to_string());
-            }
-        }
-        wanted
-            .into_iter()
-            .map(|(which, files)| {
-                let reason = format!("registry: {}", files.into_iter().collect::<Vec<_>>().join(", "));
-                self.apply_to(which, reason, image, time, read)
-            })
-            .collect()
+        let mut hives = HiveSet::new(image);
+        self.put_hives(&mut hives, time, read)?;
+        self.apply_files(&mut hives, time, read)?;
+        hives.finish(time)
     }
 
-    fn apply_to(
+    /// The first part of the edits: hives that take the places of others.
+    pub(crate) fn put_hives(
         &self,
-        which: KnownHive,
-        reason: String,
-        image: &Path,
+        hives: &mut HiveSet,
         time: Option<FileTime>,
         read: &mut ReadFile<'_>,
-    ) -> Result<HiveChange> {
-        let of_hive = || self.hives.iter().filter(move |(hive, ..)| *hive == which);
-        let whole = of_hive().find(|(_, key, ..)| key.names().is_empty());
-        let (path, exists, logs, mut hive) = match whole {
-            // The one that is there is replaced unread: even a damaged one can be.
-            Some((_, _, _, hive)) => match find_hive(image, which, read) {
-                Ok(found) => (found.path, true, found.logs, hive.hive().clone()),
-                Err(Error::NotFound { .. }) => {
-                    (which.files()[0].to_owned(), false, Vec::new(), hive.hive().clone())
-                }
-                Err(error) => return Err(error),
-            },
-            None => {
-                let found = find_hive(image, which, read)?;
-                let (hive, _) = found.open(image)?;
-                (found.path, true, found.logs, hive)
-            }
-        };
-        let mut applied = Applied::default();
-        let root = hive.root_mut();
-        let mount = Mount::known(root, which);
-        for (_, key, file, hive) in of_hive().filter(|(_, key, ..)| !key.names().is_empty()) {
+    ) -> Result<()> {
+        let (whole, parts): (Vec<_>, Vec<_>) =
+            self.hives.iter().partition(|(_, key, ..)| key.names().is_empty());
+        for (which, _, file, hive) in whole {
+            hives.put(*which, hive.hive(), &file.display().to_string(), read)?;
+        }
+        for (which, key, file, hive) in parts {
+            let (root, applied) = hives.change(*which, &file.display().to_string(), read)?;
             let wrong = |source| Error::Hive { path: file.clone(), source };
-            let key = mount.key(key).map_err(|problem| Error::Recipe(problem.to_string()))?;
-            applied += insert_subtree(root, &key, hive.hive().root(), time).map_err(wrong)?;
+            let key = Mount::known(root, *which).key(key);
+            let key = key.map_err(|problem| Error::Recipe(problem.to_string()))?;
+            *applied += insert_subtree(root, &key, hive.hive().root(), time).map_err(wrong)?;
         }
-        for (path, file) in &self.files {
-            let mut locate = |operation: &Operation| {
-                let location = location(operation)?;
-                let inside = (location.hive == which).then(|| mount.key(&operation.key));
-                let wrong = |problem| reg::Error::Path { line: operation.line, problem };
-                inside.transpose().map_err(wrong)
-            };
-            applied += reg::apply(root, &file.operations, time, &mut locate)
-                .map_err(|source| Error::Reg { path: path.clone(), source })?;
-        }
-        hive.set_sequence(hive.sequence().wrapping_add(1));
-        if let Some(time) = time {
-            hive.set_written(time);
-        }
-        let bytes = hive.to_bytes().map_err(|source| damaged(image, &path, source))?;
-        if let Some(found) =
-            hive::check(&bytes).findings.first().filter(|found| found.severity == Severity::Error)
-        {
-            let at = At::new("hive after its edits", found.offset);
-            return Err(damaged(image, &path, hive::Error::Malformed { at, reason: found.to_string() }));
-        }
-        let logs = logs.into_iter().map(|(path, _)| path).collect();
-        Ok(HiveChange { hive: which, path, exists, bytes, logs, applied, reason })
+        Ok(())
     }
+
+    /// The second part: `.reg` files, in their order, and what was [pushed](Self::push).
+    pub(crate) fn apply_files(
+        &self,
+        hives: &mut HiveSet,
+        time: Option<FileTime>,
+        read: &mut ReadFile<'_>,
+    ) -> Result<()> {
+        self.files
+            .iter()
+            .try_for_each(|(path, file)| apply_operations(hives, path, &file.operations, time, read))
+    }
+}
+
+/// Carries operations out on whichever hives they mean. `name` is who wants them.
+pub(crate) fn apply_operations(
+    hives: &mut HiveSet,
+    name: &Path,
+    operations: &[Operation],
+    time: Option<FileTime>,
+    read: &mut ReadFile<'_>,
+) -> Result<()> {
+    let wrong = |source| Error::Reg { path: name.to_owned(), source };
+    let mut wanted: BTreeMap<KnownHive, Vec<Operation>> = BTreeMap::new();
+    for operation in operations {
+        let location = location(operation).map_err(wrong)?;
+        wanted.entry(location.hive).or_default().push(operation.clone());
+    }
+    for (which, operations) in wanted {
+        let (root, applied) = hives.change(which, &name.display().to_string(), read)?;
+        let mount = Mount::known(root, which);
+        let mut locate = |operation: &Operation| {
+            let wrong = |problem| reg::Error::Path { line: operation.line, problem };
+            mount.key(&operation.key).map(Some).map_err(wrong)
+        };
+        *applied += reg::apply(root, &operations, time, &mut locate).map_err(wrong)?;
+    }
+    Ok(())
 }
 
 const NO_BCD: &str = "the boot configuration is made by the build; its options, or `wimforge bcd`, change it";

@@ -14,15 +14,13 @@
 
 mod early;
 mod press;
-mod store;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wim::{BlobId, Codec, Storage};
 
-pub(crate) use self::store::CompactBlobs;
-use self::store::Form;
+use crate::blobs::Form;
 use crate::build::Run;
 use crate::recipe::{Algorithm, Compact, Recipe};
 use crate::source::WimSource;
@@ -66,7 +64,8 @@ pub struct CompactSummary {
 /// The compressed forms that the disk holds, and what to say about them.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
-    forms: Vec<Form>,
+    /// After those of what was put into the image.
+    pub(crate) forms: Vec<Form>,
     pub(crate) summary: CompactSummary,
 }
 
@@ -90,15 +89,19 @@ fn usual_algorithm(source: &WimSource) -> Option<Algorithm> {
     bytes.into_iter().max_by_key(|&(_, bytes)| bytes).and_then(|(algorithm, _)| algorithm)
 }
 
-/// Rewrites the files of `tree` that are to be compressed on the disk.
+/// Rewrites the files of `tree` that are to be compressed on the disk. `added` are the blobs that were put into it, which
+/// stay as they are.
 pub(crate) fn apply(
+    added: Vec<Form>,
     tree: &mut Tree,
     source: &WimSource,
     index: u32,
     recipe: &Recipe,
     run: Run<'_>,
 ) -> Result<Packed> {
-    let Some(Compact { algorithm, assume_driver, .. }) = recipe.compact else { return Ok(Packed::default()) };
+    let Some(Compact { algorithm, assume_driver, .. }) = recipe.compact else {
+        return Ok(Packed { forms: added, ..Packed::default() });
+    };
     let usual = usual_algorithm(source);
     let algorithm = match (algorithm, usual) {
         (Some(Algorithm::Lzx), usual) if usual != Some(Algorithm::Lzx) => {
@@ -126,7 +129,8 @@ pub(crate) fn apply(
     let early = early::Files::find(&names, source)?;
     drop(names);
 
-    let mut packed = Packed::default();
+    let base = source.wim().blobs().len() as u32;
+    let mut packed = Packed { forms: added, ..Packed::default() };
     packed.summary.algorithm = Some(algorithm);
     let mut chosen = Vec::new();
     for (number, node) in (0u32..).zip(&tree.nodes) {
@@ -135,7 +139,7 @@ pub(crate) fn apply(
         if early.contains(number) {
             summary.early_files += 1;
             summary.early_bytes += len;
-        } else if is_special(node) {
+        } else if is_special(node) || blob >= base {
             summary.other_files += 1;
             summary.other_bytes += len;
         } else {
@@ -143,7 +147,6 @@ pub(crate) fn apply(
         }
     }
     let forms = forms(source, index, &chosen, algorithm, recipe, run)?;
-    let base = source.wim().blobs().len() as u32;
     let mut number_of = BTreeMap::new();
     for (blob, form) in forms {
         number_of.insert(blob, (base + packed.forms.len() as u32, form.len()));

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,12 +14,12 @@ use disk::WriteAt as _;
 use sha1::{Digest, Sha1};
 use wim::BlobId;
 
-use super::store::Form;
+use crate::blobs::Form;
 use crate::build::Run;
 use crate::pipeline::{BlobRead, BlobStore as _};
-use crate::recipe::{Algorithm, Output, Recipe};
+use crate::recipe::{Algorithm, Recipe};
 use crate::source::{WimBlobs, WimSource};
-use crate::{Error, Result};
+use crate::{Error, Result, spool};
 
 /// About how much of a blob is read at once.
 const PIECE: usize = 1 << 20;
@@ -34,14 +33,7 @@ pub(super) fn press(
     recipe: &Recipe,
     run: Run<'_>,
 ) -> Result<BTreeMap<u32, Form>> {
-    let file = match &recipe.output {
-        Output::File(path) if path.parent().is_some_and(|parent| !parent.starts_with("/dev")) => {
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            tempfile::tempfile_in(parent.unwrap_or(Path::new(".")))
-        }
-        _ => tempfile::tempfile(),
-    };
-    let file = Arc::new(file.map_err(Error::temporary)?);
+    let file = Arc::new(spool::temporary(&recipe.output)?);
     let threads = run.pool.current_num_threads();
     source.wim().set_memory(run.memory / 2);
     run.counters

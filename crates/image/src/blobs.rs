@@ -1,69 +1,73 @@
-//! The blobs of a build with compressed files: those of the source, then the compressed forms.
+//! The blobs of a build: those of the source, then those that the build made: what was put into the image, and the
+//! compressed forms of what was there.
 
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use codec::Note;
 use disk::ReadAt as _;
 use wim::{BlobId, StoredHasher};
 
-use super::Packed;
 use crate::pipeline::{BlobHasher, BlobRead, BlobStore};
 use crate::source::{WimBlobs, WimSource};
 use crate::{Error, Result};
 
-/// A compressed form.
-#[derive(Debug)]
-pub(super) enum Form {
-    /// As it lies in the source.
+/// A blob that the source does not have.
+#[derive(Clone, Debug)]
+pub(crate) enum Form {
+    /// The compressed form of a blob, as it lies in the source.
     Copied { blob: BlobId, len: u64 },
-    /// Compressed by us, in the temporary file.
+    /// The compressed form of a blob, compressed by us, in a temporary file.
     Pressed { blob: BlobId, file: Arc<File>, offset: u64, len: u64, sha1: [u8; 20] },
+    /// Something that was put into the image, in a temporary file.
+    Added { file: Arc<File>, offset: u64, len: u64, sha1: [u8; 20] },
 }
 
 impl Form {
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         match self {
-            Self::Copied { len, .. } | Self::Pressed { len, .. } => *len,
+            Self::Copied { len, .. } | Self::Pressed { len, .. } | Self::Added { len, .. } => *len,
         }
     }
 
-    pub(super) fn is_copied(&self) -> bool {
+    pub(crate) fn is_copied(&self) -> bool {
         matches!(self, Self::Copied { .. })
     }
 
     /// What it is the compressed form of.
-    fn blob(&self) -> u32 {
+    fn blob(&self) -> Option<u32> {
         match self {
-            Self::Copied { blob, .. } | Self::Pressed { blob, .. } => blob.0,
+            Self::Copied { blob, .. } | Self::Pressed { blob, .. } => Some(blob.0),
+            Self::Added { .. } => None,
         }
     }
 }
 
 /// See the module. Forms are numbered from the number of the source's blobs on.
 #[derive(Debug)]
-pub(crate) struct CompactBlobs<'a> {
+pub(crate) struct BuildBlobs<'a> {
     blobs: WimBlobs<'a>,
     source: &'a WimSource,
-    packed: &'a Packed,
+    forms: &'a [Form],
     /// Whether copied forms are decoded to check their content.
     verify: bool,
 }
 
-impl<'a> CompactBlobs<'a> {
-    pub(crate) fn new(source: &'a WimSource, index: u32, packed: &'a Packed, verify: bool) -> Self {
-        Self { blobs: source.blobs(index), source, packed, verify }
+impl<'a> BuildBlobs<'a> {
+    pub(crate) fn new(source: &'a WimSource, index: u32, forms: &'a [Form], verify: bool) -> Self {
+        Self { blobs: source.blobs(index), source, forms, verify }
     }
 
     /// The form, if the number is one's.
     fn form(&self, blob: u32) -> Option<&'a Form> {
-        self.packed.forms.get((blob as usize).checked_sub(self.blobs.blob_count())?)
+        self.forms.get((blob as usize).checked_sub(self.blobs.blob_count())?)
     }
 }
 
-impl BlobStore for CompactBlobs<'_> {
+impl BlobStore for BuildBlobs<'_> {
     fn blob_count(&self) -> usize {
-        self.blobs.blob_count() + self.packed.forms.len()
+        self.blobs.blob_count() + self.forms.len()
     }
 
     fn blob_len(&self, blob: u32) -> u64 {
@@ -87,7 +91,7 @@ impl BlobStore for CompactBlobs<'_> {
         match self.form(blob) {
             None => self.blobs.sha1(blob),
             Some(Form::Copied { blob, .. }) => self.blobs.sha1(blob.0),
-            Some(Form::Pressed { sha1, .. }) => *sha1,
+            Some(Form::Pressed { sha1, .. } | Form::Added { sha1, .. }) => *sha1,
         }
     }
 
@@ -101,11 +105,19 @@ impl BlobStore for CompactBlobs<'_> {
     }
 
     fn damaged(&self, blob: u32, source: wim::Error) -> Error {
-        self.blobs.damaged(self.form(blob).map_or(blob, Form::blob), source)
+        match self.form(blob).map(Form::blob) {
+            None => self.blobs.damaged(blob, source),
+            Some(Some(blob)) => self.blobs.damaged(blob, source),
+            Some(None) => Error::temporary(io::Error::other(source)),
+        }
     }
 
     fn mismatch(&self, blob: u32, found: [u8; 20]) -> Error {
-        self.blobs.mismatch(self.form(blob).map_or(blob, Form::blob), found)
+        match self.form(blob).map(Form::blob) {
+            None => self.blobs.mismatch(blob, found),
+            Some(Some(blob)) => self.blobs.mismatch(blob, found),
+            Some(None) => Error::temporary(io::Error::other("does not give back what was written to it")),
+        }
     }
 }
 
@@ -128,7 +140,7 @@ impl BlobHasher for Copied {
 }
 
 struct Reader<'a> {
-    store: &'a CompactBlobs<'a>,
+    store: &'a BuildBlobs<'a>,
     blobs: Box<dyn BlobRead + Send + 'a>,
     stored: wim::BlobReader<'a>,
 }
@@ -141,7 +153,7 @@ impl BlobRead for Reader<'_> {
                 .stored
                 .read_stored(*blob, offset, buf)
                 .map_err(|source| self.store.blobs.damaged(blob.0, source)),
-            Some(Form::Pressed { file, offset: start, .. }) => {
+            Some(Form::Pressed { file, offset: start, .. } | Form::Added { file, offset: start, .. }) => {
                 file.read_exact_at(buf, start + offset).map_err(Error::temporary)
             }
         }
