@@ -231,6 +231,23 @@ pub enum Error {
     /// The options contradict each other or ask for what cannot be.
     #[error("{0}")]
     Recipe(String),
+    /// A recipe cannot be understood.
+    #[error("{}:{line}: {problem}", path.display())]
+    RecipeFile {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u32,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// What is to be set up for the first boot cannot be.
+    #[error("first boot")]
+    FirstBoot {
+        /// Why.
+        #[source]
+        source: firstboot::Error,
+    },
     /// The input is of a kind that this version does not handle.
     #[error("{}: {what}", path.display())]
     Unsupported {
@@ -318,12 +335,20 @@ impl Error {
             | Self::Volume { source: ntfs_writer::Error::Option { .. }, .. }
             | Self::Bcd { source: bcd::Error::Impossible(_) }
             | Self::Recipe(_)
+            | Self::RecipeFile { .. }
+            | Self::FirstBoot { source: firstboot::Error::Wish { .. } }
             | Self::ImageChoice { .. }
             | Self::PartitionChoice { .. }
             | Self::Exists { .. }
             | Self::BlockDevice { .. } => ErrorKind::Usage,
             _ => ErrorKind::Failed,
         }
+    }
+}
+
+impl From<firstboot::Error> for Error {
+    fn from(source: firstboot::Error) -> Self {
+        Self::FirstBoot { source }
     }
 }
 

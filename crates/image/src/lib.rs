@@ -53,8 +53,8 @@ pub use ntfs_writer::check::{Report as CheckReport, Severity as CheckSeverity};
 pub use output::PartialFile;
 pub use pipeline::{Counters, Profile, Stage, ThreadProfile};
 pub use recipe::{
-    Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, Debug, Format, ImageChoice, Layout, Level,
-    Output, Recipe, Serial,
+    Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, CompactOs, CopyChoice, Customize, Debug, Format,
+    ImageChoice, Layout, Level, Output, Recipe, RecipeFile, Serial, Size, Spelled,
 };
 pub use sddl::sddl;
 pub use source::{WimBlobs, WimSource};

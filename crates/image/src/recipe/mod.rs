@@ -1,10 +1,20 @@
-//! What to build: the resolved form of a command line, and what an embedding program fills in directly.
+//! What to build: the resolved form of a command line or a [recipe file](file), and what an embedding program fills in
+//! directly.
+
+pub mod file;
+mod keys;
+pub mod presets;
+mod spelled;
+mod wishes;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use disk::FileTime;
 
+pub use self::file::{CompactOs, RecipeFile};
+pub use self::spelled::{Size, Spelled};
+pub use self::wishes::{CopyChoice, Customize, Data, HttpsChoice, RegistryValue, ValueType};
 use crate::iso_source::WimChoice;
 use crate::registry::HiveChoice;
 use crate::{Error, Result};
@@ -43,6 +53,9 @@ pub struct Recipe {
     pub hives: Vec<HiveChoice>,
     /// How the disk starts.
     pub boot: Boot,
+    /// What is changed in the image.
+    #[serde(skip)]
+    pub customize: Customize,
     /// Text from which all identities derive; `None` takes the source's own hashes.
     pub seed: Option<String>,
     /// The time of everything that has none of its own; `None` takes the image's.
@@ -73,6 +86,7 @@ impl Recipe {
             registry: Vec::new(),
             hives: Vec::new(),
             boot: Boot::default(),
+            customize: Customize::default(),
             seed: None,
             time: None,
             level: Level::default(),

@@ -1,0 +1,626 @@
+//! Recipes as files: every option of a build by its name, in TOML.
+//!
+//! ```toml
+//! source = "server.iso"        # paths are relative to the recipe
+//! nano = true
+//! image = 1
+//! output = "nano.vmdk"
+//! computer-name = "nano1"
+//! admin-password-file = "password.txt"
+//! preset = ["winrm-https"]
+//!
+//! [[network]]
+//! addresses = ["192.168.1.10/24"]
+//! gateways = ["192.168.1.1"]
+//! ```
+//!
+//! A recipe, the presets that it names and the command line are the same thing three times: a [`RecipeFile`], of which any
+//! part may be missing. One is laid over the other, presets first, the command line last: what both have once is taken from
+//! the upper one, lists are joined. Only [`resolve`](RecipeFile::resolve) makes a [`Recipe`] of it, and reads passwords.
+
+use std::path::{Path, PathBuf};
+
+use firstboot::{Account, AnswerFile, DomainBlob, FirewallRule, Interface, Locale, Secret, WinRm, Wishes};
+use serde::{Deserialize, Serialize};
+
+use super::spelled::{Size, Spelled};
+use super::wishes::{CopyChoice, Customize, HttpsChoice, RegistryValue};
+use super::{
+    Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, Debug, Format, ImageChoice, Layout, Level,
+    Output, Recipe, Serial, presets,
+};
+use crate::iso_source::WimChoice;
+use crate::registry::HiveChoice;
+use crate::{Error, Result};
+
+/// The largest recipe that is read, in bytes.
+pub const MAX_RECIPE: u64 = 4 << 20;
+/// The largest answer file, script and list of keys, in bytes.
+const MAX_TEXT: u64 = 16 << 20;
+
+/// A recipe, or a part of one, as it was written. Its keys are the names of the options of `wimforge build`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the keys are the command line's options, which say what they are")]
+pub struct RecipeFile {
+    pub source: Option<PathBuf>,
+    pub wim: Option<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub nano: bool,
+    pub image: Option<Spelled<ImageChoice>>,
+    pub output: Option<PathBuf>,
+    pub format: Option<Spelled<Format>>,
+    pub preset: Vec<String>,
+
+    pub layout: Option<Spelled<Layout>>,
+    pub size: Option<Spelled<Size>>,
+    pub system_size: Option<Spelled<Size>>,
+    pub recovery_size: Option<Spelled<Size>>,
+    pub cluster_size: Option<Spelled<Size>>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub short_names: bool,
+    /// `true`, or how.
+    pub compact_os: Option<CompactOs>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub assume_wof: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_verify_source: bool,
+    pub level: Option<Spelled<Level>>,
+    pub seed: Option<String>,
+
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_boot_files: bool,
+    pub boot_code: Option<Spelled<BootCode>>,
+    pub bcd_device: Option<Spelled<BcdDevice>>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub bootex: bool,
+    pub boot_timeout: Option<u32>,
+    pub boot_menu: Option<Spelled<BootMenu>>,
+    pub ems: Option<Spelled<Serial>>,
+    pub debug: Option<Spelled<Debug>>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub test_signing: bool,
+
+    pub computer_name: Option<String>,
+    pub admin_password_file: Option<PathBuf>,
+    pub time_zone: Option<String>,
+    pub locale: Option<String>,
+    pub ui_language: Option<String>,
+    pub input_locale: Option<String>,
+    pub system_locale: Option<String>,
+    pub user_locale: Option<String>,
+    pub owner: Option<String>,
+    pub organization: Option<String>,
+    pub product_key: Option<String>,
+    pub domain_blob: Option<PathBuf>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub quiet_setup: bool,
+    pub unattend: Option<PathBuf>,
+    pub setup_complete: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub first_boot: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub feature: Vec<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub grow: bool,
+
+    #[serde(skip_serializing_if = "is_false")]
+    pub remote_management: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub remote_administrators: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub winrm: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub winrm_basic: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub winrm_unencrypted: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub winrm_public: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub winrm_https: bool,
+    pub winrm_key: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub winrm_name: Vec<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub rdp: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub private_network: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ssh_key: Vec<PathBuf>,
+
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub driver: Vec<PathBuf>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub allow_unsigned: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub package: Vec<PathBuf>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub host: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub guest: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub oem_drivers: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copy: Vec<Spelled<CopyChoice>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hive: Vec<Spelled<HiveChoice>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reg: Vec<PathBuf>,
+
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub account: Vec<Account>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub network: Vec<Interface>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub firewall: Vec<FirewallRule>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub registry: Vec<RegistryValue>,
+}
+
+/// `compact-os`: whether, or how.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum CompactOs {
+    /// `true`: however the source is compressed.
+    Whether(bool),
+    /// This way.
+    How(Spelled<Algorithm>),
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Reads what holds a secret: `-` is the caller's to understand.
+pub type ReadSecret<'a> = dyn FnMut(&Path) -> Result<Vec<u8>> + 'a;
+
+impl RecipeFile {
+    /// Reads a recipe. Its paths are made relative to it.
+    ///
+    /// # Errors
+    /// [`Error::Read`]; [`Error::RecipeFile`] names the line, and for a key that is unknown the nearest that is not.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = read_limited(path, MAX_RECIPE)?;
+        let text = String::from_utf8(bytes).map_err(|_| Error::RecipeFile {
+            path: path.to_owned(),
+            line: 1,
+            problem: "is not UTF-8".to_owned(),
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Ok(Self::parse(&text, path)?.relative_to(folder))
+    }
+
+    /// Parses a recipe. `path` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(text: &str, path: &Path) -> Result<Self> {
+        toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start).min(text.len());
+            let line = 1 + text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count() as u32;
+            Error::RecipeFile { path: path.to_owned(), line, problem: explain(error.message()) }
+        })
+    }
+
+    /// The names of all keys.
+    pub fn keys() -> &'static [&'static str] {
+        super::keys::of::<Self>()
+    }
+
+    /// The same with paths that begin where `folder` is. `-` stays standard input.
+    #[must_use]
+    pub fn relative_to(mut self, folder: &Path) -> Self {
+        if folder.as_os_str().is_empty() {
+            return self;
+        }
+        let single = [
+            &mut self.source,
+            &mut self.output,
+            &mut self.admin_password_file,
+            &mut self.domain_blob,
+            &mut self.unattend,
+            &mut self.setup_complete,
+            &mut self.winrm_key,
+        ];
+        let lists = [&mut self.ssh_key, &mut self.driver, &mut self.package, &mut self.reg];
+        let passwords = self.account.iter_mut().filter_map(|account| account.password_file.as_mut());
+        let paths = single.into_iter().flatten().chain(lists.into_iter().flatten()).chain(passwords);
+        for path in paths.chain(self.copy.iter_mut().map(|copy| &mut copy.value.from)) {
+            place(path, folder);
+        }
+        for hive in &mut self.hive {
+            place(&mut hive.value.file, folder);
+        }
+        for preset in self.preset.iter_mut().filter(|preset| presets::is_path(preset)) {
+            *preset = folder.join(&*preset).to_string_lossy().into_owned();
+        }
+        self.respell()
+    }
+
+    /// Texts that show paths, after these were changed.
+    fn respell(mut self) -> Self {
+        for copy in &mut self.copy {
+            let CopyChoice { from, to } = &copy.value;
+            copy.spell(format!("{}={to}", from.display()));
+        }
+        for hive in &mut self.hive {
+            let HiveChoice { key, file } = &hive.value;
+            hive.spell(format!("{key}={}", file.display()));
+        }
+        self
+    }
+
+    /// Lays `upper` over it: what both have once is taken from `upper`, lists are joined, this one's first.
+    #[must_use]
+    pub fn overlaid(self, upper: Self) -> Self {
+        macro_rules! join {
+            (once: $($once:ident)*; flags: $($flag:ident)*; lists: $($list:ident)*;) => {
+                Self {
+                    $($once: upper.$once.or(self.$once),)*
+                    $($flag: upper.$flag || self.$flag,)*
+                    $($list: [self.$list, upper.$list].concat(),)*
+                }
+            };
+        }
+        join! {
+            once: source wim image output format layout size system_size recovery_size cluster_size compact_os level
+                seed boot_code bcd_device boot_timeout boot_menu ems debug computer_name admin_password_file time_zone
+                locale ui_language input_locale system_locale user_locale owner organization product_key domain_blob
+                unattend setup_complete winrm_key;
+            flags: nano short_names assume_wof no_verify_source no_boot_files bootex test_signing quiet_setup grow
+                remote_management remote_administrators winrm winrm_basic winrm_unencrypted winrm_public winrm_https
+                rdp private_network allow_unsigned host guest oem_drivers;
+            lists: preset first_boot feature winrm_name ssh_key driver package packages copy hive reg account network
+                firewall registry;
+        }
+    }
+
+    /// The same with its presets below it, none of which is left to be looked up.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`] for a preset that does not exist; those of [`read`](Self::read).
+    pub fn with_presets(mut self) -> Result<Self> {
+        let mut below = Self::default();
+        let mut waiting = std::mem::take(&mut self.preset);
+        waiting.reverse();
+        let mut known = Vec::new();
+        while let Some(name) = waiting.pop() {
+            if known.contains(&name) {
+                continue;
+            }
+            let mut preset = presets::find(&name)?;
+            known.push(name);
+            // What a preset asks for itself comes before it.
+            let nested = std::mem::take(&mut preset.preset);
+            let new = nested.into_iter().filter(|name| !known.contains(name)).rev();
+            waiting.extend(new);
+            below = below.overlaid(preset);
+        }
+        Ok(below.overlaid(self))
+    }
+
+    /// As TOML, with nothing secret in it: what `--dry-run` prints.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+
+    /// What it means. Files with secrets are read through `secret`, others as they are.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`] for what contradicts itself, [`Error::Read`], [`Error::FirstBoot`].
+    pub fn resolve(self, secret: &mut ReadSecret<'_>) -> Result<Recipe> {
+        let missing = |what: &str| Error::Recipe(format!("there is no {what}"));
+        let source = self.source.clone().ok_or_else(|| missing("source: give a WIM or an ISO"))?;
+        let path = self.output.clone().ok_or_else(|| missing("output: give one with --output"))?;
+        let output = if path.as_os_str() == "-" { Output::Stdout } else { Output::File(path) };
+        let wim = match (&self.wim, self.nano) {
+            (Some(_), true) => {
+                return Err(Error::Recipe("wim and nano name two WIMs; only one can be taken".to_owned()));
+            }
+            (Some(path), false) => Some(WimChoice::Path(path.clone())),
+            (None, nano) => nano.then_some(WimChoice::Nano),
+        };
+        let customize = self.customize(&output, secret)?;
+        let cluster_size = self.cluster_size.map_or(4096, |size| size.value.0);
+        let cluster_size = u32::try_from(cluster_size)
+            .map_err(|_| Error::Recipe(format!("cluster-size: {cluster_size} is past 2MiB")))?;
+        let algorithm = match self.compact_os {
+            None | Some(CompactOs::Whether(false)) => None,
+            Some(CompactOs::Whether(true)) => Some(None),
+            Some(CompactOs::How(how)) => Some(Some(how.value)),
+        };
+        let (assume_driver, verify_source) = (self.assume_wof, !self.no_verify_source);
+        let value = |size: Option<Spelled<Size>>| size.map(|size| size.value.0);
+        Ok(Recipe {
+            wim,
+            image: self.image.map(|image| image.value),
+            format: self.format.map(|format| format.value),
+            layout: self.layout.map(|layout| layout.value).unwrap_or_default(),
+            size: value(self.size),
+            system_size: value(self.system_size),
+            recovery_size: value(self.recovery_size),
+            cluster_size,
+            short_names: self.short_names,
+            compact: algorithm.map(|algorithm| Compact { algorithm, assume_driver, verify_source }),
+            registry: self.reg,
+            hives: self.hive.into_iter().map(|hive| hive.value).collect(),
+            boot: Boot {
+                files: !self.no_boot_files,
+                code: self.boot_code.map(|code| code.value).unwrap_or_default(),
+                device: self.bcd_device.map(|device| device.value).unwrap_or_default(),
+                ex: self.bootex,
+                timeout: self.boot_timeout,
+                menu: self.boot_menu.map(|menu| menu.value),
+                ems: self.ems.map(|ems| ems.value),
+                debug: self.debug.map(|debug| debug.value),
+                test_signing: self.test_signing,
+            },
+            customize,
+            seed: self.seed,
+            level: self.level.map(|level| level.value).unwrap_or_default(),
+            ..Recipe::new(source, output)
+        })
+    }
+
+    fn customize(&self, output: &Output, secret: &mut ReadSecret<'_>) -> Result<Customize> {
+        let first_boot = self.wishes(secret)?;
+        let flags = [(self.host, "Host"), (self.guest, "Guest"), (self.oem_drivers, "OEM-Drivers")];
+        let flagged = flags.into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| name.to_owned());
+        Ok(Customize {
+            first_boot,
+            drivers: self.driver.clone(),
+            allow_unsigned: self.allow_unsigned,
+            packages: self.package.clone(),
+            media_packages: flagged.chain(self.packages.iter().cloned()).collect(),
+            copies: self.copy.iter().map(|copy| copy.value.clone()).collect(),
+            values: self.registry.clone(),
+            https: self.winrm_https.then(|| self.https(output)).transpose()?,
+        })
+    }
+
+    fn https(&self, output: &Output) -> Result<HttpsChoice> {
+        let beside = |extension: &str| match output {
+            Output::File(path) => {
+                let mut name = path.file_stem().unwrap_or_default().to_owned();
+                name.push(extension);
+                Ok(path.with_file_name(name))
+            }
+            Output::Stdout => Err(Error::Recipe(
+                "winrm-https writes a certificate beside the output; standard output has no place for it"
+                    .to_owned(),
+            )),
+        };
+        let key = match &self.winrm_key {
+            Some(key) => key.clone(),
+            None => beside(".winrm.key")?,
+        };
+        Ok(HttpsChoice { key, names: self.winrm_name.clone(), certificate: beside(".winrm.pem")? })
+    }
+
+    fn wishes(&self, secret: &mut ReadSecret<'_>) -> Result<Wishes> {
+        let mut read = |path: &PathBuf| {
+            Secret::from_file_bytes(&path.display().to_string(), &secret(path)?).map_err(Error::from)
+        };
+        let administrator_password = self.admin_password_file.as_ref().map(&mut read).transpose()?;
+        let mut accounts = self.account.clone();
+        for account in &mut accounts {
+            let Some(path) = &account.password_file else { continue };
+            if account.password.is_some() {
+                let name = &account.name;
+                return Err(Error::Recipe(format!(
+                    "account {name}: password and password-file exclude each other"
+                )));
+            }
+            account.password = Some(read(path)?);
+        }
+        let domain_blob = match &self.domain_blob {
+            Some(path) => Some(DomainBlob::from_file_bytes(&path.display().to_string(), &secret(path)?)?),
+            None => None,
+        };
+        let unattend = match &self.unattend {
+            Some(path) => Some(AnswerFile { name: path.display().to_string(), bytes: secret(path)? }),
+            None => None,
+        };
+        let mut setup_complete = match &self.setup_complete {
+            Some(path) => lines(path)?,
+            None => Vec::new(),
+        };
+        setup_complete.extend(self.first_boot.iter().cloned());
+        let mut ssh_keys = Vec::new();
+        for path in &self.ssh_key {
+            ssh_keys.extend(lines(path)?.into_iter().filter(|line| {
+                let line = line.trim();
+                !line.is_empty() && !line.starts_with('#')
+            }));
+        }
+        let or_all = |one: &Option<String>| one.clone().or_else(|| self.locale.clone());
+        let winrm = self.winrm || self.winrm_basic || self.winrm_unencrypted || self.winrm_public;
+        Ok(Wishes {
+            computer_name: self.computer_name.clone(),
+            administrator_password,
+            accounts,
+            remote_administrators: self.remote_administrators,
+            time_zone: self.time_zone.clone(),
+            locale: Locale {
+                ui: self.ui_language.clone(),
+                input: or_all(&self.input_locale),
+                system: or_all(&self.system_locale),
+                user: or_all(&self.user_locale),
+            },
+            owner: self.owner.clone(),
+            organization: self.organization.clone(),
+            product_key: self.product_key.as_deref().map(Secret::new),
+            domain_blob,
+            networks: self.network.clone(),
+            setup_complete,
+            existing_setup_complete: None,
+            unattend,
+            quiet: self.quiet_setup,
+            remote_management: self.remote_management,
+            winrm: winrm.then_some(WinRm {
+                basic: self.winrm_basic,
+                unencrypted: self.winrm_unencrypted,
+                public: self.winrm_public,
+            }),
+            https: None,
+            rdp: self.rdp,
+            firewall: self.firewall.clone(),
+            private_network: self.private_network,
+            grow: self.grow,
+            ssh_keys,
+            features: self.feature.clone(),
+            packages: Vec::new(),
+        })
+    }
+}
+
+fn place(path: &mut PathBuf, folder: &Path) {
+    if path.as_os_str() != "-" {
+        *path = folder.join(&*path);
+    }
+}
+
+/// Reads a file that is not larger than `limit`.
+pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let wrong = |source| Error::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(wrong)?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(wrong)?;
+    if bytes.len() as u64 > limit {
+        let what = format!("is larger than {limit} bytes, the most that such a file may have");
+        return Err(Error::Unsupported { path: path.to_owned(), what });
+    }
+    Ok(bytes)
+}
+
+/// Reads a secret, or what may hold one, from a file.
+///
+/// # Errors
+/// [`Error::Read`], [`Error::Unsupported`] for what is too large.
+pub fn read_secret(path: &Path) -> Result<Vec<u8>> {
+    read_limited(path, MAX_TEXT)
+}
+
+/// The lines of a text file.
+fn lines(path: &Path) -> Result<Vec<String>> {
+    let text = String::from_utf8(read_limited(path, MAX_TEXT)?).map_err(|_| {
+        let what = "is not UTF-8".to_owned();
+        Error::Unsupported { path: path.to_owned(), what }
+    })?;
+    Ok(text.trim_start_matches('\u{feff}').lines().map(str::to_owned).collect())
+}
+
+/// The parser's words, with the nearest key for one that is unknown.
+fn explain(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let (true, Some(unknown)) = (message.starts_with("unknown field `"), quoted.next()) else {
+        return message.trim_end().to_owned();
+    };
+    let nearest = quoted
+        .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
+        .min()
+        .filter(|(distance, known)| *distance * 2 <= known.len().max(unknown.len()));
+    match nearest {
+        Some((_, known)) => format!("unknown key {unknown:?}; did you mean {known:?}?"),
+        None => format!("unknown key {unknown:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<RecipeFile> {
+        RecipeFile::parse(text, Path::new("r.toml"))
+    }
+
+    fn resolve(text: &str) -> Result<Recipe> {
+        parse(&format!("source='a.wim'\noutput='a.vhd'\n{text}"))?
+            .with_presets()?
+            .resolve(&mut |path| Ok(format!("{}-password\n", path.display()).into_bytes()))
+    }
+
+    #[test]
+    fn numbers_and_texts_mean_the_same() {
+        let a = resolve("image=1\nsize='40GiB'\nems=1").unwrap();
+        let b = resolve("image='1'\nsize=42949672960\nems='1,115200'").unwrap();
+        assert_eq!(a, b);
+        assert_eq!(a.image, Some(ImageChoice::Index(1)));
+        assert_eq!(a.size, Some(40 << 30));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_the_nearest() {
+        for (text, problem) in [
+            (
+                "layout='gpt'\ncomputer-nam='x'",
+                "r.toml:2: unknown key \"computer-nam\"; did you mean \"computer-name\"?",
+            ),
+            ("zzz=1", "r.toml:1: unknown key \"zzz\""),
+            (
+                "\n\n[[account]]\nname='a'\npasword='b'",
+                "r.toml:5: unknown key \"pasword\"; did you mean \"password\"?",
+            ),
+            ("[[registry]]\nkey='a'\nvalu=1", "r.toml:3: unknown key \"valu\"; did you mean \"value\"?"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().to_string(), problem);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        for (text, line) in [("a", 1), ("image=1\nsize='40GB'", 2), ("\nlayout='x'", 2), ("nano='x'", 1)] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("r.toml:{line}: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn keys_are_all_of_them() {
+        let keys = RecipeFile::keys();
+        for key in ["source", "admin-password-file", "registry", "copy"] {
+            assert!(keys.contains(&key), "{key}");
+        }
+        assert!(keys.len() > 60);
+    }
+
+    #[test]
+    fn the_upper_one_wins_and_lists_are_joined() {
+        let lower = parse("size='1G'\nlayout='gpt'\nreg=['a']\nrdp=true").unwrap();
+        let upper = parse("size='2G'\nreg=['b']").unwrap();
+        let both = lower.overlaid(upper);
+        assert_eq!(both, parse("size='2G'\nlayout='gpt'\nreg=['a','b']\nrdp=true").unwrap());
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_recipe() {
+        let text = "source='a.iso'\noutput='/x/o.vhd'\nadmin-password-file='-'\ndriver=['d']\ncopy=['s=\\d']\n\
+                    hive=['SOFTWARE=h']\n[[account]]\nname='a'\npassword-file='p'";
+        let file = parse(text).unwrap().relative_to(Path::new("dir/sub"));
+        assert_eq!(file.source.as_deref(), Some(Path::new("dir/sub/a.iso")));
+        assert_eq!(file.output.as_deref(), Some(Path::new("/x/o.vhd")));
+        assert_eq!(file.admin_password_file.as_deref(), Some(Path::new("-")));
+        assert_eq!(file.copy[0].value.from, Path::new("dir/sub/s"));
+        assert_eq!(file.copy[0].to_string(), "dir/sub/s=\\d");
+        assert_eq!(file.account[0].password_file.as_deref(), Some(Path::new("dir/sub/p")));
+        // What is printed means the same.
+        let again = parse(&file.to_toml()).unwrap();
+        assert_eq!(again, file);
+    }
+
+    #[test]
+    fn passwords_come_from_files_and_are_not_printed() {
+        let recipe =
+            resolve("admin-password-file='p'\n[[account]]\nname='a'\npassword='in the clear'").unwrap();
+        let wishes = &recipe.customize.first_boot;
+        assert_eq!(wishes.administrator_password, Some(Secret::new("p-password")));
+        assert!(!format!("{recipe:?}").contains("clear"));
+        let file = parse("[[account]]\nname='a'\npassword='in the clear'").unwrap();
+        assert!(!file.to_toml().contains("clear"));
+        assert!(resolve("[[account]]\nname='a'\npassword='x'\npassword-file='y'").is_err());
+    }
+}
