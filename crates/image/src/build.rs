@@ -15,6 +15,7 @@ use crate::blobs::BuildBlobs;
 use crate::boot::{Boot, BootCodes, BootSummary, DiskId};
 use crate::compact::{self, CompactSummary, Packed};
 use crate::container::Packing;
+use crate::customize::{self, About, Report};
 use crate::disk_layout::{self, Role, TypeId, VolumeKind};
 use crate::edit::{self, Change, Editor};
 use crate::esp::Esp;
@@ -28,7 +29,7 @@ use crate::recipe::{Format, MIB, Output, Recipe};
 use crate::registry::RegistryEdits;
 use crate::source::WimSource;
 use crate::spool::Spool;
-use crate::{Error, Result, customize, volume};
+use crate::{Error, Result, volume};
 
 /// A planned disk: every byte is accounted for, nothing has been written.
 #[derive(Debug)]
@@ -63,12 +64,16 @@ pub struct Summary {
     pub image: u32,
     /// Its name, if it has one.
     pub image_name: Option<String>,
+    /// What Windows it is.
+    pub about: About,
     /// Files and directories of the image, each once whatever its number of names.
     pub files: u64,
     /// Bytes of all their streams.
     pub stream_bytes: u64,
     /// What became of the files when they are kept compressed.
     pub compact: Option<CompactSummary>,
+    /// What was changed in the image on purpose.
+    pub customized: Report,
     /// How the disk starts.
     pub boot: BootSummary,
     /// The disk signature of an MBR disk.
@@ -151,8 +156,12 @@ impl Plan {
         let edits = RegistryEdits::read(&recipe.registry, &recipe.hives)?;
         let seed = match &recipe.seed {
             Some(text) => Seed::new(text.as_bytes()),
-            // Without edits, the identity is the source's alone.
-            None => Seed::new(&[source.identity(index), edits.identity().to_vec()].concat()),
+            // Without edits, the identity is the source's alone. Machines with names of their own are not taken for one
+            // another. Nothing secret goes in here.
+            None => {
+                let name = recipe.customize.first_boot.computer_name.as_deref().unwrap_or_default();
+                Seed::new(&[&source.identity(index), edits.identity(), name.as_bytes()].concat())
+            }
         };
         let mut tree = source.tree(index)?;
         stopwatch.lap(Stage::Metadata);
@@ -162,12 +171,20 @@ impl Plan {
         let spool = Spool::new(source.wim().blobs().len() as u32, &recipe.output);
         let prepass = Prepass::new(&source, index, &spool);
         let windows_number = disk_layout::number(&recipe, Role::Windows).expect("every layout has one");
-        let customized =
-            customize::apply(&mut tree, &recipe, &edits, &prepass, &spool, windows_number, time)?;
+        let info = source.wim().xml().image(index);
+        let context = customize::Context {
+            recipe: &recipe,
+            edits: &edits,
+            info,
+            prepass: &prepass,
+            spool: &spool,
+            partition: windows_number,
+            time,
+        };
+        let customized = customize::apply(&mut tree, &context)?;
         let mut changes = customized.changes;
         notes.extend(customized.notes);
         let codes = BootCodes::of(&recipe, &tree, &prepass)?;
-        let info = source.wim().xml().image(index);
         let mut boot = Boot::find(&tree, info, &recipe, &prepass, &seed, time)?;
         notes.append(&mut boot.notes);
 
@@ -218,6 +235,8 @@ impl Plan {
             usage: Vec::new(),
             image: index,
             image_name: info.and_then(|image| image.name.clone()),
+            about: customized.about,
+            customized: customized.report,
             files,
             stream_bytes,
             compact: recipe.compact.map(|_| packed.summary),

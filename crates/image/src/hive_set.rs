@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use disk::{At, FileTime};
 use hive::check::Severity;
@@ -12,6 +13,7 @@ use hive::paths::KnownHive;
 use hive::reg::Applied;
 use hive::{Hive, Key};
 
+use crate::customize::inherited;
 use crate::registry::{HiveChange, ReadFile, damaged, find_hive};
 use crate::{Error, Result};
 
@@ -31,6 +33,8 @@ struct OpenHive {
     /// Paths of the logs beside it.
     logs: Vec<String>,
     hive: Hive,
+    /// What it was before the first change.
+    before: Option<Key>,
     /// Who changed it, if anybody did.
     reasons: BTreeSet<String>,
     applied: Applied,
@@ -49,7 +53,8 @@ impl HiveSet {
                     let (hive, _) = found.open(&self.image)?;
                     let logs = found.logs.into_iter().map(|(path, _)| path).collect();
                     let (reasons, applied) = (BTreeSet::new(), Applied::default());
-                    Some(OpenHive { path: found.path, exists: true, logs, hive, reasons, applied })
+                    let before = None;
+                    Some(OpenHive { path: found.path, exists: true, logs, hive, before, reasons, applied })
                 }
                 Err(Error::NotFound { .. }) => None,
                 Err(error) => return Err(error),
@@ -79,6 +84,7 @@ impl HiveSet {
             return Err(Error::NotFound { path: self.image.clone(), what });
         }
         let open = self.open(which, read)?.expect("it is there");
+        open.before.get_or_insert_with(|| open.hive.root().clone());
         if !open.reasons.contains(reason) {
             open.reasons.insert(reason.to_owned());
         }
@@ -100,9 +106,18 @@ impl HiveSet {
         };
         let reasons = BTreeSet::from([reason.to_owned()]);
         let hive = hive.clone();
-        let open = OpenHive { path, exists, logs, hive, reasons, applied: Applied::default() };
+        let (before, applied) = (None, Applied::default());
+        let open = OpenHive { path, exists, logs, hive, before, reasons, applied };
         self.hives.insert(which, Some(open));
         Ok(())
+    }
+
+    /// Takes what all hives are now for what they were before they were changed: the descriptors of keys that were copied
+    /// from elsewhere are theirs to keep.
+    pub(crate) fn settle(&mut self) {
+        for open in self.hives.values_mut().flatten() {
+            open.before = None;
+        }
     }
 
     /// The hives that were changed, with their new content. `time` is when, for their headers.
@@ -116,11 +131,14 @@ impl HiveSet {
 
 impl OpenHive {
     fn finish(mut self, hive: KnownHive, image: &Path, time: Option<FileTime>) -> Result<HiveChange> {
+        if let Some(before) = self.before.take() {
+            secure_new_keys(self.hive.root_mut(), &before);
+        }
         self.hive.set_sequence(self.hive.sequence().wrapping_add(1));
         if let Some(time) = time {
             self.hive.set_written(time);
         }
-        let Self { path, exists, logs, reasons, applied, hive: content } = self;
+        let Self { path, exists, logs, reasons, applied, hive: content, .. } = self;
         let bytes = content.to_bytes().map_err(|source| damaged(image, &path, source))?;
         if let Some(found) =
             hive::check(&bytes).findings.first().filter(|found| found.severity == Severity::Error)
@@ -128,7 +146,33 @@ impl OpenHive {
             let at = At::new("hive after its edits", found.offset);
             return Err(damaged(image, &path, hive::Error::Malformed { at, reason: found.to_string() }));
         }
-        let reason = format!("registry: {}", reasons.into_iter().collect::<Vec<_>>().join(", "));
-        Ok(HiveChange { hive, path, exists, bytes, logs, applied, reason })
+        let by: Vec<String> = reasons.into_iter().collect();
+        let reason = format!("registry: {}", by.join(", "));
+        Ok(HiveChange { hive, path, exists, bytes, logs, applied, reason, by })
+    }
+}
+
+/// Gives keys that are new the descriptors that Windows would: those that their parents hand down. Whoever made them gave
+/// them their parent's own; keys with another one have it for a reason.
+fn secure_new_keys(root: &mut Key, before: &Key) {
+    let mut handed_down: BTreeMap<Arc<[u8]>, Arc<[u8]>> = BTreeMap::new();
+    let mut of = |parent: &Arc<[u8]>| {
+        let made = handed_down.entry(Arc::clone(parent));
+        Arc::clone(made.or_insert_with(|| inherited(parent, security::Kind::Key).into()))
+    };
+    // What is below a key that is new, is new; the second is the descriptor that the parent was made with.
+    let mut waiting: Vec<(&mut Key, Option<&Key>, Arc<[u8]>)> = vec![];
+    let own = Arc::clone(root.security());
+    waiting.push((root, Some(before), own));
+    while let Some((key, before, copied)) = waiting.pop() {
+        let parent = Arc::clone(key.security());
+        for child in key.subkeys_mut() {
+            let known = before.and_then(|before| before.subkey_named(child.name()));
+            let made_with = Arc::clone(child.security());
+            if known.is_none() && made_with == copied {
+                child.set_security(of(&parent));
+            }
+            waiting.push((child, known, made_with));
+        }
     }
 }

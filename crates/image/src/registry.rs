@@ -206,6 +206,8 @@ pub struct HiveChange {
     pub applied: Applied,
     /// Whose wish it was, for the record of a build.
     pub reason: String,
+    /// The same, each by itself.
+    pub by: Vec<String>,
 }
 
 impl RegistryEdits {
@@ -309,6 +311,7 @@ impl RegistryEdits {
             let key = key.map_err(|problem| Error::Recipe(problem.to_string()))?;
             *applied += insert_subtree(root, &key, hive.hive().root(), time).map_err(wrong)?;
         }
+        hives.settle();
         Ok(())
     }
 

@@ -1,10 +1,24 @@
 //! Customising: what a build changes in the image on purpose, between the source and the plan.
+//!
+//! In this order, so that each sees what it builds on, and the user has the last word: hives that take the places of
+//! others, packages, drivers, copied files, the first boot, values of the recipe, `.reg` files. What is to be done is
+//! computed by crates that know nothing of images; here it is carried out, through one [`Session`].
+//!
+//! Without anything to do, nothing is opened: the hives of the disk are those of the image, byte for byte.
 
+mod about;
+mod copy;
+mod first_boot;
 mod protection;
+pub(crate) mod report;
 mod session;
 
 use disk::FileTime;
 
+pub use self::about::About;
+pub(crate) use self::protection::{Protection, inherited};
+use self::report::CopyReport;
+pub use self::report::Report;
 pub(crate) use self::session::Session;
 use crate::Result;
 use crate::edit::Change;
@@ -21,22 +35,48 @@ pub(crate) struct Customized {
     pub(crate) changes: Vec<Change>,
     /// What was noticed, one sentence each.
     pub(crate) notes: Vec<String>,
+    /// What Windows it is.
+    pub(crate) about: About,
+    /// What was done.
+    pub(crate) report: Report,
 }
 
-/// Customises the tree of partition `partition`.
-pub(crate) fn apply(
-    tree: &mut Tree,
-    recipe: &Recipe,
-    edits: &RegistryEdits,
-    prepass: &Prepass<'_>,
-    spool: &Spool,
-    partition: u32,
-    time: FileTime,
-) -> Result<Customized> {
+/// What customising needs of a build.
+pub(crate) struct Context<'a> {
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) edits: &'a RegistryEdits,
+    pub(crate) info: Option<&'a wim::ImageInfo>,
+    pub(crate) prepass: &'a Prepass<'a>,
+    pub(crate) spool: &'a Spool,
+    /// The number of the partition that the tree becomes.
+    pub(crate) partition: u32,
+    pub(crate) time: FileTime,
+}
+
+/// Customises a tree.
+pub(crate) fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Customized> {
+    let Context { recipe, edits, info, prepass, spool, partition, time } = *context;
+    let customize = &recipe.customize;
+    if customize.is_empty() && edits.is_empty() {
+        return Ok(Customized { about: About::of(info), ..Customized::default() });
+    }
     let mut session = Session::new(tree, &recipe.source, prepass, spool, partition, time, recipe.time);
     session.put_hives(edits)?;
-    // Last, so that the user has the last word.
+    let mut about = About::of(info);
+    let mut report = Report::default();
+    if !customize.is_empty() {
+        about.look_into(&mut session)?;
+        for choice in &customize.copies {
+            let copied = copy::apply(&mut session, choice)?;
+            let (from, to) = (choice.from.display().to_string(), choice.to.clone());
+            report.copies.push(CopyReport { from, to, files: copied.files, bytes: copied.bytes });
+        }
+        first_boot::apply(&mut session, customize, Vec::new(), None, &about, &mut report)?;
+        for value in &customize.values {
+            session.registry("recipe", &[value.operation()?])?;
+        }
+    }
     session.apply_reg_files(edits)?;
-    let (changes, notes) = session.finish()?;
-    Ok(Customized { changes, notes })
+    let (changes, notes) = session.finish(&mut report)?;
+    Ok(Customized { changes, notes, about, report })
 }

@@ -10,8 +10,10 @@ use disk::FileTime;
 use hive::Key;
 use hive::paths::KnownHive;
 use hive::reg::{Applied, Operation};
+use security::Kind;
 
 use super::protection::{Protection, inherited};
+use super::report::{HiveReport, Report};
 use crate::edit::{Change, Editor, Style};
 use crate::hive_set::HiveSet;
 use crate::prepass::Prepass;
@@ -144,7 +146,7 @@ impl<'a> Session<'a> {
                     check_name(part, path)?;
                     let last = position + 1 == parts.len();
                     let protection = if last { protection } else { &Protection::Inherit };
-                    let security = self.descriptor(parent, protection, true)?;
+                    let security = self.descriptor(parent, protection, Kind::Directory)?;
                     let style = Style::new(0, self.time, security);
                     self.editor.directory(&so_far, &style, reason)?
                 }
@@ -184,7 +186,7 @@ impl<'a> Session<'a> {
         let (parent, name) = path.rsplit_once(['\\', '/']).unwrap_or(("", path));
         check_name(name, path)?;
         let parent = self.directory(parent, &Protection::Inherit, reason)?;
-        let security = self.descriptor(parent, protection, false)?;
+        let security = self.descriptor(parent, protection, Kind::File)?;
         let style = Style { attributes: ARCHIVE, times, security };
         self.editor.file(path, content, &style, reason)?;
         if !matches!(protection, Protection::Inherit) {
@@ -210,25 +212,26 @@ impl<'a> Session<'a> {
         &mut self,
         parent: NodeId,
         protection: &Protection,
-        is_directory: bool,
+        kind: Kind,
     ) -> Result<Option<DescriptorId>> {
         let bytes = match protection {
             Protection::Inherit => {
                 let tree = self.editor.tree();
                 let of_parent = tree.nodes[parent.0 as usize].security;
                 let Some(id) = of_parent else { return Ok(None) };
-                inherited(&tree.descriptors[id.0 as usize], is_directory)
+                inherited(&tree.descriptors[id.0 as usize], kind)
             }
-            Protection::Secret => super::protection::secret(is_directory),
+            Protection::Secret => super::protection::secret(kind),
             Protection::Descriptor(bytes) => bytes.clone(),
         };
         Ok(Some(self.editor.descriptor(&bytes)))
     }
 
     /// Writes the hives that were changed, and says what was done.
-    pub(crate) fn finish(mut self) -> Result<(Vec<Change>, Vec<String>)> {
+    pub(crate) fn finish(mut self, report: &mut Report) -> Result<(Vec<Change>, Vec<String>)> {
         let hives = std::mem::replace(&mut self.hives, HiveSet::new(Path::new("")));
         for hive in hives.finish(self.key_time)? {
+            report.registry.push(HiveReport::new(hive.hive, hive.applied, hive.by.clone()));
             self.put_hive(hive)?;
         }
         Ok((self.editor.finish(), self.notes))

@@ -1,0 +1,90 @@
+//! What was done to an image, for people and for `--json`. Nothing in it is secret.
+
+use hive::paths::KnownHive;
+use hive::reg::Applied;
+use serde::Serialize;
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Files and folders that were copied from the host.
+    pub copies: Vec<CopyReport>,
+    /// What the first boot was told, a line each.
+    pub first_boot: Vec<String>,
+    /// Changes to the registry, by hive.
+    pub registry: Vec<HiveReport>,
+    /// Files of the image that hold secrets.
+    pub secrets: Vec<SecretReport>,
+    /// The certificate for WinRM over HTTPS.
+    pub certificate: Option<CertificateReport>,
+}
+
+impl Report {
+    /// Whether nothing was done.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One `--copy`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CopyReport {
+    /// Where from.
+    pub from: String,
+    /// Where to, in the image.
+    pub to: String,
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A hive that was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HiveReport {
+    /// `SYSTEM`.
+    pub hive: &'static str,
+    /// Keys that were made.
+    pub keys_created: u64,
+    /// Keys that were deleted.
+    pub keys_deleted: u64,
+    /// Values that were set.
+    pub values_set: u64,
+    /// Values that were deleted.
+    pub values_deleted: u64,
+    /// Who wanted it.
+    pub by: Vec<String>,
+}
+
+impl HiveReport {
+    pub(crate) fn new(hive: KnownHive, applied: Applied, by: Vec<String>) -> Self {
+        let Applied { keys_created, keys_deleted, values_set, values_deleted, .. } = applied;
+        Self { hive: hive.name(), keys_created, keys_deleted, values_set, values_deleted, by }
+    }
+}
+
+/// A file that holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SecretReport {
+    /// Its path.
+    pub path: String,
+    /// What of it is secret.
+    pub what: String,
+    /// Until when it is there.
+    pub until: String,
+}
+
+/// A certificate that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CertificateReport {
+    /// The name it is for.
+    pub subject: String,
+    /// Its SHA-1, in hexadecimal.
+    pub thumbprint: String,
+    /// Where it was written, as PEM.
+    pub certificate: String,
+    /// Where its key is.
+    pub key: String,
+    /// Whether the key was made by this build.
+    pub new_key: bool,
+}
