@@ -42,6 +42,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("xz", "xz-utils"),
     ("kill", "procps"),
     ("mkudffs", "udftools"),
+    ("certtool", "gnutls-bin"),
 ];
 
 /// Directories that hold administrators' tools and are not in every user's `PATH`.
