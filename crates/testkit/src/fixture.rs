@@ -313,10 +313,21 @@ fn windows_shaped(image: &mut Image, edition: u64) {
 /// What a disk needs to start: boot managers that say that they were reached, everything else as far as it can be checked
 /// without being run.
 fn starts(folders: &mut Folders<'_>, security: u32, edition: u64) {
-    let hive = |name: &str| {
-        let path = crate::testdata("hives").join(name);
-        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-    };
+    boot_files(folders, security, edition);
+    for name in ["SYSTEM", "SOFTWARE", "SECURITY", "SAM", "DEFAULT"] {
+        let config = folders.get("Windows/System32/config");
+        folders.image.add(config, Entry::file(name, hive(name)).secured(security));
+    }
+}
+
+/// A hive of `testdata/hives`.
+pub(crate) fn hive(name: &str) -> Vec<u8> {
+    let path = crate::testdata("hives").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What of that does not depend on the registry, and the drivers that every registry names.
+pub(crate) fn boot_files(folders: &mut Folders<'_>, security: u32, edition: u64) {
     let stand_in = |number: u64, size: usize| program(edition * 1000 + number, size);
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     let mut add = |path: &str, content: Vec<u8>| files.push((format!("Windows/{path}"), content));
@@ -359,9 +370,6 @@ fn starts(folders: &mut Folders<'_>, security: u32, edition: u64) {
         ("tcpip", &["ntoskrnl.exe"]),
     ] {
         add(&format!("System32/drivers/{name}.sys"), Program::x64().imports(imports).to_bytes());
-    }
-    for name in ["SYSTEM", "SOFTWARE", "SECURITY", "SAM", "DEFAULT"] {
-        add(&format!("System32/config/{name}"), hive(name));
     }
     for (path, content) in files {
         let (directory, name) = path.rsplit_once('/').expect("it is below the root");

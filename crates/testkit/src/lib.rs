@@ -31,6 +31,7 @@ pub mod seeds;
 mod tool;
 pub mod tree;
 pub mod wimfile;
+pub mod windows_image;
 
 pub use places::{cache, samples, testdata};
 pub use tool::{Tool, skip, skip_here, tool, tools_required};
