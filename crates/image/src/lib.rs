@@ -25,7 +25,6 @@ pub mod pipeline;
 mod prepass;
 pub mod recipe;
 pub mod registry;
-mod sddl;
 mod source;
 mod split_set;
 mod spool;
@@ -58,6 +57,6 @@ pub use recipe::{
     Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, CompactOs, CopyChoice, Customize, Debug, Format,
     ImageChoice, Layout, Level, Output, Recipe, RecipeFile, Serial, Size, Spelled,
 };
-pub use sddl::sddl;
+pub use security::sddl;
 pub use source::{WimBlobs, WimSource};
 pub use tree_index::{NameId, TreeIndex};

@@ -118,8 +118,11 @@ const FLAGS: &[(&str, u32)] = &[
     ("FA", 0x80),
 ];
 
+/// Control bits of a list and their letters.
+type Letters = [(u16, &'static str); 3];
+
 /// The lists of a descriptor: name, present, protected, automatic inheritance wanted, done.
-const LISTS: [(&str, u16, [(u16, &str); 3]); 2] = [
+const LISTS: [(&str, u16, Letters); 2] = [
     (
         "D:",
         control::DACL_PRESENT,

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use disk::Guid;
 
-use super::{Builder, HiveName, sddl};
+use security::Descriptor;
+
+use super::{Builder, HiveName};
 use crate::compile::{Action, Configuration, Label, Mode, RegistryChange, Root, kind, multi_sz, sz};
 use crate::target::Target;
 
@@ -262,7 +264,7 @@ impl Builder<'_> {
         let data = match property {
             property_type::SECURITY_DESCRIPTOR if *kind == kind::SZ => {
                 let text = text_of(data);
-                match sddl::to_binary(&text) {
+                match Descriptor::from_sddl(&text).and_then(|it| it.to_bytes()) {
                     Ok(descriptor) => descriptor,
                     Err(reason) => {
                         self.notes.push(format!(

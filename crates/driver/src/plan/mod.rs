@@ -10,7 +10,6 @@
 mod apply;
 mod database;
 mod legacy;
-pub mod sddl;
 mod services;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,9 @@
 //! What a configuration leaves behind besides the database: services, event logs, copied files.
 
+use security::Descriptor;
+
 use super::database::dword;
-use super::{Builder, HiveName, sddl};
+use super::{Builder, HiveName};
 use crate::compile::{
     Action, Configuration, FileSource, Label, Mode, Service, kind, multi_sz, start_type, sz,
 };
@@ -80,7 +82,7 @@ impl Builder<'_> {
         };
         self.change(HiveName::System, &base, owners);
         if let Some(text) = &config.security {
-            match sddl::to_binary(text) {
+            match Descriptor::from_sddl(text).and_then(|it| it.to_bytes()) {
                 Ok(descriptor) => {
                     let key = [base[0], base[1], base[2], "Security"];
                     self.set(HiveName::System, &key, "Security", kind::BINARY, descriptor);

@@ -34,7 +34,7 @@ mod tests {
         let parent =
             Descriptor::from_sddl("O:SYG:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;0x1200a9;;;BU)(A;;FA;;;BA)").unwrap();
         let file = inherited(&parent.to_bytes().unwrap(), Kind::File);
-        assert_eq!(security::sddl(&file).as_deref(), Some("O:SYG:SYD:AI(A;ID;FA;;;SY)(A;ID;0x1200a9;;;BU)"));
+        assert_eq!(security::sddl(&file).as_deref(), Some("O:BAG:SYD:AI(A;ID;FA;;;SY)(A;ID;0x1200a9;;;BU)"));
         assert_eq!(inherited(b"nonsense", Kind::File), b"nonsense");
     }
 }
