@@ -43,6 +43,9 @@ pub struct Cabinet {
     by_path: BTreeMap<String, usize>,
 }
 
+/// Takes files as they are decoded: each with what is in it.
+pub type Sink<'s, E = Error> = dyn FnMut(&Entry, Vec<u8>) -> Result<(), E> + 's;
+
 /// A file in a cabinet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -200,7 +203,7 @@ impl Cabinet {
     pub fn extract<E: From<Error>>(
         &self,
         wanted: &mut dyn FnMut(&Entry) -> bool,
-        sink: &mut dyn FnMut(&Entry, Vec<u8>) -> Result<(), E>,
+        sink: &mut Sink<'_, E>,
     ) -> Result<(), E> {
         let mut files: Vec<&Entry> = self.entries.iter().filter(|entry| wanted(entry)).collect();
         files.sort_by_key(|entry| (entry.folder, entry.offset, entry.size));
@@ -214,19 +217,12 @@ impl Cabinet {
     ///
     /// # Errors
     /// As there.
-    pub fn extract_all<E: From<Error>>(
-        &self,
-        sink: &mut dyn FnMut(&Entry, Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn extract_all<E: From<Error>>(&self, sink: &mut Sink<'_, E>) -> Result<(), E> {
         self.extract(&mut |_| true, sink)
     }
 
     /// `files` of one folder, by their place.
-    fn extract_folder<E: From<Error>>(
-        &self,
-        files: &[&Entry],
-        sink: &mut dyn FnMut(&Entry, Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn extract_folder<E: From<Error>>(&self, files: &[&Entry], sink: &mut Sink<'_, E>) -> Result<(), E> {
         let folder = &self.folders[usize::from(files[0].folder)];
         let mut reader = FolderReader::new(&*self.source, self.size, folder, self.data_reserve)?;
         // The block that was decoded last, and where it begins in the folder.
@@ -287,9 +283,9 @@ impl Tables<'_> {
     }
 
     /// A structure of `len` bytes, at most as many as the largest has.
-    fn read<T: for<'a> BinRead<Args<'a> = ()>>(&mut self, what: &'static str, len: u64) -> Result<T>
+    fn read<T>(&mut self, what: &'static str, len: u64) -> Result<T>
     where
-        T: binrw::meta::ReadEndian,
+        T: for<'a> BinRead<Args<'a> = ()> + binrw::meta::ReadEndian,
     {
         let mut bytes = [0; HEADER_LEN as usize];
         let bytes = &mut bytes[..len as usize];

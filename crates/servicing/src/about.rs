@@ -1,0 +1,64 @@
+//! What an image is, as far as packages ask.
+
+use hive::Key;
+
+use crate::identity::{Identity, Version};
+use crate::package::Package;
+
+/// The key of the SOFTWARE hive that has a subkey for every package.
+const PACKAGES_KEY: &str = r"Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages";
+
+/// Values of `CurrentState` of packages that are installed, or will be at the next start. (From memory: CBS' own log names
+/// 0x70 `Installed` and 0x60 `InstallPending`.)
+const INSTALLED: [u32; 2] = [0x60, 0x70];
+
+/// An image, as far as packages ask what it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// `amd64`, `x86`, `arm64`, `arm`, as in INF files.
+    pub architecture: String,
+    /// The version of Windows: `10.0.14393.0`.
+    pub version: Version,
+    /// `EditionID`: `ServerDatacenterNano`.
+    pub edition: String,
+    /// The packages that are installed.
+    pub packages: Vec<Identity>,
+}
+
+impl About {
+    /// Adds the packages that a SOFTWARE hive says are installed. `false` when it has no list of packages.
+    pub fn add_installed(&mut self, software: &Key) -> bool {
+        let Some(packages) = software.open(PACKAGES_KEY) else { return false };
+        for package in packages.subkeys() {
+            let state = package.value("CurrentState").and_then(|value| value.as_u32());
+            if let Some(state) = state
+                && INSTALLED.contains(&state)
+                && let Some(identity) =
+                    package.name().to_text().and_then(|name| Identity::from_package_id(&name))
+            {
+                self.packages.push(identity);
+            }
+        }
+        true
+    }
+
+    /// Adds packages by the names of the files in `Windows\servicing\Packages`, for images whose registry has no list: what has
+    /// a `.mum` there is installed or at least staged.
+    pub fn add_files<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
+        let ids = names.into_iter().filter_map(|name| {
+            let (id, ending) = name.rsplit_once('.')?;
+            ending.eq_ignore_ascii_case("mum").then_some(id)
+        });
+        self.packages.extend(ids.filter_map(Identity::from_package_id));
+    }
+
+    /// Adds what a package will bring, for those that need it.
+    pub fn add_package(&mut self, package: &Package) {
+        self.packages.extend(package.identities().cloned());
+    }
+
+    /// The installed packages that are this one, in any version.
+    pub fn versions_of<'a>(&'a self, identity: &'a Identity) -> impl Iterator<Item = &'a Identity> {
+        self.packages.iter().filter(|other| other.is_same_package(identity))
+    }
+}
