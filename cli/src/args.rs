@@ -1,16 +1,15 @@
 //! The command line, as close to what is typed as possible. Nothing here looks at files.
 
 pub(crate) mod bcd;
+mod build;
 mod reg;
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
-use image::registry::HiveChoice;
-use image::{
-    Algorithm, BcdDevice, BootCode, BootMenu, Debug, Format, ImageChoice, Layout, Level, Serial, WimChoice,
-};
+use image::{ImageChoice, WimChoice};
 
+pub(crate) use self::build::Build;
 pub(crate) use self::reg::{
     Reg, RegCheck, RegCommand, RegDelete, RegExport, RegGet, RegImport, RegPlace, RegSet, RegSource,
 };
@@ -43,7 +42,7 @@ pub(crate) struct Common {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Build a disk image from a WIM, or from the WIM inside an ISO
-    Build(Build),
+    Build(Box<Build>),
     /// Say what a file is: a WIM, an ISO, or a disk image (raw, VHD, VMDK)
     Info(Info),
     /// List files inside a WIM image, an ISO or a disk
@@ -67,10 +66,10 @@ pub(crate) enum Command {
 pub(crate) struct InIso {
     /// Inside an ISO: the WIM at this path, with / or \ [default: sources/install.wim, .esd or .swm]
     #[arg(long, value_name = "PATH")]
-    wim: Option<String>,
+    pub(crate) wim: Option<String>,
     /// Inside an ISO: NanoServer/NanoServer.wim
     #[arg(long, conflicts_with = "wim")]
-    nano: bool,
+    pub(crate) nano: bool,
 }
 
 impl InIso {
@@ -88,121 +87,6 @@ pub(crate) struct Resources {
     /// Memory for buffers
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
     pub(crate) memory: u64,
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "\
-Examples:
-  wimforge build nano.wim -o nano.vmdk                  a compressed VMDK for import into any hypervisor
-  wimforge build server.iso -i 2 -o core.vhd            from the install.wim of an ISO, in its place
-  wimforge build server.iso --nano -i 1 -o nano.vmdk    from its NanoServer/NanoServer.wim
-  wimforge build install.wim -i 2 -o core.vhd --size 40GiB
-  wimforge build install.wim -i \"Windows Server 2019 SERVERSTANDARD\" -o core.raw --layout mbr1
-  wimforge build nano.wim -o - --format raw | ssh host 'cat > /dev/vg0/nano'
-  wimforge build install.wim -o small.vhd --compact-os  files stay compressed on the disk
-  wimforge build nano.wim -o nano.vhd --dry-run         what would be built, and how large it would be
-  wimforge build nano.wim -o nano.vhd --ems=1,115200 --test-signing --boot-menu legacy
-
-The boot files are the image's own (\\Windows\\Boot); the boot code is ours. `wimforge check` follows the boot chain of a disk.")]
-pub(crate) struct Build {
-    /// The WIM file, or an ISO with one
-    #[arg(value_name = "SOURCE")]
-    pub(crate) source: PathBuf,
-    #[command(flatten)]
-    pub(crate) in_iso: InIso,
-    /// The disk image to write; `-` is standard output, a block device is overwritten in place
-    #[arg(short, long, value_name = "OUT")]
-    pub(crate) output: PathBuf,
-    /// Which image of the WIM, by number or name [needed when there are several]
-    #[arg(short, long, value_name = "INDEX|NAME")]
-    pub(crate) image: Option<ImageChoice>,
-    /// Container: raw, vhd (dynamic), vhd-fixed, vmdk (streamOptimized) or vmdk-sparse [default: by OUT's extension]
-    #[arg(short, long, value_name = "FORMAT")]
-    pub(crate) format: Option<Format>,
-    /// Partitions: mbr3 (System, Windows, Recovery), mbr1 (one), or for UEFI gpt (EFI system, Microsoft reserved,
-    /// Windows, Recovery)
-    #[arg(short, long, value_name = "LAYOUT", default_value = "mbr3")]
-    pub(crate) layout: Layout,
-    /// Size of the disk, whole MiB [default: what content and growth need, at least 4GiB]
-    #[arg(short, long, value_name = "SIZE", value_parser = parse_size)]
-    pub(crate) size: Option<u64>,
-    /// Size of the System partition [default: 350MiB; with gpt 260MiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub(crate) system_size: Option<u64>,
-    /// Size of the Recovery partition [default: 500MiB, or what the image's recovery environment needs]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub(crate) recovery_size: Option<u64>,
-    /// Cluster size of the Windows volume: 512 to 2MiB (above 64KiB: Windows 10 1709 or later)
-    #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = parse_size)]
-    pub(crate) cluster_size: u64,
-    /// Make 8.3 names for files that have none in the image [default: only those of the image]
-    #[arg(long)]
-    pub(crate) short_names: bool,
-    /// Keep files compressed on the disk, as `compact /CompactOS` does: lzx (copied from a source in LZX), xpress4k,
-    /// xpress8k or xpress16k [default: what the source has, else xpress8k]
-    #[arg(long, value_name = "ALGORITHM", num_args = 0..=1, require_equals = true)]
-    pub(crate) compact_os: Option<Option<Algorithm>>,
-    /// With --compact-os: do not decode what is copied compressed, to check its SHA-1
-    #[arg(long, requires = "compact_os")]
-    pub(crate) no_verify_source: bool,
-    /// With --compact-os: go on though the image has no wof.sys
-    #[arg(long, requires = "compact_os")]
-    pub(crate) assume_wof: bool,
-    /// Import a .reg file into the image's registry; may be repeated
-    #[arg(long = "reg", value_name = "FILE")]
-    pub(crate) registry: Vec<PathBuf>,
-    /// Put a hive into the image's registry: a whole one (SOFTWARE=file), or in the place of a key
-    /// (HKLM\\SYSTEM\\Vendor=file); before --reg; may be repeated
-    #[arg(long = "hive", value_name = "KEY=FILE")]
-    pub(crate) hives: Vec<HiveChoice>,
-    /// Copy no boot files, write no BCD, leave the recovery environment where it is
-    #[arg(long)]
-    pub(crate) no_boot_files: bool,
-    /// Code that a BIOS runs: own, from-image (Microsoft's, where a file of the image carries it) or none
-    #[arg(long, value_name = "WHOSE", default_value = "own")]
-    pub(crate) boot_code: BootCode,
-    /// How the BCD names partitions: partition (exactly), or locate (the first that has the file: for clones and
-    /// differencing disks)
-    #[arg(long, value_name = "HOW", default_value = "partition")]
-    pub(crate) bcd_device: BcdDevice,
-    /// Take boot files signed by "Windows UEFI CA 2023", where the image has them (bcdboot /bootex)
-    #[arg(long)]
-    pub(crate) bootex: bool,
-    /// Seconds that the boot menu waits when there is a choice [default: 30]
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) boot_timeout: Option<u32>,
-    /// Boot menu: legacy (text, works on a serial console) or standard [default: what suits the edition]
-    #[arg(long, value_name = "KIND")]
-    pub(crate) boot_menu: Option<BootMenu>,
-    /// Emergency management services: Windows talks on a serial port [default with --ems: 1,115200]
-    #[arg(long, value_name = "PORT[,BAUD]", num_args = 0..=1, require_equals = true, default_missing_value = "1")]
-    pub(crate) ems: Option<Serial>,
-    /// Kernel debugging: serial[:PORT[,BAUD]], net:IPV4:PORT:KEY, usb:TARGET, 1394:CHANNEL or local
-    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "serial")]
-    pub(crate) debug: Option<Debug>,
-    /// Load drivers that are signed with a test certificate
-    #[arg(long)]
-    pub(crate) test_signing: bool,
-    /// Write what the disk has otherwise than the image, on purpose, for `verify --against --record`
-    #[arg(long, value_name = "FILE")]
-    pub(crate) record: Option<PathBuf>,
-    /// Compression of a VMDK: fast, default or best
-    #[arg(long, value_name = "LEVEL", default_value = "default")]
-    pub(crate) level: Level,
-    /// Say where the time went, by stage and thread (on standard error; with --json in the result)
-    #[arg(long)]
-    pub(crate) profile: bool,
-    /// Text from which disk signature, serial numbers and ids derive [default: the WIM's own hashes]
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) seed: Option<String>,
-    /// Replace OUT if it exists, or overwrite a block device
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Plan and report, write nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    #[command(flatten)]
-    pub(crate) resources: Resources,
 }
 
 #[derive(Debug, ClapArgs)]

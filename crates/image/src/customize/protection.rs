@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_the_systems_and_open_to_whom_the_folder_says() {
+    fn files_are_open_to_whom_the_folder_says() {
         let parent =
             Descriptor::from_sddl("O:SYG:SYD:PAI(A;OICI;FA;;;SY)(A;OICI;0x1200a9;;;BU)(A;;FA;;;BA)").unwrap();
         let file = inherited(&parent.to_bytes().unwrap(), Kind::File);

@@ -50,6 +50,7 @@ pub struct RecipeFile {
     pub image: Option<Spelled<ImageChoice>>,
     pub output: Option<PathBuf>,
     pub format: Option<Spelled<Format>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub preset: Vec<String>,
 
     pub layout: Option<Spelled<Layout>>,
@@ -203,6 +204,43 @@ impl RecipeFile {
             let line = 1 + text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count() as u32;
             Error::RecipeFile { path: path.to_owned(), line, problem: explain(error.message()) }
         })
+    }
+
+    /// A table of a recipe in one line: `key=value,key=value`. The keys in `lists` may be given several times, those in
+    /// `flags` are `true` or `false`. A password cannot be given this way: command lines are no place for one.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn table<T: for<'de> Deserialize<'de>>(
+        text: &str,
+        lists: &[&str],
+        flags: &[&str],
+    ) -> Result<T, String> {
+        let mut table = toml::Table::new();
+        for part in text.split(',') {
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("{part:?} is no key=value; expected them with commas between"))?;
+            if key == "password" {
+                return Err(
+                    "a password on the command line can be seen by everybody; use password-file".to_owned()
+                );
+            }
+            let text = || toml::Value::String(value.to_owned());
+            if lists.contains(&key) {
+                let list = table.entry(key).or_insert_with(|| toml::Value::Array(Vec::new()));
+                list.as_array_mut().expect("only lists are put there").push(text());
+                continue;
+            }
+            let value = match flags.contains(&key) {
+                true => value.parse().map_err(|_| format!("{key} is true or false, not {value:?}"))?,
+                false => text(),
+            };
+            if table.insert(key.to_owned(), value).is_some() {
+                return Err(format!("{key} is given twice"));
+            }
+        }
+        table.try_into().map_err(|error: toml::de::Error| explain(error.message()))
     }
 
     /// The names of all keys.

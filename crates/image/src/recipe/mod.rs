@@ -12,6 +12,8 @@ use std::str::FromStr;
 
 use disk::FileTime;
 
+pub use firstboot::{Account, FirewallRule, Interface, Secret};
+
 pub use self::file::{CompactOs, RecipeFile};
 pub use self::spelled::{Size, Spelled};
 pub use self::wishes::{CopyChoice, Customize, Data, HttpsChoice, RegistryValue, ValueType};
