@@ -15,7 +15,7 @@ use crate::blobs::BuildBlobs;
 use crate::boot::{Boot, BootCodes, BootSummary, DiskId};
 use crate::compact::{self, CompactSummary, Packed};
 use crate::container::Packing;
-use crate::customize::{self, About, Report};
+use crate::customize::{self, About, Beside, Report};
 use crate::disk_layout::{self, Role, TypeId, VolumeKind};
 use crate::edit::{self, Change, Editor};
 use crate::esp::Esp;
@@ -46,6 +46,8 @@ pub struct Plan {
     packed: Packed,
     /// Blobs that are read when `$MFT` is rendered, after all file data.
     late: Vec<u32>,
+    /// What is written beside the disk.
+    beside: Beside,
     summary: Summary,
 }
 
@@ -339,7 +341,20 @@ impl Plan {
         summary.usage = usage(&map);
         let late = small.late(&map);
         stopwatch.lap(Stage::Plan);
-        Ok(Self { recipe, format, source, index, seed, time, map, volumes, packed, late, summary })
+        Ok(Self {
+            recipe,
+            format,
+            source,
+            index,
+            seed,
+            time,
+            map,
+            volumes,
+            packed,
+            late,
+            beside: customized.beside,
+            summary,
+        })
     }
 
     /// What the plan amounts to.
@@ -367,7 +382,9 @@ impl Plan {
             time: self.time,
         };
         let mut stopwatch = Stopwatch::start(run.profile, "main");
+        self.beside.check(self.recipe.force)?;
         let opened = Opened::open(&self.recipe.output, self.recipe.force)?;
+        self.beside.write_key()?;
         let sink = packing.open(&opened).map_err(named)?;
         let verify = self.recipe.compact.is_none_or(|compact| compact.verify_source);
         let blobs = BuildBlobs::new(&self.source, self.index, &self.packed.forms, verify);
@@ -398,7 +415,8 @@ impl Plan {
             Opened::Stdout => Ok(()),
         };
         stopwatch.lap(Stage::Sync);
-        committed
+        committed?;
+        self.beside.write_certificate(self.recipe.force)
     }
 }
 

@@ -248,6 +248,13 @@ pub enum Error {
         #[source]
         source: firstboot::Error,
     },
+    /// The certificate for WinRM, or its key, cannot be made or used.
+    #[error("winrm-https")]
+    Certificate {
+        /// Why.
+        #[source]
+        source: certificate::Error,
+    },
     /// The input is of a kind that this version does not handle.
     #[error("{}: {what}", path.display())]
     Unsupported {

@@ -9,6 +9,7 @@
 mod about;
 mod copy;
 mod first_boot;
+mod https;
 mod protection;
 pub(crate) mod report;
 mod session;
@@ -16,6 +17,7 @@ mod session;
 use disk::FileTime;
 
 pub use self::about::About;
+pub(crate) use self::https::Beside;
 pub(crate) use self::protection::{Protection, inherited};
 use self::report::CopyReport;
 pub use self::report::Report;
@@ -39,6 +41,8 @@ pub(crate) struct Customized {
     pub(crate) about: About,
     /// What was done.
     pub(crate) report: Report,
+    /// What is written beside the disk.
+    pub(crate) beside: Beside,
 }
 
 /// What customising needs of a build.
@@ -63,7 +67,7 @@ pub(crate) fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Customized
     let mut session = Session::new(tree, &recipe.source, prepass, spool, partition, time, recipe.time);
     session.put_hives(edits)?;
     let mut about = About::of(info);
-    let mut report = Report::default();
+    let (mut report, mut beside) = (Report::default(), Beside::default());
     if !customize.is_empty() {
         about.look_into(&mut session)?;
         for choice in &customize.copies {
@@ -71,12 +75,19 @@ pub(crate) fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Customized
             let (from, to) = (choice.from.display().to_string(), choice.to.clone());
             report.copies.push(CopyReport { from, to, files: copied.files, bytes: copied.bytes });
         }
-        first_boot::apply(&mut session, customize, Vec::new(), None, &about, &mut report)?;
+        let mut https = None;
+        if let Some(choice) = &customize.https {
+            let made = https::make(choice, customize, time)?;
+            session.notes.extend(made.notes);
+            (https, beside) = (Some(made.https), made.beside);
+            report.certificate = Some(made.report);
+        }
+        first_boot::apply(&mut session, customize, Vec::new(), https, &about, &mut report)?;
         for value in &customize.values {
             session.registry("recipe", &[value.operation()?])?;
         }
     }
     session.apply_reg_files(edits)?;
     let (changes, notes) = session.finish(&mut report)?;
-    Ok(Customized { changes, notes, about, report })
+    Ok(Customized { changes, notes, about, report, beside })
 }
