@@ -1,11 +1,16 @@
 #![doc = include_str!("../README.md")]
 
 mod about;
+mod answer;
 mod base64;
+mod checks;
 mod error;
 mod plan;
+mod registry;
+mod script;
 mod secret;
 mod wishes;
+mod xml;
 
 pub use about::{About, Architecture, InstallationType};
 pub use error::{Error, Result};

@@ -359,6 +359,11 @@ impl Ports {
         if first == 0 || first > last { None } else { Some(Self { first, last }) }
     }
 
+    /// Whether it is more than one port.
+    pub const fn is_range(&self) -> bool {
+        self.first != self.last
+    }
+
     /// One port.
     pub const fn one(port: u16) -> Option<Self> {
         Self::new(port, port)
