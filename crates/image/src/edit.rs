@@ -228,6 +228,13 @@ impl<'a> Editor<'a> {
         }
     }
 
+    /// Gives a file or directory more attributes. Nothing happens when it is not there.
+    pub(crate) fn mark(&mut self, path: &str, attributes: u32) {
+        if let Some(node) = self.find(path) {
+            self.tree.nodes[node.0 as usize].attributes |= attributes;
+        }
+    }
+
     /// Gives a file another name, whose parent must exist. A file of that name loses it.
     pub(crate) fn link(&mut self, path: &str, new: &str, reason: &str) -> Result<()> {
         let node = self.find(path).ok_or_else(|| Error::Recipe(format!("{path} is not in the image")))?;

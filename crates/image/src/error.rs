@@ -248,6 +248,15 @@ pub enum Error {
         #[source]
         source: firstboot::Error,
     },
+    /// A package cannot be read.
+    #[error("{}", path.display())]
+    Package {
+        /// Its file, or the folder that packages are looked for in.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: servicing::Error,
+    },
     /// The certificate for WinRM, or its key, cannot be made or used.
     #[error("winrm-https")]
     Certificate {

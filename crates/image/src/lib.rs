@@ -37,7 +37,7 @@ pub use build::{PartitionSummary, Plan, Run, Summary, Usage};
 pub use check_disk::{VolumeCheck, check_disk};
 pub use compact::CompactSummary;
 pub use compare::{CompareOptions, Comparison, Difference, MAX_LISTED, compare, compare_with_record};
-pub use customize::report::{CertificateReport, CopyReport, HiveReport, SecretReport};
+pub use customize::report::{CertificateReport, CopyReport, HiveReport, PackageReport, SecretReport};
 pub use customize::{About, Report};
 pub use disk_file::{Container, DiskFile, DiskInfo, FileKind, FileSystemInfo, PartitionInfo, TableInfo};
 pub use disk_layout::TypeId;

@@ -142,6 +142,21 @@ fn windows(about: &About, out: &mut String) {
 
 /// What was changed in the image.
 fn customized(report: &Report, out: &mut String) {
+    for package in &report.packages {
+        let name = package.identity.as_deref().unwrap_or(&package.path);
+        let _ = write!(out, "package {name}: {}", package.way);
+        if package.files > 0 {
+            let _ = write!(out, ", {} files", package.files);
+        }
+        if let Some(why) = package.why.first() {
+            let more = if package.why.len() > 1 { ", and more" } else { "" };
+            let _ = write!(out, " ({why}{more})");
+        }
+        out.push('\n');
+        for detail in &package.details {
+            let _ = writeln!(out, "  {detail}");
+        }
+    }
     for copy in &report.copies {
         let _ =
             writeln!(out, "copied {} to {}: {} files, {}", copy.from, copy.to, copy.files, human(copy.bytes));

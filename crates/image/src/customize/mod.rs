@@ -10,6 +10,7 @@ mod about;
 mod copy;
 mod first_boot;
 mod https;
+mod packages;
 mod protection;
 pub(crate) mod report;
 mod session;
@@ -70,6 +71,8 @@ pub(crate) fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Customized
     let (mut report, mut beside) = (Report::default(), Beside::default());
     if !customize.is_empty() {
         about.look_into(&mut session)?;
+        let packages = packages::apply(&mut session, recipe, &about)?;
+        report.packages = packages.reports;
         for choice in &customize.copies {
             let copied = copy::apply(&mut session, choice)?;
             let (from, to) = (choice.from.display().to_string(), choice.to.clone());
@@ -82,7 +85,7 @@ pub(crate) fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Customized
             (https, beside) = (Some(made.https), made.beside);
             report.certificate = Some(made.report);
         }
-        first_boot::apply(&mut session, customize, Vec::new(), https, &about, &mut report)?;
+        first_boot::apply(&mut session, customize, packages.staged, https, &about, &mut report)?;
         for value in &customize.values {
             session.registry("recipe", &[value.operation()?])?;
         }

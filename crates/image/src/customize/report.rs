@@ -7,6 +7,8 @@ use serde::Serialize;
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
+    /// Packages, in the order in which they were taken.
+    pub packages: Vec<PackageReport>,
     /// Files and folders that were copied from the host.
     pub copies: Vec<CopyReport>,
     /// What the first boot was told, a line each.
@@ -24,6 +26,23 @@ impl Report {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// A package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PackageReport {
+    /// Its file.
+    pub path: String,
+    /// `name~token~architecture~language~version`, if it says.
+    pub identity: Option<String>,
+    /// How it was installed: `drivers`, `applied`, `installed at the first boot`, `installed already`.
+    pub way: &'static str,
+    /// Why not another way.
+    pub why: Vec<String>,
+    /// Its drivers.
+    pub details: Vec<String>,
+    /// Files that were written.
+    pub files: u64,
 }
 
 /// One `--copy`.

@@ -195,6 +195,11 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Gives a file or directory attributes that it has besides those of its kind.
+    pub(crate) fn mark(&mut self, path: &str, hidden: bool, system: bool) {
+        self.editor.mark(path, u32::from(hidden) * 0x2 | u32::from(system) * 0x4);
+    }
+
     /// Another name for a file that is there.
     pub(crate) fn link(&mut self, path: &str, new: &str, reason: &str) -> Result<()> {
         let (parent, name) = new.rsplit_once(['\\', '/']).unwrap_or(("", new));
