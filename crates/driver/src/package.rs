@@ -29,8 +29,10 @@ pub struct Package {
     /// Where its files lie in the tree, by their paths from the folder with backslashes; the INF file and the catalog
     /// are among them. Files that no list copies need not be there.
     pub files: BTreeMap<String, String>,
-    /// Why Windows would not install or load it. Each is a sentence without its stop.
+    /// Why Windows would not install or load it, whoever signed it. Each is a sentence without its stop.
     pub problems: Vec<String>,
+    /// The same of its catalog: Windows would not accept the signature.
+    pub catalog_problems: Vec<String>,
 }
 
 impl Package {
@@ -50,7 +52,7 @@ impl Package {
         let mut lookup = Lookup { tree, folder, listed: BTreeMap::new() };
         let inf_bytes = lookup.read(inf_path)?;
         let inf = Inf::parse(name, &inf_bytes)?;
-        let mut problems = Vec::new();
+        let (mut problems, mut catalog_problems) = (Vec::new(), Vec::new());
         let catalog_name = match version_line(&inf, target, "CatalogFile") {
             Some(line) => Some(inf.expand(target.language, line.field(0), &|_| None)?.text.into_owned()),
             None => None,
@@ -65,7 +67,7 @@ impl Package {
             None => None,
         };
         if let (Some(name), None) = (&catalog_name, &catalog_path) {
-            problems.push(format!("its catalog {name} is not there"));
+            catalog_problems.push(format!("its catalog {name} is not there"));
         }
         let package = package_name(name, target, &inf_bytes, catalog.as_deref().unwrap_or_default());
         let folders = Folders::new(target, &package);
@@ -112,12 +114,13 @@ impl Package {
             files.insert(path.to_owned(), found);
         }
         if read.as_ref().and_then(|catalog| catalog.is_for(target.major, target.minor)) == Some(false) {
-            problems.push(format!("its catalog is not for Windows {}.{}", target.major, target.minor));
+            catalog_problems
+                .push(format!("its catalog is not for Windows {}.{}", target.major, target.minor));
         }
         let submission =
             read.as_ref().and_then(|catalog| catalog.attribute("Submission ID")).map(str::to_owned);
         let folder = folder.to_owned();
-        Ok(Self { folder, driver, folders, verdict, submission, files, problems })
+        Ok(Self { folder, driver, folders, verdict, submission, files, problems, catalog_problems })
     }
 
     /// What is to be done to an image: [`plan()`] without the files that are not there. `origin` is where the package came

@@ -89,12 +89,12 @@ fn a_package_whose_files_are_missing() {
     }
     let package = load(&Without, "disk.inf", &nano());
     assert_eq!((&package.verdict, package.signer().score), (&Verdict::Unsigned, Signer::UNSIGNED));
-    assert_eq!(package.problems[0], "its catalog x.cat is not there");
+    assert_eq!(package.catalog_problems, ["its catalog x.cat is not there"]);
     // Another Windows has another name for the package, and the catalog is not for it.
     let seven = Target::new(Architecture::X86, 7601, ProductType::Workstation);
     let package = load(&ours(), "disk.inf", &seven);
     assert!(package.folders.package.starts_with("disk.inf_x86_neutral_"));
-    assert!(package.problems.iter().any(|problem| problem == "its catalog is not for Windows 6.1"));
+    assert!(package.catalog_problems.iter().any(|problem| problem == "its catalog is not for Windows 6.1"));
 }
 
 /// Names are found in any case and in folders, programs of another architecture are named, changed files are found.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use disk::FileTime;
+use hive::reg::Applied;
 use hive::{Key, Kind, Name, Value};
+use security::{Creator, Descriptor};
 
 use super::{HiveName, KeyChange, Plan};
 use crate::compile::{Action, Mode, multi_sz, sz};
@@ -14,20 +16,24 @@ impl Plan {
         self.changes.iter().filter(move |change| change.hive == hive)
     }
 
-    /// Carries out the changes to one hive, from its root key on. New keys have the security descriptor of their
-    /// parent; keys that change get `time`.
+    /// Carries out the changes to one hive, from its root key on, and says how much was done. New keys have the security
+    /// descriptor that their parent hands down, as if the system made them; keys that change get `time`.
     ///
     /// # Errors
     /// [`hive::Error`] for names and sizes that the registry does not allow. What came before has been done then.
-    pub fn apply(&self, hive: HiveName, root: &mut Key, time: FileTime) -> hive::Result<()> {
-        self.changes_to(hive).try_for_each(|change| carry_out(root, change, time))
+    pub fn apply(&self, hive: HiveName, root: &mut Key, time: FileTime) -> hive::Result<Applied> {
+        let mut applied = Applied::default();
+        for change in self.changes_to(hive) {
+            carry_out(root, change, time, &mut applied)?;
+        }
+        Ok(applied)
     }
 }
 
-fn carry_out(root: &mut Key, change: &KeyChange, time: FileTime) -> hive::Result<()> {
+fn carry_out(root: &mut Key, change: &KeyChange, time: FileTime, applied: &mut Applied) -> hive::Result<()> {
     match &change.action {
         Action::CreateKey => {
-            make(root, &change.key, time)?;
+            make(root, &change.key, time, applied)?;
         }
         Action::DeleteKey => {
             let Some((last, parents)) = change.key.split_last() else { return Ok(()) };
@@ -36,12 +42,14 @@ fn carry_out(root: &mut Key, change: &KeyChange, time: FileTime) -> hive::Result
                 && parent.remove(last).is_some()
             {
                 parent.set_written(time);
+                applied.keys_deleted += 1;
             }
         }
         Action::Unset { name } => {
             if let Some(key) = find(root, &change.key)
                 && key.unset(name).is_some()
             {
+                applied.values_deleted += 1;
                 key.set_written(time);
             }
         }
@@ -50,6 +58,7 @@ fn carry_out(root: &mut Key, change: &KeyChange, time: FileTime) -> hive::Result
             let Some(texts) = key.value(name).and_then(Value::as_multi) else { return Ok(()) };
             let left = texts.iter().filter(|found| !Name::new(found).is(text));
             key.set(name, Kind::MULTI_SZ, multi_sz(left))?;
+            applied.values_set += 1;
             key.set_written(time);
         }
         Action::Set { name, kind, data, mode } => {
@@ -61,8 +70,9 @@ fn carry_out(root: &mut Key, change: &KeyChange, time: FileTime) -> hive::Result
                 Mode::Append => joined(root, change, name, Kind(*kind), data),
                 Mode::AppendPath => path_added(root, change, name, Kind(*kind), data),
             };
-            let key = make(root, &change.key, time)?;
+            let key = make(root, &change.key, time, applied)?;
             key.set(name, kind, data)?;
+            applied.values_set += 1;
             key.set_written(time);
         }
     }
@@ -108,15 +118,32 @@ fn path_added(root: &Key, change: &KeyChange, name: &str, kind: Kind, data: &[u8
     (kind, sz(&format!("{old}{separator}{new}")))
 }
 
-fn make<'k>(root: &'k mut Key, path: &[String], time: FileTime) -> hive::Result<&'k mut Key> {
+fn make<'k>(
+    root: &'k mut Key,
+    path: &[String],
+    time: FileTime,
+    applied: &mut Applied,
+) -> hive::Result<&'k mut Key> {
     let mut key = root;
     for name in path {
         if key.subkey(name).is_none() {
-            let new = Key::new(name.as_str(), Arc::clone(key.security()), time)?;
+            let new = Key::new(name.as_str(), handed_down(key.security()), time)?;
             key.insert(new)?;
             key.set_written(time);
+            applied.keys_created += 1;
         }
         key = key.subkey_mut(name).expect("was there or has just been made");
     }
     Ok(key)
+}
+
+/// What a new key gets from its parent. A descriptor that nobody understands is handed down as it is.
+fn handed_down(parent: &Arc<[u8]>) -> Arc<[u8]> {
+    let new = Descriptor::parse(parent).map(|parent| parent.inherit(security::Kind::Key, &Creator::system()));
+    match new.and_then(|new| new.to_bytes()) {
+        // Most keys have what they hand down, and share it.
+        Ok(new) if new[..] == parent[..] => Arc::clone(parent),
+        Ok(new) => new.into(),
+        Err(_) => Arc::clone(parent),
+    }
 }
