@@ -86,6 +86,34 @@ pub enum Error {
         #[source]
         source: hive::Error,
     },
+    /// A cabinet or archive with drivers is damaged.
+    #[error("{}", path.display())]
+    DriverFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Drivers cannot be read.
+    #[error("{}", path.display())]
+    Driver {
+        /// What they are in.
+        path: PathBuf,
+        /// Why, and in which file of it.
+        #[source]
+        source: driver::Error,
+    },
+    /// A driver package is refused.
+    #[error("{}: {inf} is refused: {reason}", path.display())]
+    DriverRefused {
+        /// What it is in.
+        path: PathBuf,
+        /// Its INF file in there.
+        inf: String,
+        /// Why.
+        reason: String,
+    },
     /// A `.reg` file cannot be read, or asks for what cannot be done.
     #[error("{}", path.display())]
     Reg {
@@ -323,7 +351,9 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Cancelled => ErrorKind::Cancelled,
-            Self::HashMismatch { .. } | Self::MissingBlob { .. } => ErrorKind::Verification,
+            Self::HashMismatch { .. } | Self::MissingBlob { .. } | Self::DriverRefused { .. } => {
+                ErrorKind::Verification
+            }
             // Damaged metadata, or a chunk that does not decode: the WIM is not what it was written as.
             Self::Blob { source: wim::Error::Malformed { .. }, .. } => ErrorKind::Verification,
             Self::Wim { source, .. } => match source.root() {

@@ -12,6 +12,7 @@ mod customize;
 mod disk_file;
 mod disk_layout;
 mod disk_source;
+pub mod drivers;
 mod edit;
 mod error;
 mod esp;

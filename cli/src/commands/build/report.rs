@@ -157,6 +157,25 @@ fn customized(report: &Report, out: &mut String) {
             let _ = writeln!(out, "  {detail}");
         }
     }
+    for driver in &report.drivers {
+        let when = if driver.boot_critical {
+            "Windows starts from it"
+        } else {
+            "installed when Windows finds the device"
+        };
+        let _ = writeln!(
+            out,
+            "driver {}: {} {} ({}), {}; {}",
+            driver.published, driver.inf, driver.version, driver.class, when, driver.signature
+        );
+        let shown = driver.devices.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
+        let more = driver.devices.len().saturating_sub(4);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let _ = writeln!(out, "  for {shown}{more}");
+        for warning in driver.warnings.iter().take(5) {
+            let _ = writeln!(out, "  {warning}");
+        }
+    }
     for copy in &report.copies {
         let _ =
             writeln!(out, "copied {} to {}: {} files, {}", copy.from, copy.to, copy.files, human(copy.bytes));

@@ -23,13 +23,14 @@ pub(crate) use self::protection::{Protection, inherited};
 use self::report::CopyReport;
 pub use self::report::Report;
 pub(crate) use self::session::Session;
-use crate::Result;
+use crate::drivers::{DriverSource, inject};
 use crate::edit::Change;
 use crate::prepass::Prepass;
 use crate::recipe::Recipe;
 use crate::registry::RegistryEdits;
 use crate::spool::Spool;
 use crate::tree::Tree;
+use crate::{Error, Result};
 
 /// What was done.
 #[derive(Debug, Default)]
@@ -71,6 +72,16 @@ pub(crate) fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Customized
     let (mut report, mut beside) = (Report::default(), Beside::default());
     if !customize.is_empty() {
         about.look_into(&mut session)?;
+        if !customize.drivers.is_empty() {
+            let Some(target) = about.target() else {
+                let problem = "which drivers the image takes is not known: neither its description nor its registry says \
+                               for which architecture and build it is";
+                return Err(Error::Recipe(problem.to_owned()));
+            };
+            let sources: Vec<_> =
+                customize.drivers.iter().map(|path| DriverSource::open(path)).collect::<Result<_>>()?;
+            report.drivers = inject(&mut session, &sources, &target, customize.allow_unsigned)?;
+        }
         let packages = packages::apply(&mut session, recipe, &about)?;
         report.packages = packages.reports;
         for choice in &customize.copies {

@@ -4,11 +4,15 @@ use hive::paths::KnownHive;
 use hive::reg::Applied;
 use serde::Serialize;
 
+use crate::drivers::DriverReport;
+
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Packages, in the order in which they were taken.
     pub packages: Vec<PackageReport>,
+    /// Driver packages that were put into the image.
+    pub drivers: Vec<DriverReport>,
     /// Files and folders that were copied from the host.
     pub copies: Vec<CopyReport>,
     /// What the first boot was told, a line each.
