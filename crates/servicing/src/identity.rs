@@ -201,6 +201,24 @@ fn text_hash(text: &str) -> u64 {
         .wrapping_add(d)
 }
 
+/// What a document says it is itself: not a pattern, and fit for the names of files and keys.
+pub(crate) fn own_identity(element: &Element) -> Result<Identity> {
+    let identity = identity_of(element)?;
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let is_name = |name: &str| !name.contains(|c| "<>:\"|?*~".contains(c)) && !name.starts_with(['.', ' ']);
+    let fits = identity.version_numbers().is_some()
+        && is_name(&identity.name)
+        && [&identity.architecture, &identity.language, &identity.token].iter().all(|text| plain(text));
+    if fits {
+        Ok(identity)
+    } else {
+        Err(element.malformed(format!(
+            "it calls itself {identity} with the key {:?}, which is no name",
+            identity.token
+        )))
+    }
+}
+
 /// The identity that an element has as its child.
 pub(crate) fn identity_of(element: &Element) -> Result<Identity> {
     let child = element.child("assemblyIdentity");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::Result;
-use crate::identity::{Identity, identity_of};
+use crate::identity::{Identity, identity_of, own_identity};
 use crate::xml::{self, Element};
 
 /// A package's description.
@@ -78,7 +78,7 @@ impl Mum {
         if root.name != "assembly" {
             return Err(root.malformed(format!("the document is a <{}>, not an <assembly>", root.name)));
         }
-        let mut mum = Self { identity: identity_of(&root)?, ..Self::default() };
+        let mut mum = Self { identity: own_identity(&root)?, ..Self::default() };
         let packages: Vec<&Element> = root.all("package").collect();
         let [package] = packages[..] else {
             return Err(root.malformed(format!("it describes {} packages, not one", packages.len())));

@@ -130,8 +130,10 @@ impl<'a> FolderReader<'a> {
         self.stored.resize(stored, 0);
         self.source.read_exact_at(&mut self.stored, offset + head_len).map_err(io)?;
         if block.checksum != 0 {
-            let found = checksum(&self.stored) ^ checksum(&head[4..]);
-            if found != block.checksum {
+            let found = checksum(&self.stored) ^ checksum(&head[4..DATA_LEN as usize]);
+            // The specification counts the reserved area; not every writer does, and libmspack wants it left out.
+            let with_reserve = checksum(&self.stored) ^ checksum(&head[4..]);
+            if ![found, with_reserve].contains(&block.checksum) {
                 return Err(malformed(format!(
                     "its checksum is {found:#010x}, expected {:#010x}",
                     block.checksum

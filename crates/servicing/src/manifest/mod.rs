@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::registry::{RegistryKey, RegistryValue};
 pub use self::service::{GroupMember, Service};
-use crate::identity::{Identity, identity_of, need_sha256};
+use crate::identity::{Identity, identity_of, need_sha256, own_identity};
 use crate::xml::{self, Element};
 use crate::{Result, expand};
 
@@ -82,7 +82,7 @@ impl Manifest {
         if root.name != "assembly" {
             return Err(root.malformed(format!("the document is a <{}>, not an <assembly>", root.name)));
         }
-        let mut manifest = Self { identity: identity_of(&root)?, ..Self::default() };
+        let mut manifest = Self { identity: own_identity(&root)?, ..Self::default() };
         let architecture = manifest.identity.architecture.to_ascii_lowercase();
         let mut notes = Notes::default();
         for child in &root.children {
