@@ -120,11 +120,11 @@ pub fn plan(wishes: &Wishes, about: &About, system: &Key, software: Option<&Key>
     let extra =
         Extra { firewall: &registry.firewall_lines, secrets: &to_delete, services: &registry.services };
     if let Some(script) = script::script(wishes, about, &extra)? {
-        if let Some(existing) =
-            wishes.existing_setup_complete.as_ref().filter(|bytes| !bytes.trim_ascii().is_empty())
-        {
-            plan.file(script::EXISTING, existing.clone(), false);
-            plan.notes.push(format!("the image's own SetupComplete.cmd is run as {}", script::EXISTING));
+        if let (Some(path), Some(existing)) = (&script.existing, &wishes.existing_setup_complete) {
+            plan.file(path, existing.clone(), false);
+            plan.notes.push(format!(
+                "the image's own SetupComplete.cmd is kept as {path}, and run before your lines"
+            ));
         }
         plan.file(script::PATH, script.content, false);
         plan.report.extend(script.report);

@@ -23,8 +23,8 @@ pub(crate) use quote::quoted;
 
 /// The script.
 pub(crate) const PATH: &str = "Windows\\Setup\\Scripts\\SetupComplete.cmd";
-/// The script that the image had.
-pub(crate) const EXISTING: &str = "Windows\\Setup\\Scripts\\SetupComplete-image.cmd";
+/// Where the script goes that the image had, with a number behind it when there is one of the kind already.
+const EXISTING: &str = "SetupComplete-image";
 /// The certificate of the HTTPS listener with its key.
 pub(crate) const PFX: &str = "Windows\\Setup\\Scripts\\wimforge-winrm.pfx";
 /// The password of that file.
@@ -49,6 +49,8 @@ pub(crate) struct Extra<'a> {
 #[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) content: Vec<u8>,
+    /// Where the script has to go that the image had.
+    pub(crate) existing: Option<String>,
     pub(crate) report: Vec<String>,
     pub(crate) notes: Vec<String>,
 }
@@ -70,8 +72,8 @@ pub(crate) fn script(wishes: &Wishes, about: &About, extra: &Extra<'_>) -> Resul
     out.push("SET \"WF_DIR=%SystemRoot%\\Setup\\Scripts\"");
     out.push("SET \"WF_REBOOT=\"");
     out.push("CALL :wf_main >> \"%WF_DIR%\\SetupComplete.log\" 2>&1");
-    if existing {
-        out.push("cmd.exe /D /C CALL \"%WF_DIR%\\SetupComplete-image.cmd\"");
+    if let Some(name) = &existing {
+        out.push(&format!("cmd.exe /D /C CALL \"%WF_DIR%\\{name}\""));
     }
     if !extra.secrets.is_empty() {
         out.push("CALL :wf_cleanup >> \"%WF_DIR%\\SetupComplete.log\" 2>&1");
@@ -110,12 +112,13 @@ pub(crate) fn script(wishes: &Wishes, about: &About, extra: &Extra<'_>) -> Resul
         out.push("EXIT /B 0");
     }
     let content = out.finish()?;
-    Ok(Some(Script { content, report: steps.report, notes: steps.notes }))
+    let existing = existing.map(|name| format!("Windows\\Setup\\Scripts\\{name}"));
+    Ok(Some(Script { content, existing, report: steps.report, notes: steps.notes }))
 }
 
-/// Whether the image has a script, and it is one.
-fn existing(wishes: &Wishes) -> Result<bool> {
-    let Some(bytes) = &wishes.existing_setup_complete else { return Ok(false) };
+/// The name that the image's script gets, if it has one.
+fn existing(wishes: &Wishes) -> Result<Option<String>> {
+    let Some(bytes) = &wishes.existing_setup_complete else { return Ok(None) };
     let what = || PATH.to_owned();
     if bytes.len() > MAX_EXISTING {
         let (found, limit) = (bytes.len() as u64, MAX_EXISTING as u64);
@@ -125,7 +128,19 @@ fn existing(wishes: &Wishes) -> Result<bool> {
         let reason = "a byte of zero: it is no batch file".to_owned();
         return Err(Error::Malformed { what: what(), offset: at as u64, reason });
     }
-    Ok(!bytes.trim_ascii().is_empty())
+    if bytes.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    // An image that was built from an image that was built: the script runs another one, which has to stay where it is.
+    let text = String::from_utf8_lossy(bytes);
+    let used = text.split(EXISTING).skip(1).map(|behind| {
+        let digits: String = behind.chars().take_while(char::is_ascii_digit).take(9).collect();
+        digits.parse::<u32>().unwrap_or(1)
+    });
+    Ok(Some(match used.max() {
+        None => format!("{EXISTING}.cmd"),
+        Some(last) => format!("{EXISTING}{}.cmd", last + 1),
+    }))
 }
 
 /// Lines of a batch file.

@@ -32,6 +32,7 @@ fn users_lines_come_last_and_an_existing_script_before_them() {
     };
     let extra = Extra { secrets: &["Windows\\Panther\\unattend.xml"], ..NOTHING };
     let script = script(&wishes, &About::default(), &extra).unwrap().unwrap();
+    assert_eq!(script.existing.as_deref(), Some("Windows\\Setup\\Scripts\\SetupComplete-image.cmd"));
     let expected = "@ECHO OFF
 REM Written by wimforge. Windows Setup runs this once, as SYSTEM, before the first logon.
 SETLOCAL ENABLEEXTENSIONS DISABLEDELAYEDEXPANSION
@@ -57,6 +58,22 @@ ECHO %PATH% & exit
 EXIT /B 0
 ";
     assert_eq!(String::from_utf8(script.content).unwrap().replace("\r\n", "\n"), expected);
+}
+
+/// The result of one build is the image of the next one, again and again.
+#[test]
+fn scripts_in_a_chain_have_names_of_their_own() {
+    let mut wishes = Wishes { setup_complete: vec!["ECHO a".to_owned()], ..Wishes::default() };
+    let mut names = Vec::new();
+    for _ in 0..4 {
+        let script = script(&wishes, &About::default(), &NOTHING).unwrap().unwrap();
+        names.push(script.existing.map(|path| path.rsplit('\\').next().unwrap().to_owned()));
+        wishes.existing_setup_complete = Some(script.content);
+    }
+    let names: Vec<_> = names.iter().map(Option::as_deref).collect();
+    let expected = ["SetupComplete-image.cmd", "SetupComplete-image2.cmd"].map(Some);
+    assert_eq!(names[..2], [None, expected[0]]);
+    assert_eq!(names[2..], [expected[1], Some("SetupComplete-image3.cmd")]);
 }
 
 #[test]
