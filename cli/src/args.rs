@@ -2,6 +2,7 @@
 
 pub(crate) mod bcd;
 mod build;
+pub(crate) mod driver;
 mod reg;
 
 use std::path::PathBuf;
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Reg(Reg),
     /// Show, change, create and check boot configuration data (BCD)
     Bcd(bcd::Bcd),
+    /// Say what is in driver packages, and which an image would take
+    Driver(driver::Driver),
 }
 
 /// Which WIM inside an ISO.

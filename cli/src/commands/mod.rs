@@ -6,6 +6,7 @@ mod boot_chain;
 pub(crate) mod build;
 pub(crate) mod cat;
 pub(crate) mod check;
+pub(crate) mod driver;
 pub(crate) mod extract;
 pub(crate) mod info;
 mod iso_info;

@@ -5,10 +5,14 @@
 //! refuse, and [`inject`] carries that out. Everything is read and checked before the first change.
 
 mod archive;
+mod describe;
 mod examine;
 mod inject;
 mod source;
 
+pub use driver::{Architecture, ProductType, Target};
+
+pub use self::describe::{DriverFit, DriverInfo, Outcome, describe, fits, target_of};
 pub use self::examine::{Examination, Examined, examine};
 pub use self::inject::DriverReport;
 pub(crate) use self::inject::inject;
