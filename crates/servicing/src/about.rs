@@ -1,8 +1,10 @@
 //! What an image is, as far as packages ask.
 
+use std::ops::RangeInclusive;
+
 use hive::Key;
 
-use crate::identity::{Identity, Version};
+use crate::identity::{Identity, Version, WINDOWS_TOKEN};
 use crate::package::Package;
 
 /// The key of the SOFTWARE hive that has a subkey for every package.
@@ -11,6 +13,10 @@ const PACKAGES_KEY: &str = r"Microsoft\Windows\CurrentVersion\Component Based Se
 /// Values of `CurrentState` of packages that are installed, or will be at the next start. (From memory: CBS' own log names
 /// 0x70 `Installed` and 0x60 `InstallPending`.)
 const INSTALLED: [u32; 2] = [0x60, 0x70];
+
+/// Builds that are others with a few things enabled, and so made of packages of these.
+const ENABLED: &[(RangeInclusive<u16>, u16)] =
+    &[(18363..=18363, 18362), (19042..=19045, 19041), (22631..=22631, 22621), (26200..=26200, 26100)];
 
 /// An image, as far as packages ask what it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +61,19 @@ impl About {
     /// Adds what a package will bring, for those that need it.
     pub fn add_package(&mut self, package: &Package) {
         self.packages.extend(package.identities().cloned());
+    }
+
+    /// Whether parts of Windows of this version belong into the image: it has that build, is made of parts of it, or is not
+    /// known.
+    pub(crate) fn has_parts_of(&self, version: Version) -> bool {
+        let same_build = |other: Version| other.0[..3] == version.0[..3];
+        let [.., build, _] = self.version.0;
+        let base = ENABLED.iter().find(|(builds, _)| builds.contains(&build)).map(|(_, base)| *base);
+        let mut parts = self.packages.iter().filter(|package| package.token == WINDOWS_TOKEN);
+        self.version == Version::default()
+            || same_build(self.version)
+            || base == Some(version.0[2])
+            || parts.any(|package| package.version_numbers().is_some_and(same_build))
     }
 
     /// The installed packages that are this one, in any version.

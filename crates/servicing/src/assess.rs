@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::about::About;
 use crate::cabinet::fold;
-use crate::identity::{Identity, Version};
+use crate::identity::{Identity, Version, WINDOWS_TOKEN};
 use crate::limits::MAX_PACKAGE_DEPTH;
 use crate::mum::{Mum, Part};
 use crate::package::{Component, Components, Content, Package};
@@ -173,9 +173,8 @@ impl Package {
         let version = identity.version_numbers();
         if let Some(version) = version
             && !is_update(mum)
-            && version.0[..3] != about.version.0[..3]
-            && about.version != Version::default()
-            && identity.token == crate::identity::WINDOWS_TOKEN
+            && identity.token == WINDOWS_TOKEN
+            && !about.has_parts_of(version)
         {
             // What is part of Windows has the version of the Windows that it is part of.
             let [major, minor, build, _] = about.version.0;

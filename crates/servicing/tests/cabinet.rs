@@ -133,9 +133,9 @@ fn lzxd_agrees() {
         let (entries, _) = lay_out(&[("x", 0, &data)]);
         let ours = open(write(&entries, &[folder], None)).unwrap().read("x").unwrap();
         assert!(ours == data, "seed {seed}");
-        // It translates calls to the beginning of the data wrongly, which occur here and there.
+        // It translates calls to the beginning of the data wrongly: see below.
         let wrong = ours.iter().zip(&found).filter(|(a, b)| a != b).count();
-        assert!(found.len() == ours.len() && wrong < 100, "{wrong} bytes differ with seed {seed}");
+        assert!(found.len() == ours.len() && wrong <= 4, "{wrong} bytes differ with seed {seed}");
     }
 }
 
@@ -246,24 +246,87 @@ fn every_truncation_and_every_flipped_byte() {
     }
 }
 
-/// A block with a repeat offset that no window has, which `lzxd` 0.2.7 panics on.
+/// Bits of 16-bit little-endian numbers: value and count.
+fn bits(fields: &[(u32, u32)]) -> Vec<u8> {
+    let text: String = fields
+        .iter()
+        .flat_map(|(value, count)| {
+            (0..*count).rev().map(move |bit| if value >> bit & 1 == 1 { '1' } else { '0' })
+        })
+        .collect();
+    let units = text.as_bytes().chunks(16);
+    units
+        .flat_map(|unit| {
+            unit.iter()
+                .rev()
+                .enumerate()
+                .fold(0, |n, (at, bit)| n | u16::from(bit - b'0') << (at + 16 - unit.len()))
+                .to_le_bytes()
+        })
+        .collect()
+}
+
+/// A block without compression sets repeat offsets that no window has, and a match uses one. `lzxd` 0.2.7 panics.
 #[test]
-fn repeat_offsets_out_of_this_world() {
-    let data = vec![b'a'; 600];
-    let (entries, _) = lay_out(&[("x", 0, &data)]);
-    let mut hostile = 0;
-    for seed in 0..200 {
-        let mut folder = lzx(&data, 15, seed);
-        let block = &mut folder.blocks[0].0;
-        for at in (0..block.len().saturating_sub(12)).step_by(2) {
-            let mut bad = folder.clone();
-            bad.blocks[0].0[at..at + 12].fill(0xFF);
-            if open(write(&entries, &[bad], None)).unwrap().read("x").is_err() {
-                hostile += 1;
-            }
+fn a_repeat_offset_out_of_this_world() {
+    let mut chunk = bits(&[(0, 1), (3, 3), (0, 16), (2, 8), (0, 4)]);
+    chunk.extend([0xFF; 12]);
+    chunk.extend(b"ab");
+    // Codeword lengths of a code for codeword lengths: 16 (one more) has 1 bit, 0 and 18 (a run of zeros) have 2.
+    let pretree = |fields: &mut Vec<(u32, u32)>| {
+        fields
+            .extend((0..20).map(|symbol| {
+                (if symbol == 16 { 1 } else { 2 * u32::from(symbol == 0 || symbol == 18) }, 4)
+            }));
+    };
+    let zeros = |fields: &mut Vec<(u32, u32)>, mut count: u32| {
+        while count >= 20 {
+            let run = count.min(51);
+            fields.extend([(3, 2), (run - 20, 5)]);
+            count -= run;
         }
+        fields.extend((0..count).map(|_| (2, 2)));
+    };
+    let mut fields = vec![(1, 3), (0, 16), (2, 8)];
+    pretree(&mut fields);
+    zeros(&mut fields, 256);
+    pretree(&mut fields);
+    fields.extend([(0, 1), (0, 1)]);
+    zeros(&mut fields, 238);
+    pretree(&mut fields);
+    zeros(&mut fields, 249);
+    // The first of two symbols: two bytes, at the first repeat offset.
+    fields.push((0, 16));
+    chunk.extend(bits(&fields));
+    let folder = Folder { compression: 3 | 15 << 8, blocks: vec![(chunk.clone(), 4)] };
+    let cabinet = open(write(&[("x".to_owned(), 0, 0, 4)], &[folder], None)).unwrap();
+    let error = cabinet.read("x").unwrap_err().to_string();
+    assert!(error.contains("a match begins before the data"), "{error}");
+    // With an offset that there is, all is well.
+    chunk[4..8].copy_from_slice(&[2, 0, 0, 0]);
+    let folder = Folder { compression: 3 | 15 << 8, blocks: vec![(chunk, 4)] };
+    let cabinet = open(write(&[("x".to_owned(), 0, 0, 4)], &[folder], None)).unwrap();
+    assert_eq!(cabinet.read("x").unwrap(), b"abab");
+}
+
+/// A call to the first byte of all is where `lzxd` 0.2.7 and the format part.
+#[test]
+fn a_call_to_the_beginning() {
+    let mut data = Random(9).text(300);
+    data[100] = 0xE8;
+    data[101..105].copy_from_slice(&(-100_i32).to_le_bytes());
+    let mut differs = 0;
+    for seed in 0..8 {
+        let folder = lzx(&data, 15, seed);
+        let theirs = lzxd::Lzxd::new(lzxd::WindowSize::KB32)
+            .decompress_next(&folder.blocks[0].0, 300)
+            .unwrap()
+            .to_vec();
+        let (entries, _) = lay_out(&[("x", 0, &data)]);
+        assert_eq!(open(write(&entries, &[folder], None)).unwrap().read("x").unwrap(), data);
+        differs += usize::from(theirs != data);
     }
-    assert!(hostile > 100);
+    assert!((1..8).contains(&differs), "{differs}");
 }
 
 proptest! {

@@ -353,6 +353,12 @@ fn whether_it_belongs_there() {
     );
     let later = About { version: Version([10, 0, 17763, 1]), ..nano() };
     assert_eq!(reasons(&later), "it is part of Windows 10.0.14393.0, the image is 10.0.17763");
+    // A build that is another one with a few things enabled, and says so by its packages.
+    let mut enabled = About { version: Version([10, 0, 14394, 1]), ..nano() };
+    assert!(matches!(verdict(&enabled), Verdict::NotApplicable(_)));
+    enabled.add_files(["Edition~31bf3856ad364e35~amd64~~10.0.14393.99.mum"]);
+    assert_eq!(verdict(&enabled), Verdict::Applicable);
+    assert_eq!(verdict(&About { version: Version::default(), ..nano() }), Verdict::Applicable);
     let mut about = nano();
     about.add_package(&package);
     assert_eq!(verdict(&about), Verdict::Installed(Version([10, 0, 14393, 0])));
