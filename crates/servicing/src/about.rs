@@ -25,9 +25,9 @@ pub struct About {
     pub architecture: String,
     /// The version of Windows: `10.0.14393.0`.
     pub version: Version,
-    /// `EditionID`: `ServerDatacenterNano`.
+    /// `EditionID`: `ServerDatacenterNano`. The package of an edition is called after it.
     pub edition: String,
-    /// The packages that are installed.
+    /// The packages that are installed; empty if that is not known, and then no package is said to miss one.
     pub packages: Vec<Identity>,
 }
 

@@ -5,6 +5,7 @@
 //! speaks against is collected, not only the first thing, since it is what a user has to be told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use sha2::{Digest, Sha256};
 
@@ -58,6 +59,38 @@ pub enum Way {
     Apply(Box<ApplyPlan>),
     /// As a file, installed by Windows itself at its first start.
     Stage(StagePlan),
+}
+
+/// `applicable`, or why not.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Applicable => f.write_str("applicable"),
+            Self::Installed(version) => write!(f, "installed already, in version {version}"),
+            Self::NotApplicable(reasons) => write!(f, "not applicable: {}", reasons.join("; ")),
+            Self::Missing(lists) => {
+                f.write_str("needs ")?;
+                for (number, any_of) in lists.iter().enumerate() {
+                    f.write_str(if number > 0 { " and " } else { "" })?;
+                    let names: Vec<String> = any_of.iter().map(Identity::to_string).collect();
+                    f.write_str(&names.join(" or "))?;
+                }
+                Ok(())
+            }
+            Self::Unknown => f.write_str("for Windows to tell"),
+        }
+    }
+}
+
+impl Way {
+    /// `drivers`, `applied` or `staged`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Drivers(_) => "drivers",
+            Self::Apply(_) => "applied",
+            Self::Stage(_) => "staged",
+        }
+    }
 }
 
 impl Assessment {
@@ -188,14 +221,20 @@ impl Package {
             return Verdict::Installed(installed);
         }
         let fits = |wanted: &Identity, same_build: bool| {
-            about.versions_of(wanted).any(|found| match (found.version_numbers(), wanted.version_numbers()) {
-                (Some(found), Some(wanted)) if same_build => found.0[..3] == wanted.0[..3],
-                (Some(found), Some(wanted)) => found >= wanted,
-                _ => true,
-            })
+            let edition =
+                wanted.name.strip_prefix("Microsoft-Windows-").and_then(|rest| rest.strip_suffix("Edition"));
+            edition.is_some_and(|edition| edition.eq_ignore_ascii_case(&about.edition))
+                || about.versions_of(wanted).any(|found| {
+                    match (found.version_numbers(), wanted.version_numbers()) {
+                        (Some(found), Some(wanted)) if same_build => found.0[..3] == wanted.0[..3],
+                        (Some(found), Some(wanted)) => found >= wanted,
+                        _ => true,
+                    }
+                })
         };
         let missing = mum.parents.iter().filter(|parents| {
-            !parents.any_of.is_empty()
+            !about.packages.is_empty()
+                && !parents.any_of.is_empty()
                 && !parents.any_of.iter().any(|parent| fits(parent, parents.same_build))
         });
         let missing: Vec<_> = missing.map(|parents| parents.any_of.clone()).collect();
@@ -313,9 +352,19 @@ impl Payload {
             path.split_once('/').is_some_and(|(folder, _)| folders.contains(folder))
         };
         let mut files = BTreeMap::new();
-        cabinet.cabinet.extract::<Error>(&mut |entry| wanted(entry.path()), &mut |entry, bytes| {
-            let hash = Sha256::digest(&bytes).into();
-            files.insert(fold(entry.path()), (hash, Encoding::of(&bytes)));
+        let (mut hash, mut first) = (Sha256::new(), Vec::new());
+        cabinet.cabinet.stream::<Error>(&mut |entry| wanted(entry.path()), &mut |entry, piece| {
+            match piece {
+                Some(piece) => {
+                    // The magic may lie across two pieces.
+                    first.extend(piece.iter().take(8_usize.saturating_sub(first.len())));
+                    hash.update(piece);
+                }
+                None => {
+                    let encoding = Encoding::of(&std::mem::take(&mut first));
+                    files.insert(fold(entry.path()), (hash.finalize_reset().into(), encoding));
+                }
+            }
             Ok(())
         })?;
         Ok(Self { files })

@@ -151,6 +151,17 @@ fn files_of_one_folder_are_decoded_once() {
         })
         .unwrap();
     assert_eq!(order, [("b".to_owned(), 6), ("c".to_owned(), 100_000)]);
+    let mut pieces = Vec::new();
+    cabinet
+        .stream::<Error>(&mut |entry| entry.path() == "c", &mut |_, piece| {
+            pieces.push(piece.map(<[u8]>::len));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(
+        pieces,
+        [Some(0x8000 - 11), Some(0x8000), Some(0x8000), Some(100_000 + 11 - 3 * 0x8000), None]
+    );
     let entry = cabinet.find("C").unwrap();
     assert_eq!((entry.size(), entry.attributes()), (100_000, 0x20));
     assert_eq!(entry.modified().unwrap().to_string(), "2016-07-16T01:02:04.0000000Z");

@@ -383,7 +383,8 @@ fn what_it_needs() {
         )
     };
     let mut files = simple();
-    let parents = parent(["Edition-A", "Edition-B"]) + &parent(["Base", "Base"]);
+    let edition = parent(["Microsoft-Windows-ServerStandardNanoEdition", "x"]);
+    let parents = edition + &parent(["Edition-A", "Edition-B"]) + &parent(["Base", "Base"]);
     files[0].1 = mum("Demo-Package", &parents, &[component("Demo-Deployment")]).into_bytes();
     let package = open(&borrow(&files)).unwrap();
     let mut about = nano();
@@ -392,7 +393,15 @@ fn what_it_needs() {
         Verdict::Applicable => Vec::new(),
         other => panic!("{other:?}"),
     };
+    assert_eq!(missing(&about), [""; 0]);
+    about.add_files(["Other~31bf3856ad364e35~amd64~~10.0.14393.99.mum"]);
     assert_eq!(missing(&about), ["Edition-A", "Base"]);
+    assert_eq!(
+        package.assess(&about).unwrap().verdict.to_string(),
+        "needs Edition-A 10.0.14393.0 amd64 or Edition-B 10.0.14393.0 amd64 and Base 10.0.14393.0 amd64 or Base \
+         10.0.14393.0 amd64"
+    );
+    assert_eq!(missing(&About { edition: "ServerDatacenterNano".to_owned(), ..about.clone() }).len(), 3);
     about.add_files(["Edition-B~31bf3856ad364e35~amd64~~10.0.14393.99.mum"]);
     assert_eq!(missing(&about), ["Base"]);
     about.add_files(["Base~31bf3856ad364e35~amd64~~10.0.14394.0.mum"]);

@@ -46,6 +46,9 @@ pub struct Cabinet {
 /// Takes files as they are decoded: each with what is in it.
 pub type Sink<'s, E = Error> = dyn FnMut(&Entry, Vec<u8>) -> Result<(), E> + 's;
 
+/// Takes files piece by piece; `None` ends one.
+pub type PieceSink<'s, E = Error> = dyn FnMut(&Entry, Option<&[u8]>) -> Result<(), E> + 's;
+
 /// A file in a cabinet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -205,12 +208,16 @@ impl Cabinet {
         wanted: &mut dyn FnMut(&Entry) -> bool,
         sink: &mut Sink<'_, E>,
     ) -> Result<(), E> {
-        let mut files: Vec<&Entry> = self.entries.iter().filter(|entry| wanted(entry)).collect();
-        files.sort_by_key(|entry| (entry.folder, entry.offset, entry.size));
-        for files in files.chunk_by(|a, b| a.folder == b.folder) {
-            self.extract_folder(files, sink)?;
-        }
-        Ok(())
+        let mut bytes = Vec::new();
+        self.stream(wanted, &mut |entry, piece| match piece {
+            Some(piece) => {
+                let at = At::new("cabinet folder", self.folders[usize::from(entry.folder)].data_offset);
+                Error::limit(at, "the size of a file", entry.size(), MAX_FILE_SIZE)?;
+                bytes.extend_from_slice(piece);
+                Ok(())
+            }
+            None => sink(entry, std::mem::take(&mut bytes)),
+        })
     }
 
     /// As [`extract`](Self::extract), all files.
@@ -221,18 +228,33 @@ impl Cabinet {
         self.extract(&mut |_| true, sink)
     }
 
+    /// As [`extract`](Self::extract), in pieces of up to 32 KiB, for files of any size. After the last piece of a file
+    /// comes `None`.
+    ///
+    /// # Errors
+    /// Those of decoding, and those of `sink`.
+    pub fn stream<E: From<Error>>(
+        &self,
+        wanted: &mut dyn FnMut(&Entry) -> bool,
+        sink: &mut PieceSink<'_, E>,
+    ) -> Result<(), E> {
+        let mut files: Vec<&Entry> = self.entries.iter().filter(|entry| wanted(entry)).collect();
+        files.sort_by_key(|entry| (entry.folder, entry.offset, entry.size));
+        for files in files.chunk_by(|a, b| a.folder == b.folder) {
+            self.stream_folder(files, sink)?;
+        }
+        Ok(())
+    }
+
     /// `files` of one folder, by their place.
-    fn extract_folder<E: From<Error>>(&self, files: &[&Entry], sink: &mut Sink<'_, E>) -> Result<(), E> {
+    fn stream_folder<E: From<Error>>(&self, files: &[&Entry], sink: &mut PieceSink<'_, E>) -> Result<(), E> {
         let folder = &self.folders[usize::from(files[0].folder)];
         let mut reader = FolderReader::new(&*self.source, self.size, folder, self.data_reserve)?;
         // The block that was decoded last, and where it begins in the folder.
         let mut block: &[u8] = &[];
         let mut start = 0;
         for entry in files {
-            let at = At::new("cabinet folder", folder.data_offset);
-            Error::limit(at, "the size of a file", entry.size(), MAX_FILE_SIZE)?;
             let (mut next, end) = (u64::from(entry.offset), u64::from(entry.offset) + entry.size());
-            let mut bytes = Vec::new();
             while next < end {
                 let block_end = start + block.len() as u64;
                 if next >= block_end {
@@ -244,10 +266,10 @@ impl Cabinet {
                     continue;
                 }
                 let to = end.min(block_end);
-                bytes.extend_from_slice(&block[(next - start) as usize..(to - start) as usize]);
+                sink(entry, Some(&block[(next - start) as usize..(to - start) as usize]))?;
                 next = to;
             }
-            sink(entry, bytes)?;
+            sink(entry, None)?;
         }
         Ok(())
     }
