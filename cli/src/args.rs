@@ -60,8 +60,21 @@ pub(crate) enum Command {
     Reg(Reg),
     /// Show, change, create and check boot configuration data (BCD)
     Bcd(bcd::Bcd),
+    /// Show the presets of `build`, which are recipes
+    Preset(Preset),
     /// Say what is in driver packages, and which an image would take
     Driver(driver::Driver),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  wimforge preset                        their names
+  wimforge preset vagrant > mine.toml    a copy to change, for `build --preset ./mine.toml`")]
+pub(crate) struct Preset {
+    /// The preset to print
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 /// Which WIM inside an ISO.

@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         args::Command::Check(check) => commands::check::run(check, &args.common),
         args::Command::Reg(reg) => commands::reg::run(reg, &args.common),
         args::Command::Bcd(bcd) => commands::bcd::run(bcd, &args.common),
+        args::Command::Preset(preset) => commands::preset::run(preset, &args.common),
         args::Command::Driver(driver) => commands::driver::run(driver, &args.common),
     };
     match result {

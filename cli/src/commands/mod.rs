@@ -12,6 +12,7 @@ pub(crate) mod info;
 mod iso_info;
 pub(crate) mod ls;
 mod opened;
+pub(crate) mod preset;
 pub(crate) mod reg;
 pub(crate) mod verify;
 mod volumes;

@@ -2,7 +2,7 @@
 //!
 //! `proof` builds disks and has everybody else read them; `boot` starts them, `chain` breaks what starts them;
 //! `commands` compares what `info`, `ls`, `cat` and `extract` say; `bad_input` gives the program what it must refuse;
-//! `iso` looks into ISO images; `manners` holds it to what it promises about outputs, exit codes and determinism.
+//! `iso` looks into ISO images; `recipe` builds from recipes; `manners` holds it to what it promises about outputs, exit codes and determinism.
 
 mod bad_input;
 mod bcd;
@@ -18,5 +18,6 @@ mod iso;
 mod manners;
 mod proof;
 mod random;
+mod recipe;
 mod reg;
 mod support;

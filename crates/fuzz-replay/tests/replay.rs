@@ -50,6 +50,7 @@ targets! {
     ntfs_check = "../../../fuzz/fuzz_targets/ntfs_check.rs",
     ntfs_plan = "../../../fuzz/fuzz_targets/ntfs_plan.rs",
     ntfs_read = "../../../fuzz/fuzz_targets/ntfs_read.rs",
+    recipe_toml = "../../../fuzz/fuzz_targets/recipe_toml.rs",
     reg_file = "../../../fuzz/fuzz_targets/reg_file.rs",
     vhd_open = "../../../fuzz/fuzz_targets/vhd_open.rs",
     vmdk_open = "../../../fuzz/fuzz_targets/vmdk_open.rs",

@@ -583,6 +583,22 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_are_recipes() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                let file = RecipeFile::read(&path).unwrap().with_presets().unwrap();
+                let recipe = file.resolve(&mut |_| Ok(b"Pass-word1".to_vec())).unwrap();
+                recipe.format().unwrap();
+                seen += 1;
+            }
+        }
+        assert!(seen >= 4);
+    }
+
+    #[test]
     fn numbers_and_texts_mean_the_same() {
         let a = resolve("image=1\nsize='40GiB'\nems=1").unwrap();
         let b = resolve("image='1'\nsize=42949672960\nems='1,115200'").unwrap();
