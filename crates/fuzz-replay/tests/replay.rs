@@ -52,6 +52,7 @@ targets! {
     ntfs_read = "../../../fuzz/fuzz_targets/ntfs_read.rs",
     recipe_toml = "../../../fuzz/fuzz_targets/recipe_toml.rs",
     reg_file = "../../../fuzz/fuzz_targets/reg_file.rs",
+    unattend_xml = "../../../fuzz/fuzz_targets/unattend_xml.rs",
     vhd_open = "../../../fuzz/fuzz_targets/vhd_open.rs",
     vmdk_open = "../../../fuzz/fuzz_targets/vmdk_open.rs",
     wim_open = "../../../fuzz/fuzz_targets/wim_open.rs",
