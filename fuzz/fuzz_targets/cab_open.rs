@@ -46,7 +46,7 @@ fn read(bytes: Vec<u8>) {
             path.split('/')
                 .all(|part| !part.is_empty() && part != "." && part != ".." && !part.contains([':', '\\']))
         );
-        assert_eq!(cabinet.find(&path.to_uppercase()).map(|found| found.path()), Some(path));
+        assert_eq!(cabinet.find(&path.to_ascii_uppercase()).map(|found| found.path()), Some(path));
     }
     let mut files = BTreeMap::new();
     let all = cabinet.extract_all::<Error>(&mut |entry, bytes| {

@@ -10,9 +10,9 @@ use crate::package::Package;
 /// The key of the SOFTWARE hive that has a subkey for every package.
 const PACKAGES_KEY: &str = r"Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages";
 
-/// Values of `CurrentState` of packages that are installed, or will be at the next start. (From memory: CBS' own log names
-/// 0x70 `Installed` and 0x60 `InstallPending`.)
-const INSTALLED: [u32; 2] = [0x60, 0x70];
+/// Values of `CurrentState` of packages that are there, or will be at the next start: install pending, partially installed,
+/// installed, permanent. Source: Microsoft's "CBS Servicing States Chart".
+const INSTALLED: [u32; 4] = [0x60, 0x65, 0x70, 0x80];
 
 /// Builds that are others with a few things enabled, and so made of packages of these.
 const ENABLED: &[(RangeInclusive<u16>, u16)] =

@@ -13,7 +13,7 @@ use crate::about::About;
 use crate::cabinet::fold;
 use crate::identity::{Identity, Version, WINDOWS_TOKEN};
 use crate::limits::MAX_PACKAGE_DEPTH;
-use crate::mum::{Mum, Part};
+use crate::mum::{Mum, Parent, Part};
 use crate::package::{Component, Components, Content, Package};
 use crate::payload::Encoding;
 use crate::plan::{ApplyPlan, DriverFolder, DriverPlan, StagePlan};
@@ -43,7 +43,7 @@ pub enum Verdict {
     Installed(Version),
     /// No: it is for another Windows.
     NotApplicable(Vec<String>),
-    /// Not before one of each of these lists is installed.
+    /// Not unless one of each of these lists is installed.
     Missing(Vec<Vec<Identity>>),
     /// Only Windows can tell: its description is not readable here.
     Unknown,
@@ -69,13 +69,10 @@ impl fmt::Display for Verdict {
             Self::Installed(version) => write!(f, "installed already, in version {version}"),
             Self::NotApplicable(reasons) => write!(f, "not applicable: {}", reasons.join("; ")),
             Self::Missing(lists) => {
-                f.write_str("needs ")?;
-                for (number, any_of) in lists.iter().enumerate() {
-                    f.write_str(if number > 0 { " and " } else { "" })?;
-                    let names: Vec<String> = any_of.iter().map(Identity::to_string).collect();
-                    f.write_str(&names.join(" or "))?;
-                }
-                Ok(())
+                let names = |any_of: &Vec<Identity>| {
+                    any_of.iter().map(Identity::to_string).collect::<Vec<_>>().join(" or ")
+                };
+                write!(f, "needs {}", lists.iter().map(names).collect::<Vec<_>>().join(", and "))
             }
             Self::Unknown => f.write_str("for Windows to tell"),
         }
@@ -220,25 +217,26 @@ impl Package {
         if let Some(installed) = installed.filter(|installed| Some(*installed) >= version) {
             return Verdict::Installed(installed);
         }
-        let fits = |wanted: &Identity, same_build: bool| {
+        let fits = |parent: &Parent, wanted: &Identity| {
             let edition =
                 wanted.name.strip_prefix("Microsoft-Windows-").and_then(|rest| rest.strip_suffix("Edition"));
             edition.is_some_and(|edition| edition.eq_ignore_ascii_case(&about.edition))
                 || about.versions_of(wanted).any(|found| {
                     match (found.version_numbers(), wanted.version_numbers()) {
-                        (Some(found), Some(wanted)) if same_build => found.0[..3] == wanted.0[..3],
-                        (Some(found), Some(wanted)) => found >= wanted,
+                        (Some(found), Some(wanted)) => parent.accepts(found, wanted),
                         _ => true,
                     }
                 })
         };
-        let missing = mum.parents.iter().filter(|parents| {
-            !about.packages.is_empty()
-                && !parents.any_of.is_empty()
-                && !parents.any_of.iter().any(|parent| fits(parent, parents.same_build))
-        });
-        let missing: Vec<_> = missing.map(|parents| parents.any_of.clone()).collect();
-        if missing.is_empty() { Verdict::Applicable } else { Verdict::Missing(missing) }
+        let mut wanted =
+            mum.parents.iter().flat_map(|parent| parent.any_of.iter().map(move |one| (parent, one)));
+        let is_part = about.packages.is_empty()
+            || wanted.clone().next().is_none()
+            || wanted.any(|(parent, identity)| fits(parent, identity));
+        if is_part {
+            return Verdict::Applicable;
+        }
+        Verdict::Missing(vec![mum.parents.iter().flat_map(|parent| parent.any_of.iter().cloned()).collect()])
     }
 }
 

@@ -3,8 +3,15 @@
 use std::collections::BTreeSet;
 
 use crate::Result;
-use crate::identity::{Identity, identity_of, own_identity};
+use crate::identity::{Identity, Version, identity_of, own_identity};
 use crate::xml::{self, Element};
+
+/// The attributes of a parent that say how its version is compared: one for each number. Source: descriptions of updates
+/// and language packs of Windows 7 to 11.
+const COMPARISONS: [&str; 4] = ["distributionCompare", "serviceCompare", "buildCompare", "revisionCompare"];
+
+/// Elements of a package that install nothing: what settings show of it, and the servicing stack that DISM needs for it.
+const INERT: &[&str] = &["customInformation", "installerAssembly", "localizedStrings"];
 
 /// A package's description.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,22 +23,32 @@ pub struct Mum {
     pub release_type: String,
     /// Its short name: `KB123456`.
     pub identifier: Option<String>,
-    /// Alternatives of what it needs. Of each, one has to be there.
-    pub parents: Vec<Parents>,
+    /// What it is a part of: one of all these packages has to be there. (Optional features name those of client and server
+    /// editions, which no image has both.)
+    pub parents: Vec<Parent>,
     /// What it consists of.
     pub updates: Vec<Update>,
     /// Elements and attributes that mean something to Windows, and that nobody here knows what.
     pub not_understood: BTreeSet<String>,
 }
 
-/// Packages one of which has to be installed.
+/// Packages any of which a package may be a part of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Parents {
+pub struct Parent {
     /// Any of these will do.
     pub any_of: Vec<Identity>,
-    /// Whether the build number has to be the same (`buildCompare="EQ"`).
-    pub same_build: bool,
+    /// Which of the four numbers of its version have to be the same (`distributionCompare`, `serviceCompare`,
+    /// `buildCompare`, `revisionCompare` of `EQ`). Otherwise a later version will do.
+    pub same: [bool; 4],
+}
+
+impl Parent {
+    /// Whether a package of this version will do for one that is wanted in that version.
+    pub(crate) fn accepts(&self, found: Version, wanted: Version) -> bool {
+        let same = self.same.iter().zip(found.0.iter().zip(wanted.0)).all(|(same, (a, b))| !same || *a == b);
+        same && found >= wanted
+    }
 }
 
 /// A part of a package that is installed as one.
@@ -84,20 +101,27 @@ impl Mum {
             return Err(root.malformed(format!("it describes {} packages, not one", packages.len())));
         };
         mum.note_others(&root, "assembly", &["assemblyIdentity", "package"]);
-        mum.note_attributes(package, "package", &["identifier", "releaseType"]);
+        // Whether it can be removed again, and whether it wants a restart, concerns Windows.
+        mum.note_attributes(package, "package", &["identifier", "releaseType", "restart", "permanence"]);
         mum.release_type = package.get("releaseType").unwrap_or_default().to_owned();
         mum.identifier = package.get("identifier").map(str::to_owned);
-        mum.note_others(package, "package", &["parent", "update"]);
+        mum.note_others(package, "package", &[&["parent", "update"], INERT].concat());
         for parent in package.all("parent") {
             mum.note_attributes(
                 parent,
                 "parent",
-                &["buildCompare", "disposition", "integrate", "revisionCompare"],
+                &[&COMPARISONS[..], &["disposition", "integrate"]].concat(),
             );
             mum.note_others(parent, "parent", &["assemblyIdentity"]);
-            mum.parents.push(Parents {
+            if let Some(disposition) =
+                parent.get("disposition").filter(|disposition| *disposition != "detect")
+            {
+                mum.not_understood.insert(format!("package/parent/@disposition {disposition:.40}"));
+                continue;
+            }
+            mum.parents.push(Parent {
                 any_of: parent.all("assemblyIdentity").map(Identity::read).collect::<Result<_>>()?,
-                same_build: parent.get("buildCompare") == Some("EQ"),
+                same: COMPARISONS.map(|comparison| parent.get(comparison) == Some("EQ")),
             });
         }
         for update in package.all("update") {

@@ -94,8 +94,8 @@ pub struct ApplyPlan {
     pub service_descriptors: Vec<(String, String)>,
     /// Services that join others in a process: see [`group_operations`](Self::group_operations).
     pub groups: Vec<GroupMember>,
-    /// The packages in the list that `dism /get-packages` shows. **From memory, not checked on a Windows:** the names of the
-    /// values, and that 0x70 stands for installed. The COMPONENTS hive, in which Windows keeps what each component is, is
+    /// The packages in the list that `dism /get-packages` shows. **Not checked on a running Windows:** the names of values
+    /// and the number of `Owners` are those that people use who edit the list by hand; 0x70 stands for installed. The COMPONENTS hive, in which Windows keeps what each component is, is
     /// not written, so `dism /cleanup-image /scanhealth` may find fault. A caller can leave these out; then Windows does
     /// not know of the package, whose files and settings are there and work.
     pub registration: Vec<Operation>,

@@ -296,7 +296,7 @@ fn whatever_is_not_understood_is_named() {
             "it is an update (Security Update)",
         ),
         ("update.mum", "releaseType=", "psfName=\"x\" releaseType=", "Demo-Package: package/@psfName"),
-        ("update.mum", "</package>", "<customInformation/></package>", "package/customInformation"),
+        ("update.mum", "</package>", "<declareCapability/></package>", "package/declareCapability"),
         (
             "update.mum",
             "name=\"Demo-Deployment\"",
@@ -375,52 +375,66 @@ fn whether_it_belongs_there() {
 
 #[test]
 fn what_it_needs() {
-    let parent = |names: [&str; 2]| {
-        format!(
-            "<parent disposition=\"detect\" buildCompare=\"EQ\">{}{}</parent>",
-            identity(names[0], ""),
-            identity(names[1], "")
-        )
+    let parent = |attributes: &str, names: &[&str]| {
+        let identities: String = names.iter().map(|name| identity(name, "")).collect();
+        format!("<parent disposition=\"detect\" {attributes}>{identities}</parent>")
     };
-    let mut files = simple();
-    let edition = parent(["Microsoft-Windows-ServerStandardNanoEdition", "x"]);
-    let parents = edition + &parent(["Edition-A", "Edition-B"]) + &parent(["Base", "Base"]);
-    files[0].1 = mum("Demo-Package", &parents, &[component("Demo-Deployment")]).into_bytes();
-    let package = open(&borrow(&files)).unwrap();
-    let mut about = nano();
-    let missing = |about: &About| match package.assess(about).unwrap().verdict {
-        Verdict::Missing(missing) => missing.iter().map(|any| any[0].name.clone()).collect::<Vec<_>>(),
-        Verdict::Applicable => Vec::new(),
-        other => panic!("{other:?}"),
+    let with = |parents: &str| {
+        let mut files = simple();
+        files[0].1 = mum("Demo-Package", parents, &[component("Demo-Deployment")]).into_bytes();
+        open(&borrow(&files)).unwrap()
     };
-    assert_eq!(missing(&about), [""; 0]);
-    about.add_files(["Other~31bf3856ad364e35~amd64~~10.0.14393.99.mum"]);
-    assert_eq!(missing(&about), ["Edition-A", "Base"]);
-    assert_eq!(
-        package.assess(&about).unwrap().verdict.to_string(),
-        "needs Edition-A 10.0.14393.0 amd64 or Edition-B 10.0.14393.0 amd64 and Base 10.0.14393.0 amd64 or Base \
-         10.0.14393.0 amd64"
+    let verdict = |package: &Package, about: &About| package.assess(about).unwrap().verdict.to_string();
+    // Of all parents, one is enough: an image is a client or a server.
+    let package = with(
+        &(parent("buildCompare=\"EQ\"", &["Client", "Core"]) + &parent("buildCompare=\"GE\"", &["Server"])),
     );
-    assert_eq!(missing(&About { edition: "ServerDatacenterNano".to_owned(), ..about.clone() }).len(), 3);
-    about.add_files(["Edition-B~31bf3856ad364e35~amd64~~10.0.14393.99.mum"]);
-    assert_eq!(missing(&about), ["Base"]);
-    about.add_files(["Base~31bf3856ad364e35~amd64~~10.0.14394.0.mum"]);
-    assert_eq!(missing(&about), ["Base"]);
+    assert_eq!(package.mum().unwrap().not_understood.len(), 0);
+    // Nothing is said to be missing where nothing is known to be there.
+    assert_eq!(verdict(&package, &nano()), "applicable");
+    let having = |id: &str| {
+        let mut about = nano();
+        about.add_files([format!("{id}.mum").as_str()]);
+        about
+    };
+    let needs = "needs Client 10.0.14393.0 amd64 or Core 10.0.14393.0 amd64 or Server 10.0.14393.0 amd64";
+    for (id, expected) in [
+        ("Other~31bf3856ad364e35~amd64~~10.0.14393.0", needs),
+        ("Core~31bf3856ad364e35~amd64~~10.0.14393.9", "applicable"),
+        ("Core~31bf3856ad364e35~amd64~~10.0.14394.0", needs),
+        ("Server~31bf3856ad364e35~amd64~~10.0.14394.0", "applicable"),
+        ("Server~31bf3856ad364e35~amd64~~10.0.14392.0", needs),
+        ("Server~31bf3856ad364e35~amd64~de-DE~10.0.14393.0", needs),
+        ("Server~0000000000000000~amd64~~10.0.14393.0", needs),
+    ] {
+        assert_eq!(verdict(&package, &having(id)), expected, "{id}");
+    }
+    let edition = with(&parent("", &["Microsoft-Windows-ServerStandardNanoEdition"]));
+    let other = having("Other~31bf3856ad364e35~amd64~~10.0.14393.0");
+    assert_eq!(verdict(&edition, &other), "applicable");
+    let datacenter = About { edition: "ServerDatacenterNano".to_owned(), ..other };
+    assert!(verdict(&edition, &datacenter).starts_with("needs Microsoft-Windows-ServerStandardNanoEdition"));
+    let absent = with("<parent disposition=\"absent\"/>");
+    assert_eq!(
+        absent.assess(&nano()).unwrap().not_applied,
+        ["Demo-Package: package/parent/@disposition absent"]
+    );
     // The same from a registry.
     let mut hive = Hive::new(5, "ROOT", &[1, 0, 0, 0x80], FileTime(0)).unwrap();
-    let mut installed = nano();
-    assert!(!installed.add_installed(hive.root()));
+    let mut about = nano();
+    assert!(!about.add_installed(hive.root()));
     for (id, state) in [
-        ("Edition-A~31bf3856ad364e35~amd64~~10.0.14393.0", 0x70),
-        ("Base~31bf3856ad364e35~amd64~~10.0.14393.0", 0x40),
+        ("Core~31bf3856ad364e35~amd64~~10.0.14393.0", 0x40),
+        ("Other~31bf3856ad364e35~amd64~~10.0.14393.0", 0x80),
     ] {
         let path = format!(r"Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages\{id}");
         hive.root_mut().create(&path).unwrap().set("CurrentState", Kind::DWORD, data::dword(state)).unwrap();
     }
-    assert!(installed.add_installed(hive.root()));
-    assert_eq!(missing(&installed), ["Base"]);
-    installed.packages.push(Identity::from_package_id("Base~31bf3856ad364e35~amd64~~10.0.14393.0").unwrap());
-    assert_eq!(missing(&installed), [""; 0]);
+    assert!(about.add_installed(hive.root()));
+    assert_eq!(about.packages.len(), 1);
+    assert_eq!(verdict(&package, &about), needs);
+    about.packages.push(Identity::from_package_id("Core~31bf3856ad364e35~amd64~~10.0.14393.0").unwrap());
+    assert_eq!(verdict(&package, &about), "applicable");
 }
 
 #[test]
