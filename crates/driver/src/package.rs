@@ -48,6 +48,22 @@ impl Package {
         inbox: &dyn Inbox,
         trusted: &Trusted,
     ) -> Result<Self> {
+        Self::load_with(tree, inf_path, target, inbox, trusted, &[])
+    }
+
+    /// Reads the package of an INF file that names no catalog, as those in packages of Windows: of these catalogs of the
+    /// tree the first is taken that covers the INF file, or else the first. One that the INF file names comes before.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_with(
+        tree: &dyn FileTree,
+        inf_path: &str,
+        target: &Target,
+        inbox: &dyn Inbox,
+        trusted: &Trusted,
+        catalogs: &[String],
+    ) -> Result<Self> {
         let (folder, name) = inf_path.rsplit_once('/').unwrap_or(("", inf_path));
         let mut lookup = Lookup { tree, folder, listed: BTreeMap::new() };
         let inf_bytes = lookup.read(inf_path)?;
@@ -58,9 +74,18 @@ impl Package {
             None => None,
         };
         let catalog_name = catalog_name.filter(|name| !name.is_empty());
-        let catalog_path = match &catalog_name {
-            Some(name) => lookup.path(name)?,
-            None => None,
+        let (catalog_name, catalog_path) = match catalog_name {
+            Some(name) => {
+                let path = lookup.path(&name)?;
+                (Some(name), path)
+            }
+            None => match lookup.covering(catalogs, name, &inf_bytes)? {
+                Some(path) => {
+                    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+                    (Some(format!("{stem}.cat")), Some(path))
+                }
+                None => (None, None),
+            },
         };
         let catalog = match &catalog_path {
             Some(path) => Some(lookup.read(path)?),
@@ -71,7 +96,8 @@ impl Package {
         }
         let package = package_name(name, target, &inf_bytes, catalog.as_deref().unwrap_or_default());
         let folders = Folders::new(target, &package);
-        let driver = compile(&inf, target, &folders, inbox)?;
+        let mut driver = compile(&inf, target, &folders, inbox)?;
+        driver.version.catalog = driver.version.catalog.or_else(|| catalog_name.clone());
 
         let mut files = BTreeMap::from([(name.to_owned(), inf_path.to_owned())]);
         if let (Some(name), Some(path)) = (catalog_name, catalog_path) {
@@ -189,6 +215,18 @@ struct Lookup<'t> {
 impl Lookup<'_> {
     fn read(&self, path: &str) -> Result<Vec<u8>> {
         self.tree.read(path).map_err(|source| Error::Io { path: path.to_owned(), source })
+    }
+
+    /// The catalog that covers an INF file, or the first.
+    fn covering(&self, catalogs: &[String], name: &str, inf: &[u8]) -> Result<Option<String>> {
+        for path in catalogs {
+            let bytes = self.read(path)?;
+            let covers = |catalog: Catalog<'_>| catalog.wrong(&File { path: name, bytes: inf }).is_none();
+            if Catalog::parse(&bytes).is_ok_and(covers) {
+                return Ok(Some(path.clone()));
+            }
+        }
+        Ok(catalogs.first().cloned())
     }
 
     /// Where a file lies in the tree, by its path from the package's folder; `None` when it is not there.

@@ -72,18 +72,23 @@ pub(crate) fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Customized
     let (mut report, mut beside) = (Report::default(), Beside::default());
     if !customize.is_empty() {
         about.look_into(&mut session)?;
-        if !customize.drivers.is_empty() {
+        let packages = packages::apply(&mut session, recipe, &about)?;
+        report.packages = packages.reports;
+        let mut sources = Vec::new();
+        for it in packages.drivers {
+            sources.push(DriverSource::package(&it.path, it.package, &it.drivers)?);
+        }
+        for path in &customize.drivers {
+            sources.push(DriverSource::open(path)?);
+        }
+        if !sources.is_empty() {
             let Some(target) = about.target() else {
                 let problem = "which drivers the image takes is not known: neither its description nor its registry says \
                                for which architecture and build it is";
                 return Err(Error::Recipe(problem.to_owned()));
             };
-            let sources: Vec<_> =
-                customize.drivers.iter().map(|path| DriverSource::open(path)).collect::<Result<_>>()?;
             report.drivers = inject(&mut session, &sources, &target, customize.allow_unsigned)?;
         }
-        let packages = packages::apply(&mut session, recipe, &about)?;
-        report.packages = packages.reports;
         for choice in &customize.copies {
             let copied = copy::apply(&mut session, choice)?;
             let (from, to) = (choice.from.display().to_string(), choice.to.clone());

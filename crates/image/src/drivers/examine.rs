@@ -64,7 +64,8 @@ pub fn examine<'s>(
     for found in find(&source.searched(), target).map_err(failed)? {
         let (package, is_wanted) = match found.fit {
             Fit::Taken => {
-                let loaded = Package::load(source.tree(), &found.path, target, inbox, trusted);
+                let catalogs = source.catalogs(&found.path);
+                let loaded = Package::load_with(source.tree(), &found.path, target, inbox, trusted, catalogs);
                 (loaded.map_err(|error| error.to_string()), true)
             }
             Fit::NotForTarget(reason) => (Err(reason), false),

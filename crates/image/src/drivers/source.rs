@@ -3,7 +3,7 @@
 //! All kinds are read in place, nothing is unpacked to the host. No path leads out of them: archives with such paths are
 //! refused, and in a folder links are followed to files below it only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use disk::ReadAt;
 use driver::find::{Entry, FileTree};
 use iso::Iso;
 use serde::Serialize;
-use servicing::Cabinet;
+use servicing::plan::DriverFolder;
+use servicing::{Cabinet, Package};
 
 use super::archive::Paths;
 use crate::source::open_file;
@@ -47,6 +48,8 @@ pub struct DriverSource {
     tree: Box<dyn FileTree>,
     /// Of an INF file, its name.
     only: Option<String>,
+    /// Catalogs of INF files that name none, by their paths.
+    catalogs: BTreeMap<String, Vec<String>>,
 }
 
 impl std::fmt::Debug for DriverSource {
@@ -66,7 +69,9 @@ impl DriverSource {
     /// damaged.
     pub fn open(path: &Path) -> Result<Self> {
         let wrong = |source| Error::Read { path: path.to_owned(), source };
-        let of = |kind, tree| Ok(Self { path: path.to_owned(), kind, tree, only: None });
+        let of = |kind, tree| {
+            Ok(Self { path: path.to_owned(), kind, tree, only: None, catalogs: BTreeMap::new() })
+        };
         if fs::metadata(path).map_err(wrong)?.is_dir() {
             return of(SourceKind::Folder, Box::new(Folder::open(path).map_err(wrong)?));
         }
@@ -111,12 +116,27 @@ impl DriverSource {
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let tree = Box::new(Folder::open(folder).map_err(wrong)?);
-        Ok(Self { path: path.to_owned(), kind: SourceKind::Inf, tree, only: Some(name.to_owned()) })
+        let (only, catalogs) = (Some(name.to_owned()), BTreeMap::new());
+        Ok(Self { path: path.to_owned(), kind: SourceKind::Inf, tree, only, catalogs })
     }
 
-    /// A tree that is at hand already; `path` is what errors and reports call it.
-    pub fn from_tree(path: &Path, kind: SourceKind, tree: Box<dyn FileTree>) -> Self {
-        Self { path: path.to_owned(), kind, tree, only: None }
+    /// Drivers of a package of Windows, which lies in the cabinet at `path`.
+    ///
+    /// # Errors
+    /// [`Error::DriverFile`] when it is none, or has files with impossible paths.
+    pub(crate) fn package(path: &Path, package: Arc<Package>, drivers: &[DriverFolder]) -> Result<Self> {
+        let damaged = |source| Error::DriverFile { path: path.to_owned(), source };
+        let wanted = drivers.iter().flat_map(|driver| driver.files.iter().chain(&driver.catalogs));
+        let wanted: BTreeSet<&str> = wanted.map(String::as_str).collect();
+        let tree =
+            CabinetTree::new(Holder::Package(package), |path| wanted.contains(path)).map_err(damaged)?;
+        let slashes = |path: &String| path.replace('\\', "/");
+        let catalogs = drivers
+            .iter()
+            .map(|driver| (slashes(&driver.inf), driver.catalogs.iter().map(slashes).collect()))
+            .collect();
+        let kind = SourceKind::Cabinet;
+        Ok(Self { path: path.to_owned(), kind, tree: Box::new(tree), only: None, catalogs })
     }
 
     /// What it was opened by.
@@ -132,6 +152,11 @@ impl DriverSource {
     /// Its files.
     pub fn tree(&self) -> &dyn FileTree {
         &*self.tree
+    }
+
+    /// The catalogs that may cover an INF file which names none.
+    pub(super) fn catalogs(&self, inf: &str) -> &[String] {
+        self.catalogs.get(inf).map_or(&[], Vec::as_slice)
     }
 
     /// Its files as [`driver::find::find`] is to see them.
@@ -202,29 +227,58 @@ impl FileTree for Folder {
     }
 }
 
+/// Who has a cabinet.
+enum Holder {
+    Own(Cabinet),
+    Package(Arc<Package>),
+}
+
 struct CabinetTree {
-    cabinet: Cabinet,
+    holder: Holder,
     paths: Paths,
-    /// The whole content, if it is small.
+    /// The bytes of all of its files.
+    total: u64,
+    /// All of its files, if they are small.
     kept: OnceLock<Result<BTreeMap<String, Vec<u8>>, String>>,
 }
 
 impl CabinetTree {
     fn open(file: Arc<dyn ReadAt>) -> io::Result<Self> {
         let cabinet = Cabinet::open(file).map_err(io::Error::other)?;
-        let mut paths = Paths::default();
-        for (number, entry) in cabinet.entries().iter().enumerate() {
-            paths.add(entry.path(), number)?;
-        }
-        Ok(Self { cabinet, paths, kept: OnceLock::new() })
+        Self::new(Holder::Own(cabinet), |_| true)
     }
 
-    fn all(&self) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    fn new(holder: Holder, mut wanted: impl FnMut(&str) -> bool) -> io::Result<Self> {
+        let mut tree = Self { holder, paths: Paths::default(), total: 0, kept: OnceLock::new() };
+        let (mut paths, mut total) = (Paths::default(), 0);
+        for (number, entry) in tree.cabinet()?.entries().iter().enumerate() {
+            if wanted(entry.path()) {
+                paths.add(entry.path(), number)?;
+                total += entry.size();
+            }
+        }
+        (tree.paths, tree.total) = (paths, total);
+        Ok(tree)
+    }
+
+    fn cabinet(&self) -> io::Result<&Cabinet> {
+        match &self.holder {
+            Holder::Own(cabinet) => Ok(cabinet),
+            Holder::Package(package) => {
+                package.cabinet().ok_or_else(|| io::Error::other("the package is no single cabinet"))
+            }
+        }
+    }
+
+    fn all(&self, cabinet: &Cabinet) -> Result<BTreeMap<String, Vec<u8>>, String> {
         let mut files = BTreeMap::new();
-        let done: Result<(), servicing::Error> = self.cabinet.extract_all(&mut |entry, bytes| {
-            files.insert(entry.path().to_owned(), bytes);
-            Ok(())
-        });
+        let done: Result<(), servicing::Error> = cabinet.extract(
+            &mut |entry| self.paths.number(&entry.path().replace('\\', "/")).is_ok(),
+            &mut |entry, bytes| {
+                files.insert(entry.path().to_owned(), bytes);
+                Ok(())
+            },
+        );
         done.map(|()| files).map_err(|error| error.to_string())
     }
 }
@@ -235,13 +289,13 @@ impl FileTree for CabinetTree {
     }
 
     fn read(&self, file: &str) -> io::Result<Vec<u8>> {
-        let entry = &self.cabinet.entries()[self.paths.number(file)?];
-        let total: u64 = self.cabinet.entries().iter().map(servicing::cabinet::Entry::size).sum();
-        if total > KEPT_CABINET {
-            return self.cabinet.read(entry.path()).map_err(io::Error::other);
+        let cabinet = self.cabinet()?;
+        let path = cabinet.entries()[self.paths.number(file)?].path();
+        if self.total > KEPT_CABINET {
+            return cabinet.read(path).map_err(io::Error::other);
         }
-        match self.kept.get_or_init(|| self.all()) {
-            Ok(files) => files.get(entry.path()).cloned().ok_or_else(|| io::ErrorKind::NotFound.into()),
+        match self.kept.get_or_init(|| self.all(cabinet)) {
+            Ok(files) => files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into()),
             Err(reason) => Err(io::Error::other(reason.clone())),
         }
     }
