@@ -251,12 +251,23 @@ fn is_update(mum: &Mum) -> bool {
 pub(crate) struct Reach<'c> {
     /// Its own packages, with the paths of their descriptions; the first is the package itself.
     pub(crate) packages: Vec<(&'c str, &'c Mum)>,
-    /// Its drivers: the INF file's name, and the component, by the latter's name in the component store.
-    pub(crate) drivers: BTreeMap<String, (&'c str, &'c Component)>,
+    /// Its drivers, by their components' names in the component store.
+    drivers: BTreeMap<String, Driver<'c>>,
     /// Its other components, by their name in the component store.
     pub(crate) components: BTreeMap<String, &'c Component>,
     /// What is missing, or not understood.
     pub(crate) faults: Vec<String>,
+}
+
+/// A driver of a package.
+struct Driver<'c> {
+    /// The name of its INF file.
+    inf: &'c str,
+    /// The folder of its files.
+    folder: String,
+    /// Its component, if that can be read. What it says follows from the INF file, which is what is installed, so it is
+    /// only asked for hashes.
+    component: Option<&'c Component>,
 }
 
 impl<'c> Reach<'c> {
@@ -267,9 +278,6 @@ impl<'c> Reach<'c> {
             components: BTreeMap::new(),
             faults: Vec::new(),
         };
-        for (path, encoding) in &cabinet.encoded {
-            reach.faults.push(format!("{path} is {encoding}"));
-        }
         let mut seen = BTreeSet::new();
         reach.package("update.mum", &cabinet.top, cabinet, about, &mut seen, 0);
         reach.faults.sort();
@@ -298,35 +306,44 @@ impl<'c> Reach<'c> {
         self.faults.extend(mum.not_understood.iter().map(|what| format!("{name}: {what}")));
         for part in mum.parts() {
             match part {
-                Part::Driver { inf, identity } => match cabinet.component(identity) {
-                    Some(component) => {
-                        self.drivers.insert(identity.keyform(), (inf, component));
-                    }
-                    None => self.faults.push(format!("the driver {} is not in the cabinet", identity.name)),
-                },
+                Part::Driver { inf, identity } => self.driver(inf, identity, cabinet),
                 Part::Component(identity) => self.component(identity, cabinet),
                 Part::Package { identity, contained } => match cabinet.package(identity) {
                     Some((path, mum)) => self.package(path, mum, cabinet, about, seen, depth + 1),
                     None if !contained && about.versions_of(identity).next().is_some() => {}
-                    None => self.faults.push(format!("the package {identity} is not in the cabinet")),
+                    None => {
+                        let excuse = cabinet.excuse(&identity.package_id());
+                        self.faults.push(format!("the package {identity} {excuse}"));
+                    }
                 },
             }
         }
     }
 
+    fn driver(&mut self, inf: &'c str, identity: &Identity, cabinet: &'c Components) {
+        let keyform = identity.keyform();
+        let component = cabinet.component(identity);
+        let folder = component.map_or_else(|| keyform.clone(), |component| component.folder.clone());
+        self.drivers.insert(keyform, Driver { inf, folder, component });
+    }
+
     /// A component and those that it depends on.
-    fn component(&mut self, identity: &Identity, cabinet: &'c Components) {
+    fn component(&mut self, identity: &'c Identity, cabinet: &'c Components) {
         let mut waiting = vec![identity];
         while let Some(identity) = waiting.pop() {
-            let Some(component) = cabinet.component(identity) else {
-                self.faults.push(format!("the component {identity} is not in the cabinet"));
-                continue;
-            };
             if identity.is_driver() {
                 // The description of its package names the INF file; here the component does.
-                let inf = component.manifest.identity.name.strip_prefix("dual_").unwrap_or_default();
-                self.drivers.insert(identity.keyform(), (inf, component));
-            } else if self.components.insert(identity.keyform(), component).is_none() {
+                let inf = identity.name.get("dual_".len()..).unwrap_or_default();
+                self.driver(inf, identity, cabinet);
+                continue;
+            }
+            let keyform = identity.keyform();
+            let Some(component) = cabinet.component(identity) else {
+                let excuse = cabinet.excuse(&keyform);
+                self.faults.push(format!("the component {identity} {excuse}"));
+                continue;
+            };
+            if self.components.insert(keyform, component).is_none() {
                 waiting.extend(&component.manifest.dependencies);
             }
         }
@@ -341,10 +358,9 @@ struct Payload {
 
 impl Payload {
     fn read(cabinet: &Components, reach: &Reach<'_>) -> Result<Self> {
-        let components = reach.components.values().copied();
-        let drivers = reach.drivers.values().map(|(_, component)| *component);
-        let folders: BTreeSet<String> =
-            components.chain(drivers).map(|component| fold(&component.folder)).collect();
+        let components = reach.components.values().map(|component| &component.folder);
+        let drivers = reach.drivers.values().map(|driver| &driver.folder);
+        let folders: BTreeSet<String> = components.chain(drivers).map(|folder| fold(folder)).collect();
         let wanted = |path: &str| {
             let path = fold(path);
             path.split_once('/').is_some_and(|(folder, _)| folders.contains(folder))
@@ -396,8 +412,7 @@ fn driver_folders(
 ) -> Result<Vec<DriverFolder>, Vec<String>> {
     let mut faults = Vec::new();
     let mut folders = Vec::new();
-    for (inf, component) in reach.drivers.values() {
-        let folder = &component.folder;
+    for Driver { inf, folder, component } in reach.drivers.values() {
         let prefix = format!("{}/", fold(folder));
         let inf_path = format!("{folder}/{inf}");
         let mut files = Vec::new();
@@ -408,7 +423,7 @@ fn driver_folders(
             }
             files.push(entry.path().to_owned());
         }
-        for file in &component.manifest.files {
+        for file in component.iter().flat_map(|component| &component.manifest.files) {
             let path = format!("{folder}/{}", file.source.replace('\\', "/"));
             match payload.files.get(&fold(&path)) {
                 None => faults.push(format!("{path} is not in the cabinet")),

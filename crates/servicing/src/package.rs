@@ -44,8 +44,8 @@ pub(crate) struct Components {
     pub(crate) packages: Vec<(String, Mum)>,
     /// Components by the name in the component store, in lower case.
     pub(crate) components: BTreeMap<String, Component>,
-    /// Manifests that cannot be read: path, and how they are stored.
-    pub(crate) encoded: Vec<(String, Encoding)>,
+    /// Descriptions and manifests that cannot be read: path, and why.
+    pub(crate) unreadable: Vec<(String, String)>,
 }
 
 /// A component, and where it lies in the cabinet.
@@ -201,36 +201,63 @@ impl Components {
         let total = xml.map(|entry| entry.size()).sum();
         Error::limit(At::new("package", 0), "the size of its XML", total, MAX_PACKAGE_XML)?;
         let mut top = None;
-        let (mut packages, mut components, mut encoded) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let (mut packages, mut components, mut unreadable) = (Vec::new(), BTreeMap::new(), Vec::new());
         cabinet.extract::<Error>(&mut |entry| is_xml(entry.path()), &mut |entry, bytes| {
             let path = entry.path();
-            if let Some(encoding) = Encoding::of(&bytes) {
-                encoded.push((path.to_owned(), encoding));
+            let read = if let Some(encoding) = Encoding::of(&bytes) {
+                Err(Error::unsupported("XML", 0, encoding.to_string()))
             } else if is(path, ".mum") {
-                let mum = Mum::parse(&bytes).map_err(|error| error.in_file(path))?;
-                if fold(path) == fold(TOP) {
-                    top = Some(mum);
-                } else {
-                    packages.push((path.to_owned(), mum));
-                }
+                Mum::parse(&bytes).map(|mum| {
+                    if fold(path) == fold(TOP) {
+                        top = Some(mum);
+                    } else {
+                        packages.push((path.to_owned(), mum));
+                    }
+                })
             } else {
-                let manifest = Manifest::parse(&bytes).map_err(|error| error.in_file(path))?;
-                let folder = path[..path.len() - ".manifest".len()].to_owned();
-                let key = manifest.identity.keyform().to_ascii_lowercase();
-                let component = Component { manifest, path: path.to_owned(), folder };
-                if let Some(other) = components.insert(key, component) {
-                    let reason = format!("it is the same component as {}", other.path);
-                    return Err(Error::malformed("manifest", 0, reason).in_file(path));
-                }
+                Manifest::parse(&bytes).and_then(|manifest| {
+                    let folder = path[..path.len() - ".manifest".len()].to_owned();
+                    let key = manifest.identity.keyform().to_ascii_lowercase();
+                    let component = Component { manifest, path: path.to_owned(), folder };
+                    match components.insert(key, component) {
+                        None => Ok(()),
+                        Some(other) => {
+                            let reason = format!("it is the same component as {}", other.path);
+                            Err(Error::malformed("XML", 0, reason))
+                        }
+                    }
+                })
+            };
+            match read {
+                Err(error) if fold(path) == fold(TOP) => return Err(error.in_file(path)),
+                // Windows may know more: the package can still be staged.
+                Err(error) => unreadable.push((path.to_owned(), error.to_string())),
+                Ok(()) => {}
             }
             Ok(())
         })?;
-        let top = top.ok_or_else(|| {
-            Error::unsupported("package", 0, "a description that is compressed").in_file(TOP)
-        })?;
+        let top = top.expect("it is one of the files, and was read");
         packages.sort_by(|a: &(String, Mum), b| a.0.cmp(&b.0));
-        encoded.sort();
-        Ok(Self { cabinet, top, packages, components, encoded })
+        unreadable.sort();
+        Ok(Self { cabinet, top, packages, components, unreadable })
+    }
+
+    /// Why something of this name, which was not found, may be there nevertheless.
+    pub(crate) fn excuse(&self, name: &str) -> String {
+        let named = self
+            .unreadable
+            .iter()
+            .find(|(path, _)| path.rsplit_once('.').is_some_and(|(stem, _)| stem.eq_ignore_ascii_case(name)));
+        match (named, &self.unreadable[..]) {
+            (Some((path, why)), _) => format!("cannot be read: {path}: {why}"),
+            (None, []) => "is not in the cabinet".to_owned(),
+            (None, [(path, why), others @ ..]) => {
+                format!(
+                    "is not in the cabinet, or one of {} that cannot be read: {path}: {why}",
+                    others.len() + 1
+                )
+            }
+        }
     }
 
     /// The package in the cabinet that another means.

@@ -243,6 +243,27 @@ fn drivers_become_drivers() {
     assert!(assess(&borrow(&packed)).not_drivers[0].contains("disk.sys is compressed in blocks (DCS)"));
 }
 
+/// Manifests of drivers may be stored as differences. Their folders can be told by name, and the rest follows from the INF.
+#[test]
+fn drivers_without_readable_manifests() {
+    let name = |inf: &str| {
+        let mut identity = Identity::from_package_id("x~31bf3856ad364e35~amd64~~10.0.14393.0").unwrap();
+        identity.name = format!("dual_{inf}");
+        identity.kind = Some("dualModeDriver".to_owned());
+        identity.version_scope = Some("nonSxS".to_owned());
+        identity.keyform()
+    };
+    let mut files = drivers();
+    files[2] = (format!("{}.manifest", name("disk.inf")), b"DCM\x01PA30".to_vec());
+    files[3].0 = format!("{}/disk.inf", name("disk.inf"));
+    files[4].0 = format!("{}/disk.sys", name("disk.inf"));
+    let Way::Drivers(plan) = assess(&borrow(&files)).way else { panic!("all of it can be told") };
+    assert_eq!((plan.drivers.len(), plan.drivers[0].files.len()), (2, 2));
+    assert!(plan.drivers[0].inf.starts_with("amd64_dual_disk.inf_31bf3856ad364e35_10.0.14393.0_none_"));
+    files.remove(3);
+    assert!(assess(&borrow(&files)).not_drivers[0].ends_with("/disk.inf is not in the cabinet"));
+}
+
 #[test]
 fn drivers_and_other_things() {
     // A component that installs something, beside the drivers: all of it is applied, or none.
@@ -316,7 +337,13 @@ fn whatever_is_not_understood_is_named() {
     let mut packed = simple();
     packed[3].1 = b"DCM\x01PA30".to_vec();
     let assessment = assess(&borrow(&packed));
-    assert!(assessment.not_applied.iter().any(|why| why.contains("base manifest")), "{assessment:?}");
+    assert!(
+        assessment.not_applied[0]
+            .contains("one of 1 that cannot be read: Demo-Component.manifest: unsupported"),
+        "{assessment:?}"
+    );
+    let unreadable = changed("Demo-Component.manifest", "</assembly>", "");
+    assert!(assess(&borrow(&unreadable)).not_applied[0].contains("<assembly> does not end"));
     let mut missing = simple();
     missing.pop();
     assert!(assess(&borrow(&missing)).not_applied[0].contains("demo.dll is not in the cabinet"));
@@ -527,8 +554,12 @@ fn hostile_packages() {
         ("version=\"10.0.14393.0\"", "version=\"..\""),
         ("language=\"neutral\"", "language=\"a\\b\""),
     ] {
-        let files = changed("Demo-Component.manifest", from, to);
-        assert!(open(&borrow(&files)).is_err(), "{to}");
+        let assessment = assess(&borrow(&changed("Demo-Component.manifest", from, to)));
+        assert!(matches!(assessment.way, Way::Stage(_)), "{to}");
+        assert!(
+            assessment.not_applied[0].contains("that cannot be read: Demo-Component.manifest: malformed"),
+            "{to}: {assessment:?}"
+        );
     }
     let files =
         changed("Demo-Component.manifest", "$(runtime.system32)\\\"", "$(runtime.system32)\\..\\..\\..\\\"");

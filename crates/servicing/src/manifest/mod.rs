@@ -115,10 +115,12 @@ impl Manifest {
             let notes = &mut notes.below(&dependent.name);
             notes.only(dependent, &["dependencyType"], &["assemblyIdentity"]);
             let identity = identity_of(dependent)?;
+            let of_languages = dependency.get("resourceType") == Some("Resources");
             match dependent.get("dependencyType") {
+                // Texts of whichever languages are installed: the packages of these bring them.
+                None | Some("prerequisite") if of_languages => {}
+                Some("install") if of_languages && identity.language == "*" => {}
                 Some("install") => self.dependencies.push(identity),
-                // Resources of whichever languages are installed: the packages of these bring them.
-                Some("prerequisite") if dependency.get("resourceType") == Some("Resources") => {}
                 kind => notes.add(&format!("@dependencyType {}", kind.unwrap_or("that is not given"))),
             }
         }
