@@ -10,8 +10,9 @@ use crate::xml::{self, Element};
 /// and language packs of Windows 7 to 11.
 const COMPARISONS: [&str; 4] = ["distributionCompare", "serviceCompare", "buildCompare", "revisionCompare"];
 
-/// Elements of a package that install nothing: what settings show of it, and the servicing stack that DISM needs for it.
-const INERT: &[&str] = &["customInformation", "installerAssembly", "localizedStrings"];
+/// Elements of a package that install nothing: what settings show of it, its size, and the servicing stack that DISM needs
+/// for it.
+const INERT: &[&str] = &["customInformation", "installerAssembly", "localizedStrings", "packageExtended"];
 
 /// A package's description.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,7 +103,16 @@ impl Mum {
         };
         mum.note_others(&root, "assembly", &["assemblyIdentity", "package"]);
         // Whether it can be removed again, and whether it wants a restart, concerns Windows.
-        mum.note_attributes(package, "package", &["identifier", "releaseType", "restart", "permanence"]);
+        let known =
+            ["identifier", "releaseType", "restart", "permanence", "targetPartition", "binaryPartition"];
+        mum.note_attributes(package, "package", &known);
+        // Phones and their like have several volumes.
+        if package.get("targetPartition").is_some_and(|partition| !partition.eq_ignore_ascii_case("mainos")) {
+            mum.not_understood.insert("package/@targetPartition".to_owned());
+        }
+        if package.get("binaryPartition").is_some_and(|is_binary| is_binary != "false") {
+            mum.not_understood.insert("package/@binaryPartition".to_owned());
+        }
         mum.release_type = package.get("releaseType").unwrap_or_default().to_owned();
         mum.identifier = package.get("identifier").map(str::to_owned);
         mum.note_others(package, "package", &[&["parent", "update"], INERT].concat());

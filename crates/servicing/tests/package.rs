@@ -316,6 +316,7 @@ fn whatever_is_not_understood_is_named() {
             "releaseType=\"Security Update\"",
             "it is an update (Security Update)",
         ),
+        ("update.mum", "releaseType=", "targetPartition=\"data\" releaseType=", "package/@targetPartition"),
         ("update.mum", "releaseType=", "psfName=\"x\" releaseType=", "Demo-Package: package/@psfName"),
         ("update.mum", "</package>", "<declareCapability/></package>", "package/declareCapability"),
         (
@@ -333,6 +334,20 @@ fn whatever_is_not_understood_is_named() {
         let found = assessment.not_applied.iter().any(|found| found.contains(reason));
         assert!(found, "{reason}: {:?}", assessment.not_applied);
         assert!(!assessment.not_drivers.is_empty());
+    }
+    // What installs nothing does not stand in the way.
+    for (from, to) in [
+        (
+            "releaseType=",
+            "restart=\"possible\" permanence=\"permanent\" targetPartition=\"MainOS\" binaryPartition=\"false\" releaseType=",
+        ),
+        (
+            "<update ",
+            "<installerAssembly name=\"x\" version=\"6.0.0.0\"/><packageExtended packageSize=\"1\"/><customInformation/><update ",
+        ),
+    ] {
+        let assessment = assess(&borrow(&changed("update.mum", from, to)));
+        assert!(matches!(assessment.way, Way::Apply(_)), "{:?}", assessment.not_applied);
     }
     let mut packed = simple();
     packed[3].1 = b"DCM\x01PA30".to_vec();

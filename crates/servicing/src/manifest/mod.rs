@@ -174,7 +174,11 @@ impl Manifest {
         notes.only(folders, &[], &["directory"]);
         for folder in folders.all("directory") {
             let notes = &mut notes.below("directory");
-            notes.only(folder, &["destinationPath", "owner", "attributes"], &["securityDescriptor"]);
+            notes.only(
+                folder,
+                &["destinationPath", "owner", "attributes"],
+                &["securityDescriptor", "systemProtection"],
+            );
             let attributes = match folder.get("attributes").unwrap_or_default() {
                 "" => (false, false),
                 "hidden" => (true, false),
