@@ -39,7 +39,7 @@ fn a_recipe_builds_what_the_options_build() {
     let copy = format!("{}=\\Tools", folder.path().join("files").display());
     wimforge(args![
         "build",
-        testdata(SMALL),
+        &testdata(SMALL),
         "-o",
         &by_options,
         "--size",
@@ -56,7 +56,7 @@ fn a_recipe_builds_what_the_options_build() {
     .well();
     let disk = folder.path().join("out.vhd");
     assert!(fs::read(&disk).unwrap() == fs::read(&by_options).unwrap(), "the disks differ");
-    let read = wimforge(args!["cat", format!("{}:1/Tools/a.txt", disk.display())]).well();
+    let read = wimforge(args!["cat", &format!("{}:1/Tools/a.txt", disk.display())]).well();
     assert_eq!(read.stdout, b"hello");
 }
 
@@ -92,7 +92,7 @@ fn mistakes_are_named_with_their_line() {
         let path = recipe(folder.path(), more);
         wimforge(args!["build", "-r", &path]).badly(&[2]).says(&[says]);
     }
-    wimforge(args!["build", "-r", folder.path().join("none.toml")]).badly(&[1]).says(&["none.toml"]);
+    wimforge(args!["build", "-r", &folder.path().join("none.toml")]).badly(&[1]).says(&["none.toml"]);
     let path = write(folder.path(), "empty.toml", "");
     wimforge(args!["build", "-r", &path]).badly(&[2]).says(&["source"]);
 }
@@ -131,7 +131,7 @@ fn a_certificate_is_made_once() {
     assert!(first_key == fs::read(&key).unwrap() && first_pem == fs::read(&pem).unwrap());
     // Another certificate in the way is not written over.
     fs::write(&pem, "somebody's").unwrap();
-    wimforge(args!["build", "-r", &path, "-o", folder.path().join("out.vmdk")])
+    wimforge(args!["build", "-r", &path, "-o", &folder.path().join("out.vmdk")])
         .badly(&[2])
         .says(&["out.winrm.pem"]);
     assert!(!folder.path().join("out.vmdk").exists());
