@@ -195,7 +195,14 @@ fn decode<'a>(what: &'a str, bytes: &[u8]) -> Result<Source<'a>> {
         [0xEF, 0xBB, 0xBF, ..] => 3,
         _ => 0,
     };
-    let text = crate::secret::decode(what, marked.as_deref().unwrap_or(bytes), MAX_BYTES + 2)?;
+    let text = crate::secret::decode(what, marked.as_deref().unwrap_or(bytes), MAX_BYTES + 2);
+    let text = text.map_err(|error| match error {
+        // The mark that was put in front is not in the file.
+        Error::Malformed { what, offset, reason } if marked.is_some() => {
+            Error::Malformed { what, offset: offset.saturating_sub(2), reason }
+        }
+        error => error,
+    })?;
     Ok(Source { what, text, start, wide })
 }
 

@@ -52,6 +52,11 @@ fn places_are_those_of_the_file() {
     let wide: Vec<u8> = [0xFEFF].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
     let Error::Malformed { offset, .. } = refused(&wide) else { panic!() };
     assert_eq!(offset, 2 + 2 * 9);
+    // Half a character at the end, with a mark and without.
+    for bytes in [&b"<\0a\0/\0>"[..], b"\xFF\xFE<\0a\0/\0>"] {
+        let Error::Malformed { offset, .. } = refused(bytes) else { panic!() };
+        assert_eq!(offset, bytes.len() as u64 - 1);
+    }
 }
 
 #[test]

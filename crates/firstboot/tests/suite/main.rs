@@ -7,4 +7,5 @@ mod merging;
 mod plans;
 mod real_hives;
 mod recipes;
+mod shell;
 mod support;
