@@ -11,6 +11,7 @@ mod chain;
 mod commands;
 mod compact;
 mod disk_paths;
+mod driver;
 mod gpt;
 mod hostile;
 mod ids;
