@@ -37,7 +37,7 @@ pub struct Change {
     /// Length of the new content in bytes; `None` for directories and for what was removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// SHA-1 of the new content, in hexadecimal; `None` as for the size.
+    /// SHA-1 of the new content, in hexadecimal; `None` as for the size, and for what holds secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha1: Option<String>,
 }
