@@ -90,9 +90,11 @@ impl Steps {
     }
 }
 
-/// A command of PowerShell on one line. It must not contain double quotes.
+/// A command of PowerShell on one line. It must not contain double quotes. The program is named with its folder, as scripts
+/// for Nano Server do, and without quotes, of which the shell would take the first and the last away in `FOR`.
 fn powershell_line(command: &str) -> String {
-    format!("powershell.exe -NoProfile -NonInteractive -Command \"{command}\"")
+    let program = "%SystemRoot%\\System32\\WindowsPowerShell\\v1.0\\powershell.exe";
+    format!("{program} -NoProfile -NonInteractive -Command \"{command}\"")
 }
 
 /// The lines for one interface, in the form that New-NanoServerImage writes them.
