@@ -258,6 +258,17 @@ fn notes(wishes: &Wishes, about: &About) -> Vec<String> {
     if about.is_client() && wishes.quiet && nobody {
         notes.push("the first boot still asks for an account: there is no [[account]]".to_owned());
     }
+    if wishes.quiet
+        && !about.is_client()
+        && !about.is_nano()
+        && wishes.administrator_password.is_none()
+        && wishes.unattend.is_none()
+    {
+        notes.push(
+            "the first logon asks for a password of Administrator: there is no admin-password-file"
+                .to_owned(),
+        );
+    }
     if about.is_nano() && wishes.locale != crate::Locale::default() {
         notes.push("whether Nano Server heeds locales of an answer file is not known".to_owned());
     }

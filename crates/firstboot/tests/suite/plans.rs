@@ -220,6 +220,9 @@ fn what_users_should_know_is_said() {
     assert!(said(&password, client).contains("keep the account Administrator disabled"));
     assert!(said(&password, client).contains("OEM product key"));
     assert!(said(&Wishes { quiet: true, ..Wishes::default() }, client).contains("still asks for an account"));
+    let quiet = Wishes { quiet: true, ..Wishes::default() };
+    assert!(said(&quiet, InstallationType::ServerCore).contains("asks for a password of Administrator"));
+    assert_eq!(said(&quiet, InstallationType::Nano), "");
     let winrm = Wishes { winrm: Some(WinRm::default()), ..Wishes::default() };
     assert!(said(&winrm, InstallationType::Server).contains("nobody has a password"));
     assert!(said(&full(), InstallationType::Nano).contains("clear text"));
