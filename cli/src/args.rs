@@ -44,7 +44,7 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Build a disk image from a WIM, or from the WIM inside an ISO
     Build(Box<Build>),
-    /// Say what a file is: a WIM, an ISO, or a disk image (raw, VHD, VMDK)
+    /// Say what a file is: a WIM, an ISO, a disk image (raw, VHD, VMDK), a driver package
     Info(Info),
     /// List files inside a WIM image, an ISO or a disk
     Ls(Ls),

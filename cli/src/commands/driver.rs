@@ -1,6 +1,8 @@
 //! `wimforge driver`
 
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use image::drivers::{
@@ -10,7 +12,7 @@ use image::{Error, WimSource};
 use serde_json::json;
 
 use crate::args::Common;
-use crate::args::driver::{Driver, DriverCheck, DriverCommand, DriverInfo as InfoArgs};
+use crate::args::driver::{Driver, DriverCheck, DriverCommand};
 use crate::report::{self, printable};
 
 /// How many of a list are printed; all of them are in the JSON.
@@ -18,15 +20,30 @@ const SHOWN: usize = 6;
 
 pub(crate) fn run(args: &Driver, common: &Common) -> anyhow::Result<ExitCode> {
     match &args.command {
-        DriverCommand::Info(args) => info(args, common),
+        DriverCommand::Info(args) => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            info(&args.sources, common, &mut out)?;
+            out.flush()?;
+            Ok(ExitCode::SUCCESS)
+        }
         DriverCommand::Check(args) => check(args, common),
     }
 }
 
-fn info(args: &InfoArgs, common: &Common) -> anyhow::Result<ExitCode> {
-    let mut out = BufWriter::new(io::stdout().lock());
+/// Whether a file that is no disk is for [`info`]: an INF file by its name, or an archive.
+pub(super) fn is_for_it(path: &Path) -> bool {
+    let is_inf = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("inf"));
+    is_inf || {
+        let mut head = [0; 4];
+        let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+        read.is_ok() && matches!(&head, b"MSCF" | b"PK\x03\x04")
+    }
+}
+
+/// Says what drivers there are in each of these.
+pub(super) fn info(sources: &[PathBuf], common: &Common, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut values = Vec::new();
-    for path in &args.sources {
+    for path in sources {
         let source = DriverSource::open(path)?;
         let drivers = describe(&source)?;
         if drivers.is_empty() {
@@ -39,14 +56,13 @@ fn info(args: &InfoArgs, common: &Common) -> anyhow::Result<ExitCode> {
         }
         for driver in &drivers {
             writeln!(out, "{}: {}", printable(&path.display().to_string()), printable(&driver.inf))?;
-            describe_one(driver, &mut out)?;
+            describe_one(driver, out)?;
         }
     }
     if common.json {
         writeln!(out, "{:#}", json!({ "schema": "wimforge.driver.info/1", "sources": values }))?;
     }
-    out.flush()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn describe_one(driver: &DriverInfo, out: &mut dyn Write) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use image::{DiskFile, DiskInfo, Error, FileKind, WimSource};
 use serde_json::{Value, json};
 
-use super::{iso_info, volumes};
+use super::{driver, iso_info, volumes};
 use crate::args::{Common, Info};
 use crate::report::{printable, say};
 use crate::size::human;
@@ -29,6 +29,8 @@ pub(crate) fn run(args: &Info, common: &Common) -> anyhow::Result<ExitCode> {
         if !common.quiet {
             source.wim().warnings().iter().for_each(|warning| say(&format!("warning: {warning}")));
         }
+    } else if kind == FileKind::Raw && !args.xml && driver::is_for_it(&args.file) {
+        driver::info(std::slice::from_ref(&args.file), common, &mut out)?;
     } else {
         if args.xml {
             return Err(Error::Recipe(format!(

@@ -106,6 +106,11 @@ fn in_all_containers() {
         assert_eq!(arm.code, Some(3));
         assert!(text(&arm).contains("it has: NTAMD64"), "{}", text(&arm));
     }
+    // `info` says the same of files that are nothing else.
+    let inf = package.join("VBoxUSB.inf");
+    let (short, long) =
+        (wimforge(args!["info", &inf]).well(), wimforge(args!["driver", "info", &inf]).well());
+    assert_eq!(text(&short), text(&long));
     let shown = wimforge(args!["driver", "info", &package]).well();
     for words in
         ["class      USB\n", "devices    USB\\VID_80EE&PID_CAFE\n", "signed by Microsoft Windows Hardware"]

@@ -248,3 +248,76 @@ impl Lookup<'_> {
         Ok(Some(at))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::find::Entry;
+    use crate::plan::CATALOG_FOLDER;
+    use crate::{Architecture, ProductType};
+
+    /// A package of Windows: the catalogs lie at the top, the driver names none.
+    struct Component;
+
+    const INF: &[u8] = include_bytes!("../tests/data/disk.inf");
+
+    impl FileTree for Component {
+        fn list(&self, folder: &str) -> io::Result<Vec<Entry>> {
+            let names: &[&str] =
+                if folder == "amd64_disk.inf" { &["disk.inf"] } else { &["a.cat", "update.cat"] };
+            Ok(names.iter().map(|name| Entry { name: (*name).to_owned(), is_folder: false }).collect())
+        }
+
+        fn read(&self, file: &str) -> io::Result<Vec<u8>> {
+            match file {
+                "a.cat" => Ok(b"no catalog".to_vec()),
+                "update.cat" => Ok(include_bytes!("../tests/data/disk.cat").to_vec()),
+                "amd64_disk.inf/disk.inf" => {
+                    Ok(String::from_utf8_lossy(INF).replace("CatalogFile", "NoFile").into_bytes())
+                }
+                _ => Err(io::ErrorKind::NotFound.into()),
+            }
+        }
+    }
+
+    fn catalogs(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_catalog_that_covers_it() {
+        let lookup = Lookup { tree: &Component, folder: "", listed: BTreeMap::new() };
+        let both = catalogs(&["a.cat", "update.cat"]);
+        assert_eq!(lookup.covering(&both, "disk.inf", INF).unwrap().as_deref(), Some("update.cat"));
+        assert_eq!(lookup.covering(&both, "other.inf", b"x").unwrap().as_deref(), Some("a.cat"));
+        assert_eq!(lookup.covering(&[], "disk.inf", INF).unwrap(), None);
+        assert!(lookup.covering(&catalogs(&["none.cat"]), "disk.inf", INF).is_err());
+    }
+
+    /// It is put where those of other packages are, under the name of the INF file.
+    #[test]
+    fn a_catalog_from_elsewhere() {
+        let target = Target::new(Architecture::Amd64, 14393, ProductType::Server);
+        let load = |names: &[&str]| {
+            let (inf, trusted) = ("amd64_disk.inf/disk.inf", Trusted::microsoft());
+            Package::load_with(&Component, inf, &target, &(), &trusted, &catalogs(names)).unwrap()
+        };
+        let package = load(&["update.cat", "a.cat"]);
+        assert_eq!(package.files["disk.cat"], "update.cat");
+        assert_eq!(package.driver.version.catalog.as_deref(), Some("disk.cat"));
+        // This test's INF file is not the one that was signed.
+        assert!(
+            matches!(&package.verdict, Verdict::Mismatch { file, .. } if file == "disk.inf"),
+            "{}",
+            package.verdict
+        );
+        let image = ImageState::default();
+        let plan = package.plan(&target, &image, Reflect::Nothing, "", FileTime(0)).unwrap();
+        let catalog = format!("{CATALOG_FOLDER}\\oem0.cat");
+        assert!(plan.files.iter().any(|file| file.destination == catalog && file.source == "disk.cat"));
+        assert!(matches!(load(&["a.cat"]).verdict, Verdict::BadSignature { .. }));
+        assert_eq!(load(&[]).verdict, Verdict::Unsigned);
+    }
+}
