@@ -17,6 +17,7 @@ mod hostile;
 mod ids;
 mod iso;
 mod manners;
+mod nano;
 mod proof;
 mod random;
 mod recipe;

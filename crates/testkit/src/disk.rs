@@ -18,7 +18,8 @@ pub enum Format {
 }
 
 impl Format {
-    fn name(self) -> &'static str {
+    /// Its name in qemu's options.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Vpc => "vpc",

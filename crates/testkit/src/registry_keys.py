@@ -32,5 +32,6 @@ for path in sys.argv[2:]:
         print('S', text(key.name()))
     for vk in nk.values_list().values() if nk.values_number() else []:
         name = vk.name() if vk.has_name() else ''
-        data = bytes(vk.raw_data())[:vk.raw_data_length()]
+        # Data in the record itself: the highest bit says so.
+        data = bytes(vk.raw_data())[:vk.raw_data_length() & 0x7FFFFFFF]
         print('V', text(name), vk.unpack_dword(0xC), data.hex() or '-')

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use crate::descriptor::{FULL, READ, descriptor, sid};
+use crate::descriptor::{Ace, FULL, READ, descriptor, sid};
 use crate::fixture::{Folders, boot_files, hive};
 use crate::program::Program;
 use crate::wimfile::{DIRECTORY, Entry, HIDDEN, SYSTEM, WimFile};
@@ -70,6 +70,12 @@ impl WindowsImage {
         let mut wim = WimFile::new();
         let image = wim.image(&self.name);
         let trusted = sid::TRUSTED_INSTALLER;
+        // As Windows marks nearly all of them: what comes from above is known (SE_DACL_AUTO_INHERITED).
+        let descriptor = |owner: &str, group: &str, sacl: Option<&[Ace<'_>]>, dacl: Option<&[Ace<'_>]>| {
+            let mut bytes = descriptor(owner, group, sacl, dacl);
+            bytes[3] |= 0x04;
+            bytes
+        };
         let all = BY_FILES | BY_FOLDERS | INHERIT_ONLY;
         let top = image.security(&descriptor(
             trusted,
