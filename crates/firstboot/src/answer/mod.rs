@@ -233,8 +233,7 @@ fn check_root(name: &str, document: &Document) -> Result<()> {
     if root.local_name() == "unattend" && root.attribute(&declaration) == Some(UNATTEND) {
         return Ok(());
     }
-    let reason =
-        format!("the root element is <{}>, expected <unattend xmlns=\"{UNATTEND}\">", root.local_name());
+    let reason = format!("the root element is another, expected <unattend xmlns=\"{UNATTEND}\">");
     Err(Error::Malformed { what: name.to_owned(), offset: 0, reason })
 }
 

@@ -1,4 +1,6 @@
 //! Reading a tree.
+//!
+//! Errors say where and what, and never what stands there: a password with a plain `&` or `<` in it looks like markup.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -55,7 +57,7 @@ impl Document {
             let malformed = |reason: &str| source.malformed(position, reason);
             let event = reader.read_event().map_err(|error| {
                 let position = usize::try_from(reader.error_position()).unwrap_or(position);
-                source.malformed(position, format!("not well-formed: {error}"))
+                source.malformed(position, ill_formed(&error))
             })?;
             nodes += 1;
             if nodes > MAX_NODES {
@@ -102,7 +104,7 @@ impl Document {
                     let name = reference.into_inner();
                     let character = resolve(&name);
                     let character = character
-                        .ok_or_else(|| malformed(&format!("an unknown reference &{};", shown(&name))))?;
+                        .ok_or_else(|| malformed("an unknown reference; a plain & is written &amp;"))?;
                     Node::Text(character.to_string())
                 }
                 Event::CData(text) => {
@@ -141,9 +143,8 @@ impl Document {
                     return Err(malformed("a document type; answer files have none, remove it"));
                 }
                 Event::Eof => {
-                    if let Some(element) = open.last() {
-                        let reason = format!("the file ends inside <{}>", shown(&element.name));
-                        return Err(source.malformed(source.text.len(), reason));
+                    if !open.is_empty() {
+                        return Err(source.malformed(source.text.len(), "the file ends inside an element"));
                     }
                     let Some(root) = root else {
                         return Err(source.malformed(source.text.len(), "no root element"));
@@ -206,6 +207,23 @@ fn decode<'a>(what: &'a str, bytes: &[u8]) -> Result<Source<'a>> {
     Ok(Source { what, text, start, wide })
 }
 
+/// What the tokenizer found wrong, without its words: they repeat what stands there.
+fn ill_formed(error: &quick_xml::Error) -> &'static str {
+    use quick_xml::errors::IllFormedError as Wrong;
+    match error {
+        quick_xml::Error::IllFormed(Wrong::MismatchedEndTag { .. } | Wrong::UnmatchedEndTag(_)) => {
+            "an end tag that does not belong to the element before it"
+        }
+        quick_xml::Error::IllFormed(Wrong::MissingEndTag(_)) => "the file ends inside an element",
+        quick_xml::Error::IllFormed(Wrong::DoubleHyphenInComment) => "a comment with -- in it",
+        quick_xml::Error::IllFormed(Wrong::UnclosedReference) => {
+            "a reference without its end; a plain & is written &amp;"
+        }
+        quick_xml::Error::Syntax(_) => "a tag, comment or section that does not end",
+        _ => "it is not well-formed XML",
+    }
+}
+
 fn check_declaration(source: &Source<'_>, declaration: &quick_xml::events::BytesDecl<'_>) -> Result<()> {
     let malformed = |reason: &str| source.malformed(0, reason);
     let version = declaration.version().map_err(|_| malformed("an XML declaration without a version"))?;
@@ -223,8 +241,7 @@ fn check_declaration(source: &Source<'_>, declaration: &quick_xml::events::Bytes
         return Ok(());
     }
     let reason = format!(
-        "it says that its encoding is {}, and is in {}; save it as UTF-8 and say so",
-        shown(&encoding),
+        "it says that its encoding is another, and is in {}; save it as UTF-8 and say so",
         if source.wide { "UTF-16" } else { "UTF-8 or something else" }
     );
     Err(malformed(&reason))
@@ -238,10 +255,10 @@ fn element(
     depth: usize,
     scope: &mut Vec<(usize, String, String)>,
 ) -> Result<Element> {
-    let malformed = |reason: String| source.malformed(position, reason);
+    let malformed = |reason: &str| source.malformed(position, reason);
     let name = tag.name().into_inner();
     if !is_name(name) {
-        return Err(malformed(format!("{} is no name of an element", shown(name))));
+        return Err(malformed("a tag without a proper name of an element; a plain < is written &lt;"));
     }
     let attributes = attributes(source, position, tag.attributes_raw())?;
     for (attribute, value) in &attributes {
@@ -252,7 +269,7 @@ fn element(
         };
         let reserved = prefix == "xmlns" || value == XMLNS || (prefix == "xml") != (value == XML);
         if reserved || (value.is_empty() && !prefix.is_empty()) {
-            return Err(malformed(format!("{attribute} cannot be declared so")));
+            return Err(malformed("a namespace that cannot be declared so"));
         }
         if scope.len() == MAX_ATTRIBUTES {
             return Err(source.limit("namespaces in scope", scope.len() + 1, MAX_ATTRIBUTES));
@@ -266,10 +283,10 @@ fn element(
         }
         let found = scope.iter().rev().find(|(_, known, _)| known == prefix);
         let found = found.map(|(_, _, namespace)| namespace.clone());
-        found.ok_or_else(|| malformed(format!("the prefix of {} is not declared", shown(name))))
+        found.ok_or_else(|| malformed("the prefix of an element or attribute is not declared"))
     };
     if name.starts_with("xmlns:") {
-        return Err(malformed("an element cannot have the prefix xmlns".to_owned()));
+        return Err(malformed("an element cannot have the prefix xmlns"));
     }
     namespace(name)?;
     let mut seen: Vec<(String, &str)> = Vec::with_capacity(attributes.len());
@@ -280,7 +297,7 @@ fn element(
         let local = attribute.split_once(':').map_or(attribute.as_str(), |(_, local)| local);
         let full = (namespace(attribute)?, local);
         if seen.contains(&full) {
-            return Err(malformed(format!("attribute {} twice", shown(attribute))));
+            return Err(malformed("an element with an attribute twice"));
         }
         seen.push(full);
     }
@@ -289,7 +306,7 @@ fn element(
 
 /// The attributes of a start tag, from what follows its name.
 fn attributes(source: &Source<'_>, position: usize, raw: &str) -> Result<Vec<(String, String)>> {
-    let malformed = |reason: String| source.malformed(position, reason);
+    let malformed = |reason: &str| source.malformed(position, reason);
     let blank = [' ', '\t', '\r', '\n'];
     let mut attributes: Vec<(String, String)> = Vec::new();
     let mut rest = raw;
@@ -298,31 +315,32 @@ fn attributes(source: &Source<'_>, position: usize, raw: &str) -> Result<Vec<(St
         if next.is_empty() {
             return Ok(attributes);
         }
-        let wrong = || malformed("attributes are not of the form name=\"value\"".to_owned());
+        let wrong = || malformed("attributes are not of the form name=\"value\"");
         if next.len() == rest.len() {
             return Err(wrong());
         }
         let (name, value) = next.split_once('=').ok_or_else(wrong)?;
         let name = name.trim_end_matches(blank);
         if !is_name(name) {
-            return Err(malformed(format!("{} is no name of an attribute", shown(name))));
+            return Err(malformed("an attribute without a proper name"));
         }
         let value = value.trim_start_matches(blank);
         let quote = value.chars().next().filter(|quote| ['"', '\''].contains(quote)).ok_or_else(wrong)?;
         let (value, behind) = value[1..].split_once(quote).ok_or_else(wrong)?;
         if value.contains('<') {
-            return Err(malformed(format!("the value of {name} has a < in it; write &lt;")));
+            return Err(malformed("the value of an attribute has a < in it; it is written &lt;"));
         }
         check_characters(source, position, value)?;
         if attributes.len() == MAX_ATTRIBUTES {
             return Err(source.limit("attributes of an element", attributes.len() + 1, MAX_ATTRIBUTES));
         }
         if attributes.iter().any(|(known, _)| known == name) {
-            return Err(malformed(format!("attribute {name} twice")));
+            return Err(malformed("an element with an attribute twice"));
         }
         let value = attribute_value(value);
-        let value =
-            value.ok_or_else(|| malformed(format!("the value of {name} has an unknown reference")))?;
+        let value = value.ok_or_else(|| {
+            malformed("the value of an attribute has an unknown reference; a plain & is written &amp;")
+        })?;
         attributes.push((name.to_owned(), value));
         rest = behind;
     }
@@ -409,13 +427,4 @@ const fn is_name_start(character: char) -> bool {
         | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}'
         | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}'
         | '\u{10000}'..='\u{EFFFF}')
-}
-
-/// A name of a hostile file, short and printable.
-fn shown(name: &str) -> String {
-    let mut shown: String = name.chars().take(60).flat_map(char::escape_debug).collect();
-    if name.chars().count() > 60 {
-        shown.push('…');
-    }
-    shown
 }

@@ -169,3 +169,27 @@ fn elements_are_found_with_their_indentation() {
     assert_eq!(indent(2), Some(("d".to_owned(), "\n ".to_owned())));
     assert_eq!(indent(3), None);
 }
+
+/// A password in which somebody forgot to write `&amp;` or `&lt;`.
+#[test]
+fn errors_do_not_repeat_what_stands_there() {
+    for inside in [
+        "p&geheim;",
+        "p&geheim",
+        "p<geheim",
+        "p<a:geheim>",
+        "</geheim>",
+        "<!geheim",
+        "<?geheim",
+        "<!--geheim",
+        "<a geheim=1>",
+        "<a b='&geheim;'/>",
+        "<a geheim:b=''/>",
+        "<a b='1' b='geheim'/>",
+    ] {
+        let error = refused(format!("<Password><Value>{inside}</Value></Password>").as_bytes());
+        assert!(!format!("{error} {error:?}").contains("geheim"), "{inside}: {error}");
+    }
+    let error = refused("<?xml version='1.0' encoding='geheim'?><a>ä</a>".as_bytes());
+    assert!(!error.to_string().contains("geheim"), "{error}");
+}
