@@ -185,7 +185,11 @@ impl Plan {
         };
         let customized = customize::apply(&mut tree, &context)?;
         let mut changes = customized.changes;
-        notes.extend(customized.notes);
+        for note in customized.notes {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
         let codes = BootCodes::of(&recipe, &tree, &prepass)?;
         let mut boot = Boot::find(&tree, info, &recipe, &prepass, &seed, time)?;
         notes.append(&mut boot.notes);

@@ -17,19 +17,20 @@ pub(super) struct Done<'a> {
 }
 
 impl Done<'_> {
+    /// Bytes of the file that was written.
+    fn output_size(&self) -> Option<u64> {
+        let path = self.file.output.as_ref().filter(|_| !self.args.dry_run && !self.to_stdout)?;
+        let metadata = std::fs::metadata(path).ok()?;
+        metadata.is_file().then(|| metadata.len())
+    }
+
     pub(super) fn json(&self, profile: Option<&Profile>) -> anyhow::Result<String> {
         let output = self.file.output.clone().unwrap_or_default();
-        let output_size = match std::fs::metadata(&output) {
-            Ok(metadata) if !self.args.dry_run && !self.to_stdout && metadata.is_file() => {
-                Some(metadata.len())
-            }
-            _ => None,
-        };
         let value = serde_json::json!({
             "schema": "wimforge.build/1",
             "output": output.to_string_lossy(),
             "dry_run": self.args.dry_run,
-            "output_size": output_size,
+            "output_size": self.output_size(),
             "recipe": self.args.dry_run.then_some(self.file),
             "build": self.summary,
             "profile": profile.map(Profile::threads),
@@ -113,6 +114,9 @@ impl Done<'_> {
             let _ = writeln!(out, "does not start by itself: {why}");
         }
         customized(&summary.customized, &mut out);
+        if let Some(size) = self.output_size() {
+            let _ = writeln!(out, "{}: {}", output.display(), human(size));
+        }
         if !self.args.dry_run {
             let speed = summary.stored as f64 / seconds.max(1e-9);
             let _ = writeln!(out, "{seconds:.1} s, {}/s", human(speed as u64));
