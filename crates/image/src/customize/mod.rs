@@ -71,7 +71,9 @@ pub(crate) fn apply(tree: &mut Tree, context: &Context<'_>) -> Result<Customized
     let mut about = About::of(info);
     let (mut report, mut beside) = (Report::default(), Beside::default());
     if !customize.is_empty() {
-        about.look_into(&mut session)?;
+        if customize.asks_about_windows() {
+            about.look_into(&mut session)?;
+        }
         let packages = packages::apply(&mut session, recipe, &about)?;
         report.packages = packages.reports;
         let mut sources = Vec::new();

@@ -208,11 +208,6 @@ impl<'a> Session<'a> {
         self.editor.link(path, new, reason)
     }
 
-    /// Takes a file's name away; nothing happens when it is not there.
-    pub(crate) fn remove(&mut self, path: &str, reason: &str) {
-        self.editor.remove(path, reason);
-    }
-
     fn descriptor(
         &mut self,
         parent: NodeId,

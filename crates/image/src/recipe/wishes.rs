@@ -35,6 +35,13 @@ impl Customize {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether what is wanted depends on what Windows it is. Files and registry values do not, so that an image whose hives
+    /// cannot be read can have some.
+    pub(crate) fn asks_about_windows(&self) -> bool {
+        let (copies, values) = (Vec::new(), Vec::new());
+        !Self { copies, values, ..self.clone() }.is_empty()
+    }
 }
 
 /// A certificate for WinRM.
