@@ -370,6 +370,10 @@ impl RecipeFile {
             Some(CompactOs::Whether(true)) => Some(None),
             Some(CompactOs::How(how)) => Some(Some(how.value)),
         };
+        if algorithm.is_none() && (self.assume_wof || self.no_verify_source) {
+            let flag = if self.assume_wof { "assume-wof" } else { "no-verify-source" };
+            return Err(Error::Recipe(format!("{flag} is about compressed files, and needs --compact-os")));
+        }
         let (assume_driver, verify_source) = (self.assume_wof, !self.no_verify_source);
         let value = |size: Option<Spelled<Size>>| size.map(|size| size.value.0);
         Ok(Recipe {
