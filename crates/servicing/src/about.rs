@@ -21,9 +21,9 @@ const ENABLED: &[(RangeInclusive<u16>, u16)] =
 /// An image, as far as packages ask what it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
-    /// `amd64`, `x86`, `arm64`, `arm`, as in INF files.
+    /// `amd64`, `x86`, `arm64`, `arm`, as in INF files; empty if that is not known.
     pub architecture: String,
-    /// The version of Windows: `10.0.14393.0`.
+    /// The version of Windows: `10.0.14393.0`; 0.0.0.0 if that is not known.
     pub version: Version,
     /// `EditionID`: `ServerDatacenterNano`. The package of an edition is called after it.
     pub edition: String,

@@ -193,6 +193,7 @@ impl Package {
         let mut reasons = Vec::new();
         let architecture = identity.architecture.as_str();
         if !["*", "neutral", ""].contains(&architecture)
+            && !about.architecture.is_empty()
             && !architecture.eq_ignore_ascii_case(&about.architecture)
         {
             reasons.push(format!("it is for {architecture}, the image is {}", about.architecture));
