@@ -57,8 +57,9 @@ pub struct DriverReport {
 /// Puts the drivers of all sources into the image that are for it, and says what was put there.
 ///
 /// # Errors
-/// [`Error::DriverRefused`] for a package that Windows would not install or load, and a source that has nothing for the
-/// image; then nothing was changed. [`Error::Driver`] when a source cannot be read.
+/// [`Error::DriverRefused`] for a driver that Windows would not install or load, [`Error::Unsupported`] for a source that has
+/// nothing for the image; then nothing was changed. Of packages of Windows such drivers are left out, which is noted.
+/// [`Error::Driver`] when a source cannot be read.
 pub(crate) fn inject(
     session: &mut Session<'_>,
     sources: &[DriverSource],
@@ -76,8 +77,8 @@ pub(crate) fn inject(
                 state.record(&plan);
                 plans.push((source, inf, package, plan));
             }
-            Err(refused @ Refused::AlreadyThere { .. }) => {
-                session.notes.push(format!("{}: {inf}: {refused}", source.path().display()));
+            Err(refused) if source.is_package() || matches!(refused, Refused::AlreadyThere { .. }) => {
+                session.notes.push(format!("{}: {inf} is left out: {refused}", source.path().display()));
             }
             Err(refused) => return Err(refusal(source, &inf, &refused.to_string())),
         }
@@ -106,6 +107,18 @@ fn wanted<'s>(
     let mut wanted = Vec::new();
     for source in sources {
         let mut examined = examine(source, target, &ImageInbox::new(session), &Trusted::microsoft())?.infs;
+        let path = source.path();
+        if source.is_package() {
+            // Of hundreds of drivers some may need what the package does not have. The others are not worse for that.
+            examined.retain(|it| {
+                let obstacles = it.obstacles(allow_unsigned);
+                if !obstacles.is_empty() {
+                    let reasons = obstacles.join("; ");
+                    session.notes.push(format!("{}: {} is left out: {reasons}", path.display(), it.inf));
+                }
+                obstacles.is_empty()
+            });
+        }
         if let Some((refused, obstacles)) = refused(&examined, allow_unsigned) {
             return Err(refusal(source, &refused, &obstacles.join("; ")));
         }
@@ -117,7 +130,11 @@ fn wanted<'s>(
                 .collect();
             let all = if reasons.is_empty() { "no driver at all".to_owned() } else { reasons.join("; ") };
             let what = format!("has nothing for {target}: {all}");
-            return Err(Error::Unsupported { path: source.path().to_owned(), what });
+            if source.is_package() {
+                session.notes.push(format!("{}: {what}", path.display()));
+                continue;
+            }
+            return Err(Error::Unsupported { path: path.to_owned(), what });
         }
         for it in examined.drain(..).filter(|it| it.is_wanted) {
             if let Ok(package) = it.package {

@@ -159,6 +159,11 @@ impl DriverSource {
         self.catalogs.get(inf).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether it is a package of Windows, whose drivers nobody chose one by one.
+    pub(super) fn is_package(&self) -> bool {
+        !self.catalogs.is_empty()
+    }
+
     /// Its files as [`driver::find::find`] is to see them.
     pub(super) fn searched(&self) -> Searched<'_> {
         Searched(self)
