@@ -102,7 +102,7 @@ pub enum Error {
         path: PathBuf,
         /// Why, and in which file of it.
         #[source]
-        source: driver::Error,
+        source: Box<driver::Error>,
     },
     /// A driver package is refused.
     #[error("{}: {inf} is refused: {reason}", path.display())]

@@ -85,7 +85,7 @@ impl DriverInfo {
 /// # Errors
 /// [`Error::Driver`] when the source cannot be read. A package that cannot is one with problems.
 pub fn describe(source: &DriverSource) -> Result<Vec<DriverInfo>> {
-    let failed = |error| Error::Driver { path: source.path().to_owned(), source: error };
+    let failed = |error| Error::Driver { path: source.path().to_owned(), source: Box::new(error) };
     let any = Target::new(Architecture::Amd64, NEWEST, ProductType::Server);
     let found = find(&source.searched(), &any).map_err(failed)?;
     Ok(found.into_iter().map(|found| described(source, &found)).collect())

@@ -59,7 +59,7 @@ pub fn examine<'s>(
     inbox: &dyn Inbox,
     trusted: &Trusted,
 ) -> Result<Examination<'s>> {
-    let failed = |error| Error::Driver { path: source.path().to_owned(), source: error };
+    let failed = |error| Error::Driver { path: source.path().to_owned(), source: Box::new(error) };
     let mut infs = Vec::new();
     for found in find(&source.searched(), target).map_err(failed)? {
         let (package, is_wanted) = match found.fit {

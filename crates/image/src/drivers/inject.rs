@@ -193,7 +193,7 @@ fn carry_out(
             None => {
                 let bytes = source.tree().read(path).map_err(|error| Error::Driver {
                     path: source.path().to_owned(),
-                    source: driver::Error::Io { path: path.clone(), source: error },
+                    source: Box::new(driver::Error::Io { path: path.clone(), source: error }),
                 })?;
                 let content = session.keep_bytes(&bytes)?;
                 kept.insert(path, content.clone());
