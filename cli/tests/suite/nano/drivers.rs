@@ -95,7 +95,7 @@ fn drivers_that_were_changed() {
     let Some([inf, mut sys, _]) = vboxusb(&desk) else { return };
     let disk = desk.path("disk.vhd");
     let folder = desk.path("vboxusb");
-    let mut refused = |words: &[&str]| {
+    let refused = |words: &[&str]| {
         nano(&medium.iso, &disk, &args!["--driver", &folder]).badly(&[1, 2, 3]).says(words);
         assert!(!disk.exists());
     };

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use hive::{FileTime, Hive, Kind, data};
@@ -202,12 +201,5 @@ impl Desk {
         fs::create_dir_all(path.parent().expect("the folder")).expect("a folder");
         fs::write(&path, content).expect("written");
         path
-    }
-
-    /// A shell's `command` in the folder.
-    #[track_caller]
-    pub(crate) fn run(&self, command: &mut Command) {
-        let status = command.current_dir(self.folder.path()).status().expect("it runs");
-        assert!(status.success(), "{command:?}");
     }
 }
