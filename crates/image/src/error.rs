@@ -274,7 +274,7 @@ pub enum Error {
     FirstBoot {
         /// Why.
         #[source]
-        source: firstboot::Error,
+        source: Box<firstboot::Error>,
     },
     /// A package cannot be read.
     #[error("{}", path.display())]
@@ -283,14 +283,14 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         #[source]
-        source: servicing::Error,
+        source: Box<servicing::Error>,
     },
     /// The certificate for WinRM, or its key, cannot be made or used.
     #[error("winrm-https")]
     Certificate {
         /// Why.
         #[source]
-        source: certificate::Error,
+        source: Box<certificate::Error>,
     },
     /// The input is of a kind that this version does not handle.
     #[error("{}: {what}", path.display())]
@@ -350,6 +350,9 @@ impl Error {
     /// Who is at fault.
     pub fn kind(&self) -> ErrorKind {
         match self {
+            Self::FirstBoot { source } if matches!(**source, firstboot::Error::Wish { .. }) => {
+                ErrorKind::Usage
+            }
             Self::Cancelled => ErrorKind::Cancelled,
             Self::HashMismatch { .. } | Self::MissingBlob { .. } | Self::DriverRefused { .. } => {
                 ErrorKind::Verification
@@ -382,7 +385,6 @@ impl Error {
             | Self::Bcd { source: bcd::Error::Impossible(_) }
             | Self::Recipe(_)
             | Self::RecipeFile { .. }
-            | Self::FirstBoot { source: firstboot::Error::Wish { .. } }
             | Self::ImageChoice { .. }
             | Self::PartitionChoice { .. }
             | Self::Exists { .. }
@@ -394,7 +396,7 @@ impl Error {
 
 impl From<firstboot::Error> for Error {
     fn from(source: firstboot::Error) -> Self {
-        Self::FirstBoot { source }
+        Self::FirstBoot { source: Box::new(source) }
     }
 }
 

@@ -160,11 +160,9 @@ fn secure_new_keys(root: &mut Key, before: &Key) {
         let made = handed_down.entry(Arc::clone(parent));
         Arc::clone(made.or_insert_with(|| inherited(parent, security::Kind::Key).into()))
     };
-    // What is below a key that is new, is new; the second is the descriptor that the parent was made with.
-    let mut waiting: Vec<(&mut Key, Option<&Key>, Arc<[u8]>)> = vec![];
     let own = Arc::clone(root.security());
-    waiting.push((root, Some(before), own));
-    while let Some((key, before, copied)) = waiting.pop() {
+    let mut waiting = vec![Visit { key: root, before: Some(before), made_with: own }];
+    while let Some(Visit { key, before, made_with: copied }) = waiting.pop() {
         let parent = Arc::clone(key.security());
         for child in key.subkeys_mut() {
             let known = before.and_then(|before| before.subkey_named(child.name()));
@@ -172,7 +170,16 @@ fn secure_new_keys(root: &mut Key, before: &Key) {
             if known.is_none() && made_with == copied {
                 child.set_security(of(&parent));
             }
-            waiting.push((child, known, made_with));
+            waiting.push(Visit { key: child, before: known, made_with });
         }
     }
+}
+
+/// A key whose subkeys are to be looked at.
+struct Visit<'k> {
+    key: &'k mut Key,
+    /// What it was; what is below a key that is new, is new.
+    before: Option<&'k Key>,
+    /// The descriptor that it was made with.
+    made_with: Arc<[u8]>,
 }

@@ -63,44 +63,26 @@ impl Spool {
     /// # Errors
     /// The inner error is of `from`, the outer of the temporary file.
     pub(crate) fn take(&self, from: &mut dyn Read, limit: u64) -> Result<io::Result<Option<Content>>> {
+        let mut content = self.begin();
         let mut piece = Vec::new();
-        let mut read = |piece: &mut Vec<u8>| {
+        loop {
             piece.clear();
-            from.take(PIECE as u64).read_to_end(piece)
-        };
-        if let Err(error) = read(&mut piece) {
-            return Ok(Err(error));
-        }
-        if piece.len() as u64 > limit {
-            return Ok(Ok(None));
-        }
-        if piece.is_empty() {
-            return Ok(Ok(Some(Content::Empty)));
-        }
-        if piece.len() <= SMALL {
-            return Ok(Ok(Some(Content::Bytes(piece.into()))));
-        }
-        let mut held = self.held();
-        let file = match &held.file {
-            Some(file) => Arc::clone(file),
-            None => Arc::clone(held.file.insert(Arc::new(temporary(&self.output)?))),
-        };
-        let (offset, mut len, mut hash) = (held.end, 0, Sha1::new());
-        while !piece.is_empty() {
-            file.write_all_at(&piece, offset + len).map_err(Error::temporary)?;
-            hash.update(&piece);
-            len += piece.len() as u64;
-            if let Err(error) = read(&mut piece) {
+            if let Err(error) = from.take(PIECE as u64).read_to_end(&mut piece) {
                 return Ok(Err(error));
             }
-            if len + piece.len() as u64 > limit {
+            if piece.is_empty() {
+                return content.end().map(|content| Ok(Some(content)));
+            }
+            if content.len + piece.len() as u64 > limit {
                 return Ok(Ok(None));
             }
+            content.add(&piece)?;
         }
-        held.end += len;
-        let blob = self.base + held.forms.len() as u32;
-        held.forms.push(Form::Added { file, offset, len, sha1: hash.finalize().into() });
-        Ok(Ok(Some(Content::Blob { blob, len })))
+    }
+
+    /// A content that comes piece by piece. Until it is [ended](Growing::end), no other may be begun.
+    pub(crate) fn begin(&self) -> Growing<'_> {
+        Growing { spool: self, small: Vec::new(), len: 0, hash: Sha1::new() }
     }
 
     /// Takes bytes.
@@ -131,6 +113,59 @@ impl Spool {
     /// All that it holds.
     pub(crate) fn forms(&self) -> Vec<Form> {
         self.held().forms.clone()
+    }
+}
+
+/// A content that is not whole yet. Dropped, it leaves nothing behind.
+pub(crate) struct Growing<'s> {
+    spool: &'s Spool,
+    /// All of it, while it is small.
+    small: Vec<u8>,
+    len: u64,
+    hash: Sha1,
+}
+
+impl Growing<'_> {
+    /// The next piece.
+    pub(crate) fn add(&mut self, piece: &[u8]) -> Result<()> {
+        let small = self.small.len() as u64 == self.len;
+        self.len += piece.len() as u64;
+        if small {
+            self.small.extend_from_slice(piece);
+            if self.small.len() > SMALL {
+                let all = std::mem::take(&mut self.small);
+                self.write(&all, 0)?;
+            }
+            return Ok(());
+        }
+        self.write(piece, self.len - piece.len() as u64)
+    }
+
+    fn write(&mut self, piece: &[u8], at: u64) -> Result<()> {
+        let mut held = self.spool.held();
+        let file = match &held.file {
+            Some(file) => Arc::clone(file),
+            None => Arc::clone(held.file.insert(Arc::new(temporary(&self.spool.output)?))),
+        };
+        self.hash.update(piece);
+        file.write_all_at(piece, held.end + at).map_err(Error::temporary)
+    }
+
+    /// The content, whole.
+    pub(crate) fn end(self) -> Result<Content> {
+        if self.len == 0 {
+            return Ok(Content::Empty);
+        }
+        if self.small.len() as u64 == self.len {
+            return Ok(Content::Bytes(self.small.into()));
+        }
+        let mut held = self.spool.held();
+        let file = Arc::clone(held.file.as_ref().expect("it was written to"));
+        let (offset, len) = (held.end, self.len);
+        held.end += len;
+        let blob = self.spool.base + held.forms.len() as u32;
+        held.forms.push(Form::Added { file, offset, len, sha1: self.hash.finalize().into() });
+        Ok(Content::Blob { blob, len })
     }
 }
 

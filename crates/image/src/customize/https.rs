@@ -34,7 +34,7 @@ pub(super) struct Made {
 
 /// Makes the certificate, and the key if there is none.
 pub(super) fn make(choice: &HttpsChoice, customize: &Customize, time: FileTime) -> Result<Made> {
-    let wrong = |source| Error::Certificate { source };
+    let wrong = |source| Error::Certificate { source: Box::new(source) };
     let name = customize.first_boot.computer_name.as_deref().filter(|name| *name != "*");
     let mut request = Request::new("", time);
     request.names.clear();
@@ -83,7 +83,7 @@ impl Beside {
     /// Writes a new key: before the disk, so that there is never a disk whose key was lost.
     pub(crate) fn write_key(&self) -> Result<()> {
         let Some((path, key)) = &self.key else { return Ok(()) };
-        certificate::write_key(path, key).map_err(|source| Error::Certificate { source })
+        certificate::write_key(path, key).map_err(|source| Error::Certificate { source: Box::new(source) })
     }
 
     /// Writes the certificate, unless it is there as it is to be.

@@ -79,9 +79,9 @@ pub(super) fn apply(session: &mut Session<'_>, recipe: &Recipe, about: &About) -
         let names = session.list(INSTALLED);
         target.add_files(names.iter().map(|(name, _)| name.as_str()));
     }
-    let mut stages: Vec<(Arc<Package>, PathBuf, Arc<dyn ReadAt>, StagePlan)> = Vec::new();
+    let mut stages = Vec::new();
     for (path, source) in sources {
-        let wrong = |source| Error::Package { path: path.clone(), source };
+        let wrong = |source| Error::Package { path: path.clone(), source: Box::new(source) };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let package = Arc::new(Package::open(Arc::clone(&source), &name).map_err(wrong)?);
         let mut assessment = package.assess(&target).map_err(wrong)?;
@@ -113,7 +113,7 @@ pub(super) fn apply(session: &mut Session<'_>, recipe: &Recipe, about: &About) -
                     done.drivers.push(DriverPackage { package, drivers: plan.drivers, path });
                 }
             }
-            Way::Stage(plan) => stages.push((package, path, source, plan)),
+            Way::Stage(plan) => stages.push(Staged { package, path, source, plan }),
             other => {
                 return Err(Error::Recipe(format!("{}: {other:?} is not known here", path.display())));
             }
@@ -167,7 +167,7 @@ fn media(recipe: &Recipe, about: &About) -> Result<Vec<(PathBuf, Arc<dyn ReadAt>
     }
     let medium = Medium::of(&recipe.source)?;
     let folder = medium.path();
-    let wrong = |source| Error::Package { path: folder.clone(), source };
+    let wrong = |source| Error::Package { path: folder.clone(), source: Box::new(source) };
     let chosen = names::resolve(&medium, &wanted, None).map_err(wrong)?;
     let mut sources = Vec::new();
     for package in chosen {
@@ -180,7 +180,7 @@ fn media(recipe: &Recipe, about: &About) -> Result<Vec<(PathBuf, Arc<dyn ReadAt>
 
 /// The folder of packages that belongs to a source.
 enum Medium {
-    Iso(IsoSource),
+    Iso(Box<IsoSource>),
     Folder(PathBuf),
 }
 
@@ -188,7 +188,7 @@ impl Medium {
     fn of(source: &Path) -> Result<Self> {
         let file = open_file(source)?;
         if iso::is_iso(&file).map_err(|error| Error::Read { path: source.to_owned(), source: error })? {
-            return Ok(Self::Iso(IsoSource::open(source)?));
+            return Ok(Self::Iso(Box::new(IsoSource::open(source)?)));
         }
         let folder = source.parent().unwrap_or(Path::new("")).join("Packages");
         if !folder.is_dir() {
@@ -322,13 +322,21 @@ pub(super) fn contents(
 ) -> Result<BTreeMap<String, Content>> {
     let cabinet = package.cabinet().expect("what has files inside is a cabinet");
     let mut contents = BTreeMap::new();
-    let kept = cabinet.extract(&mut |entry| wanted.contains(entry.path()), &mut |entry, bytes| {
-        contents.insert(entry.path().to_owned(), session.keep_bytes(&bytes).map_err(Failed::Image)?);
+    let mut growing = None;
+    let kept = cabinet.stream(&mut |entry| wanted.contains(entry.path()), &mut |entry, piece| {
+        let content = growing.get_or_insert_with(|| session.begin());
+        match piece {
+            Some(piece) => content.add(piece).map_err(Failed::Image)?,
+            None => {
+                let content = growing.take().expect("it was begun above").end().map_err(Failed::Image)?;
+                contents.insert(entry.path().to_owned(), content);
+            }
+        }
         Ok(())
     });
     kept.map_err(|failed| match failed {
         Failed::Image(error) => error,
-        Failed::Package(source) => Error::Package { path: path.to_owned(), source },
+        Failed::Package(source) => Error::Package { path: path.to_owned(), source: Box::new(source) },
     })?;
     Ok(contents)
 }
@@ -345,15 +353,20 @@ impl From<servicing::Error> for Failed {
     }
 }
 
+/// A package that the first boot installs.
+struct Staged {
+    package: Arc<Package>,
+    path: PathBuf,
+    source: Arc<dyn ReadAt>,
+    plan: StagePlan,
+}
+
 /// Puts packages where the first boot finds them.
-fn stage(
-    session: &mut Session<'_>,
-    stages: &[(Arc<Package>, PathBuf, Arc<dyn ReadAt>, StagePlan)],
-    done: &mut Done,
-) -> Result<()> {
-    let plans: Vec<StagePlan> = stages.iter().map(|(.., plan)| plan.clone()).collect();
-    let owners = stages.iter().flat_map(|stage| stage.3.files.iter().map(move |_| stage));
-    for ((path, file), (package, from, source, _)) in stage_paths(&plans).into_iter().zip(owners) {
+fn stage(session: &mut Session<'_>, stages: &[Staged], done: &mut Done) -> Result<()> {
+    let plans: Vec<StagePlan> = stages.iter().map(|stage| stage.plan.clone()).collect();
+    let owners = stages.iter().flat_map(|stage| stage.plan.files.iter().map(move |_| stage));
+    for ((path, file), stage) in stage_paths(&plans).into_iter().zip(owners) {
+        let Staged { package, path: from, source, .. } = stage;
         let content = match &file.inner {
             None => session.keep(from, &mut Reader { source: source.as_ref(), at: 0 })?,
             Some(inner) => {

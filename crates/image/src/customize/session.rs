@@ -18,7 +18,7 @@ use crate::edit::{Change, Editor, Style};
 use crate::hive_set::HiveSet;
 use crate::prepass::Prepass;
 use crate::registry::{self, HiveChange, MAX_HIVE, RegistryEdits};
-use crate::spool::Spool;
+use crate::spool::{Growing, Spool};
 use crate::tree::{self, Content, DescriptorId, NodeId, Tree};
 use crate::{Error, Result};
 
@@ -131,6 +131,11 @@ impl<'a> Session<'a> {
         self.spool.take_bytes(bytes)
     }
 
+    /// A file to be [put](Self::put) whose content comes in pieces, one such at a time.
+    pub(crate) fn begin(&self) -> Growing<'_> {
+        self.spool.begin()
+    }
+
     /// The directory of this path, made with its parents where it is missing, as Windows would: each with the descriptor
     /// that its parent hands down. `protection` is for the last.
     pub(crate) fn directory(&mut self, path: &str, protection: &Protection, reason: &str) -> Result<NodeId> {
@@ -197,7 +202,7 @@ impl<'a> Session<'a> {
 
     /// Gives a file or directory attributes that it has besides those of its kind.
     pub(crate) fn mark(&mut self, path: &str, hidden: bool, system: bool) {
-        self.editor.mark(path, u32::from(hidden) * 0x2 | u32::from(system) * 0x4);
+        self.editor.mark(path, (u32::from(hidden) * 0x2) | (u32::from(system) * 0x4));
     }
 
     /// Another name for a file that is there.
