@@ -138,10 +138,10 @@ fn without_links(descriptor: &Descriptor) -> Option<Vec<Ace>> {
 fn inherited_as_windows_does() {
     let mut found: BTreeMap<Made, (usize, usize, usize)> = BTreeMap::new();
     // Most pairs occur many times.
-    let mut all: BTreeMap<(&[u8], &[u8], bool), (usize, &Pair)> = BTreeMap::new();
+    let mut all = BTreeMap::new();
     for pair in pairs() {
         let is_file = pair.kind == Kind::File;
-        all.entry((&pair.parent, &pair.child, is_file)).or_insert((0, pair)).0 += 1;
+        all.entry((&pair.parent, &pair.child, is_file)).or_insert((0_usize, pair)).0 += 1;
     }
     for (times, pair) in all.into_values() {
         let (parent, child) =

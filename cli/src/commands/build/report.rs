@@ -21,7 +21,7 @@ impl Done<'_> {
     fn output_size(&self) -> Option<u64> {
         let path = self.file.output.as_ref().filter(|_| !self.args.dry_run && !self.to_stdout)?;
         let metadata = std::fs::metadata(path).ok()?;
-        metadata.is_file().then(|| metadata.len())
+        metadata.is_file().then_some(metadata.len())
     }
 
     pub(super) fn json(&self, profile: Option<&Profile>) -> anyhow::Result<String> {
