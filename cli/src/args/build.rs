@@ -293,8 +293,8 @@ const NOT_IN_RECIPES: &[&str] =
 
 impl Build {
     /// The same as a recipe.
-    pub(crate) fn to_recipe(&self) -> RecipeFile {
-        RecipeFile {
+    pub(crate) fn to_recipe(&self) -> image::Result<RecipeFile> {
+        Ok(RecipeFile {
             source: self.source.clone(),
             wim: self.in_iso.wim.clone(),
             nano: self.in_iso.nano,
@@ -365,26 +365,38 @@ impl Build {
             copy: self.copy.clone(),
             hive: self.hive.clone(),
             reg: self.reg.clone(),
-            account: self.account.iter().map(|account| account.0.clone()).collect(),
-            network: self.network.iter().map(|network| network.0.clone()).collect(),
-            firewall: self.firewall.iter().map(|rule| rule.0.clone()).collect(),
-            registry: self.registry.iter().map(|value| value.0.clone()).collect(),
-        }
+            account: self.account.iter().map(Account::table).collect::<Result<_, _>>()?,
+            network: self.network.iter().map(Network::table).collect::<Result<_, _>>()?,
+            firewall: self.firewall.iter().map(Firewall::table).collect::<Result<_, _>>()?,
+            registry: self.registry.iter().map(Registry::table).collect::<Result<_, _>>()?,
+        })
     }
 }
 
 /// Tables of a recipe, on the command line: `key=value,key=value`. What a table has lists of is given several times.
 macro_rules! tables {
     ($($name:ident = $table:ident, $of:path, [$($list:literal),*], [$($flag:literal),*];)*) => {$(
-        #[derive(Clone, Debug)]
-        struct $name($of);
+        /// As it was typed: what is wrong with it is said later, without repeating it, since it may hold what it should
+        /// not.
+        #[derive(Clone)]
+        struct $name(String);
 
-        impl std::str::FromStr for $name {
-            type Err = String;
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
 
-            fn from_str(text: &str) -> Result<Self, String> {
-                let table = RecipeFile::table(text, &[$($list),*], &[$($flag),*])?;
-                Ok(Self(table))
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+
+        impl $name {
+            fn table(&self) -> image::Result<$of> {
+                RecipeFile::table(&self.0, &[$($list),*], &[$($flag),*])
+                    .map_err(|problem| image::Error::Recipe(format!("--{}: {problem}", stringify!($table))))
             }
         }
     )*};
@@ -421,23 +433,24 @@ mod tests {
 
     #[test]
     fn tables_on_the_command_line() {
-        let Network(network) =
-            "interface=Ethernet 2,addresses=10.0.0.2/24,dns=1.1.1.1,dns=8.8.8.8".parse().unwrap();
+        let network =
+            Network::from("interface=Ethernet 2,addresses=10.0.0.2/24,dns=1.1.1.1,dns=8.8.8.8").table();
+        let network = network.unwrap();
         assert_eq!(network.interface.as_deref(), Some("Ethernet 2"));
         assert_eq!(network.dns.len(), 2);
-        let Account(account) = "name=a,password-file=p,password-never-expires=true".parse().unwrap();
+        let account = Account::from("name=a,password-file=p,password-never-expires=true").table().unwrap();
         assert!(account.password_never_expires);
         assert_eq!(account.groups, ["Administrators"]);
-        let Registry(value) = r"key=HKLM\SOFTWARE\X,name=a,type=dword,value=5".parse().unwrap();
+        let value = Registry::from(r"key=HKLM\SOFTWARE\X,name=a,type=dword,value=5").table().unwrap();
         assert!(value.operation().is_ok());
         for (wrong, says) in [
-            ("name", "name"),
+            ("name", "key=value"),
             ("nam=a", "did you mean \"name\"?"),
             ("name=a,name=b", "twice"),
             // A password on a command line is one that everybody on the machine sees.
             ("name=a,password=b", "password-file"),
         ] {
-            let error = wrong.parse::<Account>().unwrap_err();
+            let error = Account::from(wrong).table().unwrap_err().to_string();
             assert!(error.contains(says), "{wrong}: {error}");
         }
     }

@@ -79,13 +79,34 @@ struct Children {
     added: HashMap<NodeId, Vec<u32>>,
     /// How many names the source gave.
     names: usize,
+    /// How many files and directories it gave. What comes later has no names of the source below it.
+    nodes: usize,
+    /// Where each name is, of the directories that something was looked for in.
+    index: HashMap<NodeId, Index>,
+}
+
+/// The names of a directory, in upper case. Of several that are the same, the first.
+#[derive(Default)]
+struct Index {
+    long: HashMap<Vec<u16>, u32>,
+    short: HashMap<Vec<u16>, u32>,
+}
+
+impl Index {
+    fn add(&mut self, name: &Name, number: u32) {
+        self.long.entry(fold(&name.long)).or_insert(number);
+        if let Some(short) = &name.short {
+            self.short.entry(fold(short)).or_insert(number);
+        }
+    }
 }
 
 impl<'a> Editor<'a> {
     /// Edits `tree`, which becomes partition `partition`.
     pub(crate) fn new(tree: &'a mut Tree, hashes: &'a dyn Hashes, partition: u32) -> Self {
-        let names = tree.names.len();
-        let children = Children { source: HashMap::new(), added: HashMap::new(), names };
+        let (names, nodes) = (tree.names.len(), tree.nodes.len());
+        let (source, added, index) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let children = Children { source, added, names, nodes, index };
         let (removed, changes, known) = (BTreeSet::new(), Vec::new(), HashMap::new());
         Self { tree, hashes, partition, children, removed, changes, known }
     }
@@ -107,7 +128,8 @@ impl<'a> Editor<'a> {
 
     /// The names in a directory: their numbers, in the order in which they came.
     pub(crate) fn children(&mut self, directory: NodeId) -> Vec<u32> {
-        let (tree, names) = (&*self.tree, self.children.names);
+        let tree = &*self.tree;
+        let names = if directory.0 as usize >= self.children.nodes { 0 } else { self.children.names };
         let of_source = self.children.source.entry(directory).or_insert_with(|| {
             let of = |&number: &u32| tree.names[number as usize].parent == directory;
             (0..names as u32).filter(of).collect()
@@ -118,13 +140,33 @@ impl<'a> Editor<'a> {
     }
 
     fn child(&mut self, directory: NodeId, wanted: &str) -> Option<u32> {
+        if !self.children.index.contains_key(&directory) {
+            let mut index = Index::default();
+            for number in self.children(directory) {
+                index.add(&self.tree.names[number as usize], number);
+            }
+            self.children.index.insert(directory, index);
+        }
+        let index = &self.children.index[&directory];
         let wanted = fold(&wanted.encode_utf16().collect::<Vec<u16>>());
-        let children = self.children(directory);
-        let name = |number: &u32| &self.tree.names[*number as usize];
-        let long = children.iter().find(|number| fold(&name(number).long) == wanted);
-        let short =
-            || children.iter().find(|n| name(n).short.as_ref().is_some_and(|short| fold(short) == wanted));
-        long.or_else(short).copied()
+        index.long.get(&wanted).or_else(|| index.short.get(&wanted)).copied()
+    }
+
+    /// Puts a new name where it is looked for.
+    fn name(&mut self, name: Name) {
+        let (parent, number) = (name.parent, self.tree.names.len() as u32);
+        if let Some(index) = self.children.index.get_mut(&parent) {
+            index.add(&name, number);
+        }
+        self.children.added.entry(parent).or_default().push(number);
+        self.tree.names.push(name);
+    }
+
+    /// Takes a name away.
+    fn unname(&mut self, number: u32) {
+        self.removed.insert(number);
+        // Another name may be the same in upper case: the directory is looked through again.
+        self.children.index.remove(&self.tree.names[number as usize].parent);
     }
 
     /// The number of a security descriptor, which is added if the tree does not have it.
@@ -216,7 +258,7 @@ impl<'a> Editor<'a> {
         let (parent, name) = path.rsplit_once(['\\', '/']).unwrap_or(("", path));
         let Some(number) = self.find(parent).and_then(|parent| self.child(parent, name)) else { return };
         if !self.tree.nodes[self.tree.names[number as usize].node.0 as usize].is_directory() {
-            self.removed.insert(number);
+            self.unname(number);
             self.record(&normal(path), Action::Removed, reason);
         }
     }
@@ -252,16 +294,14 @@ impl<'a> Editor<'a> {
                 if self.tree.nodes[self.tree.names[there as usize].node.0 as usize].is_directory() {
                     return Err(Error::Recipe(format!("{new} is a directory in the image")));
                 }
-                self.removed.insert(there);
+                self.unname(there);
                 Action::Changed
             }
             None => Action::Added,
         };
         let change = self.change(&normal(new), &content);
-        let number = self.tree.names.len() as u32;
         let long = name.encode_utf16().collect();
-        self.tree.names.push(Name { parent, node, long, short: None });
-        self.children.added.entry(parent).or_default().push(number);
+        self.name(Name { parent, node, long, short: None });
         self.push(Change { action, reason: reason.to_owned(), ..change });
         Ok(())
     }
@@ -269,10 +309,8 @@ impl<'a> Editor<'a> {
     fn add(&mut self, parent: NodeId, name: &str, node: Node) -> NodeId {
         let id = NodeId(self.tree.nodes.len() as u32);
         self.tree.nodes.push(node);
-        let number = self.tree.names.len() as u32;
         let long = name.encode_utf16().collect();
-        self.tree.names.push(Name { parent, node: id, long, short: None });
-        self.children.added.entry(parent).or_default().push(number);
+        self.name(Name { parent, node: id, long, short: None });
         id
     }
 

@@ -90,7 +90,7 @@ fn recipe_file(args: &Build) -> anyhow::Result<RecipeFile> {
         Some(path) => RecipeFile::read(path)?,
         None => RecipeFile::default(),
     };
-    Ok(file.overlaid(args.to_recipe()).with_presets()?)
+    Ok(file.overlaid(args.to_recipe()?).with_presets()?)
 }
 
 /// The time that reproducible builds agree on (reproducible-builds.org), when the environment gives one.

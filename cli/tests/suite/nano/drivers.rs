@@ -16,7 +16,7 @@ const PACKAGES: &str = "DriverDatabase\\DriverPackages";
 const STORE: &str = "Windows\\System32\\DriverStore\\FileRepository";
 
 /// The USB driver of VirtualBox, as it was signed: git has taken the line ends of the INF file for its own.
-fn vboxusb(desk: &Desk) -> Option<[Vec<u8>; 3]> {
+pub(super) fn vboxusb(desk: &Desk) -> Option<[Vec<u8>; 3]> {
     let folder = samples()?.join("drivers/vboxusb-x64");
     let read = |name: &str| fs::read(folder.join(name)).expect("a sample");
     let inf = String::from_utf8(read("VBoxUSB.inf")).expect("ASCII").replace('\n', "\r\n");

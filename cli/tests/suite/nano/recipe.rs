@@ -1,4 +1,5 @@
-//! One recipe, with all that needs no drivers and packages, and what became of each line of it.
+//! One recipe with everything, and what became of each line of it. More of drivers and packages is in `drivers` and
+//! `packages`.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +11,7 @@ use testkit::{args, tool};
 
 use super::seen::{Descriptor, Seen};
 use super::world::{Desk, Medium, medium};
-use super::{answer, nano};
+use super::{answer, drivers, nano};
 use crate::support::{names, wimforge};
 
 pub(super) const ADMINISTRATOR: &str = "Adm1n-s3cret!";
@@ -39,6 +40,11 @@ ssh-key = ["authorized_keys"]
 copy = ['tools=\Tools', "hosts=Windows/System32/drivers/etc/hosts"]
 reg = ["extra.reg"]
 winrm-name = ["nano7.example.org", "192.0.2.7"]
+driver = ["vboxusb"]
+packages = ["DNS", "IIS"]
+oem-drivers = true
+# The medium's card is ours, and nobody signed it.
+allow-unsigned = true
 
 [[account]]
 name = "worker"
@@ -83,6 +89,7 @@ const REG: &str = r#"Windows Registry Editor Version 5.00
 
 /// The recipe and all that it names.
 pub(super) fn put(desk: &Desk, medium: &Medium) {
+    drivers::vboxusb(desk).expect("there are samples where there is a medium");
     desk.put("nano.toml", RECIPE.replace("SOURCE", medium.iso.to_str().expect("UTF-8")));
     desk.put(
         "own.toml",
@@ -120,6 +127,7 @@ fn everything_is_read_back() {
     registry(&seen);
     first_boot(&seen);
     files(&seen);
+    drivers_and_packages(&seen);
     certificate(&seen, &desk);
     assert_eq!(
         names(desk.folder()).iter().filter(|name| name.contains("winrm")).collect::<Vec<_>>(),
@@ -285,6 +293,23 @@ fn files(seen: &Seen) {
     let hive = descriptor("Windows\\System32\\config\\SOFTWARE");
     assert_eq!(hive.dacl, owned(&[(0x10, FULL, sid::SYSTEM), (0x10, FULL, sid::ADMINISTRATORS)]));
     assert_eq!(descriptor("Windows\\System32\\ntoskrnl.exe").owner, sid::TRUSTED_INSTALLER);
+}
+
+/// The driver of the recipe, that of a package, and packages of both other ways.
+fn drivers_and_packages(seen: &Seen) {
+    let store = |name: &str| {
+        let place = format!("Windows\\System32\\DriverStore\\FileRepository\\{name}_amd64_").to_lowercase();
+        seen.files().filter(|path| path.to_lowercase().starts_with(&place)).count()
+    };
+    assert_eq!((store("vboxusb.inf"), store("forgednic.inf")), (3, 2));
+    let database = seen.key("SYSTEM", "DriverDatabase");
+    assert_eq!(database.data("OemInfMap", 3), [0xFF, 0xFC], "twelve that were there, two that came");
+    let usb = seen.key("SYSTEM", "DriverDatabase\\DeviceIds\\USB\\VID_80EE&PID_CAFE");
+    let card = seen.key("DRIVERS", "DriverDatabase\\DeviceIds\\PCI\\VEN_8086&DEV_FFFE");
+    assert_eq!((usb.data("oem13.inf", 3).len(), card.data("oem12.inf", 3).len()), (4, 4));
+    assert!(seen.find("Windows\\System32\\SimplePart.dll").is_some(), "applied");
+    assert!(seen.find("Windows\\System32\\OddPart.dll").is_none(), "staged");
+    assert!(seen.text("Windows\\Setup\\Scripts\\SetupComplete.cmd").to_lowercase().contains("/add-package"));
 }
 
 /// What Windows will import is what lies beside the output.

@@ -119,8 +119,11 @@ fn wanted<'s>(
                 obstacles.is_empty()
             });
         }
-        if let Some((refused, obstacles)) = refused(&examined, allow_unsigned) {
-            return Err(refusal(source, &refused, &obstacles.join("; ")));
+        if let Some((inf, obstacles)) = refused(&examined, allow_unsigned) {
+            // Only what a signature would mend.
+            let would_do = refused(&examined, true).is_none_or(|(other, _)| other != inf);
+            let hint = if would_do { " (--allow-unsigned takes it all the same)" } else { "" };
+            return Err(refusal(source, &inf, &(obstacles.join("; ") + hint)));
         }
         if !examined.iter().any(|it| it.is_wanted) {
             let reasons: Vec<String> = examined

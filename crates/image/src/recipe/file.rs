@@ -92,6 +92,8 @@ pub struct RecipeFile {
     pub user_locale: Option<String>,
     pub owner: Option<String>,
     pub organization: Option<String>,
+    /// Not printed: it may be worth money.
+    #[serde(skip_serializing)]
     pub product_key: Option<String>,
     pub domain_blob: Option<PathBuf>,
     #[serde(skip_serializing_if = "is_false")]
@@ -218,9 +220,8 @@ impl RecipeFile {
     ) -> Result<T, String> {
         let mut table = toml::Table::new();
         for part in text.split(',') {
-            let (key, value) = part
-                .split_once('=')
-                .ok_or_else(|| format!("{part:?} is no key=value; expected them with commas between"))?;
+            let (key, value) =
+                part.split_once('=').ok_or_else(|| "expected key=value, with commas between".to_owned())?;
             if key == "password" {
                 return Err(
                     "a password on the command line can be seen by everybody; use password-file".to_owned()
