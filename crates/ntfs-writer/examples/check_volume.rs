@@ -1,4 +1,4 @@
-//! Checks the volume in a file: `cargo run --example check -- [--ours] FILE`.
+//! Checks the volume in a file: `cargo run --example check_volume -- [--ours] FILE`.
 
 use std::fs::File;
 use std::process::ExitCode;
