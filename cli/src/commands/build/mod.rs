@@ -28,8 +28,9 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
         )
         .into());
     }
-    if to_stdout && args.manifest {
-        let problem = "--manifest is written beside the output; standard output has no place for it";
+    let beside = file.output.as_ref().is_none_or(|path| !path.exists() || path.is_file());
+    if args.manifest && (to_stdout || !beside) {
+        let problem = "--manifest is written beside the output, which has no place for it here";
         return Err(image::Error::Recipe(problem.to_owned()).into());
     }
     let mut recipe = file.clone().resolve(&mut secrets::reader())?;

@@ -424,23 +424,32 @@ impl RecipeFile {
         })
     }
 
+    /// Key and certificate lie beside the output, or where the key is.
     fn https(&self, output: &Output) -> Result<HttpsChoice> {
-        let beside = |extension: &str| match output {
-            Output::File(path) => {
-                let mut name = path.file_stem().unwrap_or_default().to_owned();
-                name.push(extension);
-                Ok(path.with_file_name(name))
+        let names = self.winrm_name.clone();
+        let file = match output {
+            Output::File(path) if !super::is_block_device(path) => Some(path),
+            _ => None,
+        };
+        let beside = |path: &Path, extension: &str| {
+            let mut name = path.file_stem().unwrap_or_default().to_owned();
+            name.push(extension);
+            path.with_file_name(name)
+        };
+        match (file, &self.winrm_key) {
+            (Some(path), key) => {
+                let key = key.clone().unwrap_or_else(|| beside(path, ".winrm.key"));
+                Ok(HttpsChoice { key, names, certificate: beside(path, ".winrm.pem") })
             }
-            Output::Stdout => Err(Error::Recipe(
-                "winrm-https writes a certificate beside the output; standard output has no place for it"
+            (None, Some(key)) => {
+                Ok(HttpsChoice { key: key.clone(), names, certificate: beside(key, ".pem") })
+            }
+            (None, None) => Err(Error::Recipe(
+                "winrm-https writes a key and a certificate beside the output, which has no place for them here; say \
+                 with --winrm-key where the key is to be"
                     .to_owned(),
             )),
-        };
-        let key = match &self.winrm_key {
-            Some(key) => key.clone(),
-            None => beside(".winrm.key")?,
-        };
-        Ok(HttpsChoice { key, names: self.winrm_name.clone(), certificate: beside(".winrm.pem")? })
+        }
     }
 
     fn wishes(&self, secret: &mut ReadSecret<'_>) -> Result<Wishes> {
@@ -669,6 +678,24 @@ mod tests {
         // What is printed means the same.
         let again = parse(&file.to_toml()).unwrap();
         assert_eq!(again, file);
+    }
+
+    #[test]
+    fn the_certificate_lies_beside_the_output_or_the_key() {
+        let https = |text: &str| {
+            let file = parse(&format!("source='a.wim'\nwinrm-https=true\n{text}")).unwrap();
+            let recipe = file.resolve(&mut |_| Ok(Vec::new()))?;
+            let HttpsChoice { key, certificate, .. } = recipe.customize.https.unwrap();
+            Ok::<_, Error>((key.display().to_string(), certificate.display().to_string()))
+        };
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(https("output='x/a.vhd'").unwrap(), pair("x/a.winrm.key", "x/a.winrm.pem"));
+        assert_eq!(
+            https("output='x/a.vhd'\nwinrm-key='k/my.key'").unwrap(),
+            pair("k/my.key", "x/a.winrm.pem")
+        );
+        assert_eq!(https("output='-'\nwinrm-key='k/my.key'").unwrap(), pair("k/my.key", "k/my.pem"));
+        assert!(https("output='-'").unwrap_err().to_string().contains("--winrm-key"));
     }
 
     #[test]
