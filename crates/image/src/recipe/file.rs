@@ -35,6 +35,8 @@ use crate::{Error, Result};
 
 /// The largest recipe that is read, in bytes.
 pub const MAX_RECIPE: u64 = 4 << 20;
+/// How deep presets may name presets.
+const MAX_PRESET_DEPTH: u32 = 32;
 /// The largest answer file, script and list of keys, in bytes.
 const MAX_TEXT: u64 = 16 << 20;
 
@@ -321,22 +323,25 @@ impl RecipeFile {
     ///
     /// # Errors
     /// [`Error::Recipe`] for a preset that does not exist; those of [`read`](Self::read).
-    pub fn with_presets(mut self) -> Result<Self> {
+    pub fn with_presets(self) -> Result<Self> {
+        self.over_presets(&mut Vec::new(), 0)
+    }
+
+    /// The same; `known` are those that were taken already, `depth` is how many name one another to here.
+    fn over_presets(mut self, known: &mut Vec<PathBuf>, depth: u32) -> Result<Self> {
         let mut below = Self::default();
-        let mut waiting = std::mem::take(&mut self.preset);
-        waiting.reverse();
-        let mut known = Vec::new();
-        while let Some(name) = waiting.pop() {
-            if known.contains(&name) {
+        for name in std::mem::take(&mut self.preset) {
+            let which = presets::identity(&name);
+            if known.contains(&which) {
                 continue;
             }
-            let mut preset = presets::find(&name)?;
-            known.push(name);
-            // What a preset asks for itself comes before it.
-            let nested = std::mem::take(&mut preset.preset);
-            let new = nested.into_iter().filter(|name| !known.contains(name)).rev();
-            waiting.extend(new);
-            below = below.overlaid(preset);
+            if depth == MAX_PRESET_DEPTH {
+                let problem =
+                    format!("preset {name:?}: more than {MAX_PRESET_DEPTH} presets name one another");
+                return Err(Error::Recipe(problem));
+            }
+            known.push(which);
+            below = below.overlaid(presets::find(&name)?.over_presets(known, depth + 1)?);
         }
         Ok(below.overlaid(self))
     }
@@ -678,6 +683,23 @@ mod tests {
         // What is printed means the same.
         let again = parse(&file.to_toml()).unwrap();
         assert_eq!(again, file);
+    }
+
+    #[test]
+    fn presets_that_name_each_other_are_taken_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        put("a.toml", "preset=['./b.toml']\nreg=['a']\nowner='a'");
+        put("b.toml", "preset=['./a.toml', '././b.toml']\nreg=['b']\nowner='b'\nseed='b'");
+        let file = RecipeFile {
+            preset: vec![folder.path().join("a.toml").display().to_string()],
+            ..RecipeFile::default()
+        };
+        let both = file.with_presets().unwrap();
+        let names: Vec<_> = both.reg.iter().map(|path| path.file_name().unwrap()).collect();
+        // What a preset names lies below it.
+        assert_eq!(names, ["b", "a"]);
+        assert_eq!((both.owner.as_deref(), both.seed.as_deref()), (Some("a"), Some("b")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Presets: recipes that say only some things, by name. They are TOML files that anybody can read, copy and change.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::file::RecipeFile;
 use crate::{Error, Result};
@@ -23,6 +23,12 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// Whether a preset is a file rather than a name.
 pub(super) fn is_path(name: &str) -> bool {
     name.contains(['/', '\\']) || name.ends_with(".toml")
+}
+
+/// What tells it from others, however it is spelt.
+pub(super) fn identity(name: &str) -> PathBuf {
+    let path = Path::new(name);
+    if is_path(name) { path.canonicalize().unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() }
 }
 
 /// A preset, by its name or the path of a file.
