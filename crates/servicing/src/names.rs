@@ -219,29 +219,17 @@ pub fn conflicts(wanted: &[&str], edition: &str) -> Vec<String> {
 }
 
 fn nearest(name: &str) -> String {
-    let name = name.to_ascii_lowercase();
-    let mut names: Vec<(usize, &str)> =
-        KNOWN.iter().map(|known| (distance(&name, &known.short.to_ascii_lowercase()), known.short)).collect();
+    let name: String = name.chars().take(80).collect::<String>().to_ascii_lowercase();
+    let mut names: Vec<(usize, &str)> = KNOWN
+        .iter()
+        .map(|known| (strsim::levenshtein(&name, &known.short.to_ascii_lowercase()), known.short))
+        .collect();
     names.sort_unstable();
     let all = || join(&KNOWN.iter().map(|known| known.short).collect::<Vec<_>>());
     match names[0] {
         (far, short) if far * 2 <= short.len() => format!("did you mean {short}? There are {}", all()),
         _ => format!("there are {}", all()),
     }
-}
-
-/// How many letters have to be changed, added or taken away.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().take(80).enumerate() {
-        let mut corner = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in b.iter().enumerate() {
-            let best = (corner + usize::from(letter != *other)).min(row[j] + 1).min(row[j + 1] + 1);
-            corner = std::mem::replace(&mut row[j + 1], best);
-        }
-    }
-    row[b.len()]
 }
 
 fn join(names: &[&str]) -> String {

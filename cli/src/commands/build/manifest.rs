@@ -12,6 +12,7 @@ use image::{PartialFile, RecipeFile, Summary};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::super::hex;
 use crate::args::Build;
 
 /// Something that went into a disk.
@@ -140,8 +141,4 @@ impl Tree {
         let Self { single, files, .. } = self;
         single.unwrap_or_else(|| hex(&files.finalize()))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

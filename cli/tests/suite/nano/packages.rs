@@ -120,8 +120,9 @@ pub(super) fn put(packages: &Path) -> Option<()> {
     // Understood: a file, registry values.
     let simple = component(&desk, "SimplePart", "")?;
     let mum = package("DNS", &part("SimplePart"));
+    // Names in a cabinet are of any case.
     let files: [(&str, &[u8]); 3] = [
-        ("update.mum", mum.as_bytes()),
+        ("Update.MUM", mum.as_bytes()),
         ("SimplePart.manifest", simple.as_bytes()),
         ("SimplePart/SimplePart.dll", PROGRAM),
     ];

@@ -321,15 +321,24 @@ pub(super) fn contents(
     wanted: &BTreeSet<&str>,
 ) -> Result<BTreeMap<String, Content>> {
     let cabinet = package.cabinet().expect("what has files inside is a cabinet");
+    // A cabinet's names are found in any case, and given as they stand there.
+    let mut asked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for name in wanted {
+        let missing = || Error::NotFound { path: path.to_owned(), what: format!("no {name}") };
+        let entry = cabinet.find(name).ok_or_else(missing)?;
+        asked.entry(entry.path()).or_default().push(name);
+    }
     let mut contents = BTreeMap::new();
     let mut growing = None;
-    let kept = cabinet.stream(&mut |entry| wanted.contains(entry.path()), &mut |entry, piece| {
+    let kept = cabinet.stream(&mut |entry| asked.contains_key(entry.path()), &mut |entry, piece| {
         let content = growing.get_or_insert_with(|| session.begin());
         match piece {
             Some(piece) => content.add(piece).map_err(Failed::Image)?,
             None => {
                 let content = growing.take().expect("it was begun above").end().map_err(Failed::Image)?;
-                contents.insert(entry.path().to_owned(), content);
+                for name in &asked[entry.path()] {
+                    contents.insert((*name).to_owned(), content.clone());
+                }
             }
         }
         Ok(())
