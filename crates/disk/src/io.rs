@@ -2,6 +2,8 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::sync::Arc;
 
+use crate::{MappedRange, RangeKind};
+
 /// Positioned reading through a shared reference. There is no cursor, so many threads read one file at once.
 pub trait ReadAt: Send + Sync {
     /// Fills `buf` from byte `offset`. Past the end it fails with [`io::ErrorKind::UnexpectedEof`], never reading short.
@@ -9,6 +11,14 @@ pub trait ReadAt: Send + Sync {
 
     /// The length in bytes.
     fn size(&self) -> io::Result<u64>;
+
+    /// What is known of the bytes from `offset` on without reading them: a hole of a sparse file is
+    /// [`Zero`](RangeKind::Zero). `None` at or past the end; the range holds `offset` and may begin before it. What cannot tell
+    /// says that all of it is stored.
+    fn stored_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
+        let len = self.size()?;
+        Ok((offset < len).then_some(MappedRange { start: 0, len, kind: RangeKind::Data }))
+    }
 }
 
 /// Positioned writing through a shared reference, to ranges that concurrent callers keep disjoint.
@@ -58,6 +68,31 @@ impl ReadAt for File {
         let end = file.seek(SeekFrom::End(0))?;
         file.seek(SeekFrom::Start(before))?;
         Ok(end)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"))]
+    fn stored_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
+        use rustix::fs::{SeekFrom, seek};
+
+        let end = self.size()?;
+        if offset >= end {
+            return Ok(None);
+        }
+        let range = |to: u64, kind| {
+            let to = to.clamp(offset + 1, end);
+            Ok(Some(MappedRange { start: offset, len: to - offset, kind }))
+        };
+        // Devices have no holes, and their cursor is somebody's. Of files it is nobody's: all reading is positioned.
+        if !self.metadata()?.is_file() {
+            return range(end, RangeKind::Data);
+        }
+        match seek(self, SeekFrom::Data(offset)) {
+            Ok(data) if data > offset => range(data, RangeKind::Zero),
+            Ok(_) => range(seek(self, SeekFrom::Hole(offset)).unwrap_or(end), RangeKind::Data),
+            Err(rustix::io::Errno::NXIO) => range(end, RangeKind::Zero),
+            // A file system that does not keep account of holes.
+            Err(_) => range(end, RangeKind::Data),
+        }
     }
 }
 
@@ -131,6 +166,10 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
     fn size(&self) -> io::Result<u64> {
         (**self).size()
     }
+
+    fn stored_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
+        (**self).stored_at(offset)
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
@@ -141,6 +180,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
     fn size(&self) -> io::Result<u64> {
         (**self).size()
     }
+
+    fn stored_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
+        (**self).stored_at(offset)
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
@@ -150,6 +193,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
 
     fn size(&self) -> io::Result<u64> {
         (**self).size()
+    }
+
+    fn stored_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
+        (**self).stored_at(offset)
     }
 }
 
@@ -212,6 +259,16 @@ impl<R: ReadAt> ReadAt for SubRange<R> {
     fn size(&self) -> io::Result<u64> {
         Ok(self.len)
     }
+
+    fn stored_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
+        if offset >= self.len {
+            return Ok(None);
+        }
+        let Some(inner) = self.inner.stored_at(self.start + offset)? else { return Err(eof()) };
+        let end = inner.start.saturating_add(inner.len).min(self.start + self.len);
+        let start = inner.start.max(self.start);
+        Ok(Some(MappedRange { start: start - self.start, len: end.saturating_sub(start), kind: inner.kind }))
+    }
 }
 
 #[cfg(test)]
@@ -239,5 +296,34 @@ mod tests {
         assert_eq!(buf, [2, 3]);
         assert!(part.read_exact_at(&mut buf, 1).is_err());
         assert!(part.read_exact_at(&mut buf, u64::MAX).is_err());
+    }
+
+    #[test]
+    fn holes_are_seen_where_the_file_system_tells() {
+        let file = tempfile::tempfile().unwrap();
+        let mib = 1u64 << 20;
+        file.set_len(64 * mib).unwrap();
+        file.write_all_at(&[1; 4096], 32 * mib).unwrap();
+        let (mut at, mut stored) = (0, 0);
+        while let Some(range) = file.stored_at(at).unwrap() {
+            assert!(range.len > 0 && range.start <= at);
+            let end = range.start + range.len;
+            if range.kind == RangeKind::Data {
+                stored += end - at;
+            } else {
+                assert!(end <= 32 * mib || at > 32 * mib, "the data is said to be a hole");
+            }
+            at = end;
+        }
+        assert_eq!(at, 64 * mib);
+        assert!(stored >= 4096, "{stored}");
+        if cfg!(target_os = "linux") {
+            assert!(stored <= mib, "the test's own file system knows no holes: {stored}");
+        }
+        let part = SubRange::new(&file, 32 * mib, mib).unwrap().unwrap();
+        let first = part.stored_at(0).unwrap().unwrap();
+        assert_eq!((first.start, first.kind), (0, RangeKind::Data));
+        assert!(first.len <= mib);
+        assert_eq!(part.stored_at(mib).unwrap(), None);
     }
 }
