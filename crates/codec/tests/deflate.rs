@@ -147,6 +147,39 @@ fn shapes() {
     }
 }
 
+/// Raw streams for inflaters with little memory: no farther back than 4 KiB, and never much longer than the data.
+#[test]
+fn raw_within_4_kib() {
+    for effort in EFFORTS {
+        let mut deflater = Deflater::within_4_kib(effort);
+        for (seed, len) in [(1, GRAIN), (2, GRAIN), (3, 30_000), (4, 4_097), (5, 1), (6, 0)] {
+            for data in [mixed(seed, len), vec![0; len], Random::new(seed).bytes(len)] {
+                let mut stream = vec![0xAA; 3];
+                deflater.raw(&data, &mut stream);
+                assert_eq!(stream[..3], [0xAA; 3], "what was there stays");
+                let stream = &stream[3..];
+                assert!(stream.len() <= len + 5 + 5 * len.saturating_sub(1) / 65_535);
+                let mut out = Vec::with_capacity(len + 1);
+                let mut zlib = Decompress::new_with_window_bits(false, 12);
+                // A piece at a time, so that it has no more of what was before than its window.
+                let mut done = 0;
+                let status = loop {
+                    let before = out.len();
+                    let mut piece = [0; 100];
+                    let status = zlib.decompress(&stream[done..], &mut piece, FlushDecompress::None).unwrap();
+                    out.extend_from_slice(&piece[..zlib.total_out() as usize - before]);
+                    done = zlib.total_in() as usize;
+                    if status == Status::StreamEnd {
+                        break status;
+                    }
+                };
+                assert_eq!((status, done), (Status::StreamEnd, stream.len()), "zlib-rs");
+                assert!(out == data, "{effort:?} {seed} {len}");
+            }
+        }
+    }
+}
+
 fn any_token() -> impl Strategy<Value = Token> {
     let edge = |top: u32| {
         prop_oneof![0..top, Just(0), Just(1), Just(2), Just(3), Just(258), Just(259), Just(32_768)]

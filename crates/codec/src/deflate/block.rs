@@ -29,7 +29,7 @@ const BLOCK_BITS: f32 = 3.0 + 14.0 + 60.0;
 /// What a symbol costs in the header of a block that uses it.
 const SYMBOL_BITS: f32 = 2.6;
 
-/// Writes zlib streams. All of it is scratch; nothing of one grain reaches the next.
+/// Writes streams. All of it is scratch; nothing of one grain reaches the next.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     literals: Builder<LITERAL_SYMBOLS>,
@@ -123,13 +123,26 @@ impl Writer {
         segment: usize,
         out: &mut Vec<u8>,
     ) {
+        // Window of 32 KiB; the level is that of zlib's default, which nobody looks at.
+        out.extend_from_slice(&[0x78, 0x9C]);
+        self.raw(data, window, tokens, segment, out);
+        out.extend_from_slice(&adler32(data).to_be_bytes());
+    }
+
+    /// The same without zlib's framing.
+    pub(super) fn raw(
+        &mut self,
+        data: &[u8],
+        window: &Window,
+        tokens: &[Token],
+        segment: usize,
+        out: &mut Vec<u8>,
+    ) {
         debug_assert_eq!(
             tokens.iter().map(|token| (token.literals + token.length) as usize).sum::<usize>(),
             data.len()
         );
         let start = out.len();
-        // Window of 32 KiB; the level is that of zlib's default, which nobody looks at.
-        out.extend_from_slice(&[0x78, 0x9C]);
         self.count(window, tokens, segment);
         self.merge();
         let mut bits = Bits::default();
@@ -141,11 +154,10 @@ impl Writer {
         self.segments = segments;
         bits.fill_byte(out);
         if out.len() - start > stored_len(data.len()) {
-            out.truncate(start + 2);
+            out.truncate(start);
             let mut bits = Bits::default();
             stored(data, true, &mut bits, out);
         }
-        out.extend_from_slice(&adler32(data).to_be_bytes());
     }
 
     /// Cuts the parse into segments and counts their symbols.

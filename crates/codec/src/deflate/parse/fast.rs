@@ -11,7 +11,7 @@
 //! out what a match covers (a tenth slower); and the usual way, one pass with a table, which is as fast without the
 //! step to the next position, and so 1.5 % larger.
 
-use super::finder::{MAX_LENGTH, MAX_OFFSET, REACH, hash, table};
+use super::finder::{MAX_LENGTH, REACH, hash, table};
 use crate::Token;
 use crate::encode::window::Window;
 
@@ -24,6 +24,8 @@ const AT_ONCE: usize = 8;
 
 #[derive(Clone, Debug)]
 pub(super) struct Fast {
+    /// No match is farther.
+    reach: usize,
     latest: Box<[u16; 1 << 16]>,
     /// For each position, the last one before it with the same hash.
     from: Box<[u16; 1 << 16]>,
@@ -35,8 +37,8 @@ pub(super) struct Fast {
 const FOUR_BYTES: u64 = 0x6060_6060_6060_6060;
 
 impl Fast {
-    pub(super) fn new() -> Self {
-        Self { latest: table(NOWHERE), from: table(0), equal: table(0) }
+    pub(super) fn new(reach: usize) -> Self {
+        Self { reach, latest: table(NOWHERE), from: table(0), equal: table(0) }
     }
 
     pub(super) fn parse(&mut self, window: &Window, tokens: &mut Vec<Token>) {
@@ -46,13 +48,13 @@ impl Fast {
 
     fn compare(&mut self, window: &Window) {
         self.latest.fill(NOWHERE);
-        let len = window.len();
+        let (len, reach) = (window.len(), self.reach);
         for (at, (link, equal)) in self.from[..len].iter_mut().zip(&mut self.equal[..len]).enumerate() {
             let bytes = window.long(at);
             let slot = &mut self.latest[usize::from(hash(bytes, 4))];
             let from = std::mem::replace(slot, at as u16);
             let bits = (bytes ^ window.long(usize::from(from))).trailing_zeros() as u8;
-            let near = usize::from((at as u16).wrapping_sub(from).wrapping_sub(1)) < MAX_OFFSET;
+            let near = usize::from((at as u16).wrapping_sub(from).wrapping_sub(1)) < reach;
             *link = from;
             *equal = if near { bits } else { 0 };
         }
@@ -97,7 +99,7 @@ impl Fast {
         let (from, length) = (usize::from(self.from[at & 0xFFFF]), usize::from(self.equal[at & 0xFFFF]) / 8);
         let other = usize::from(self.from[from]);
         let bits = (window.long(at) ^ window.long(other)).trailing_zeros();
-        let near = at.wrapping_sub(other).wrapping_sub(1) < MAX_OFFSET;
+        let near = at.wrapping_sub(other).wrapping_sub(1) < self.reach;
         let other_length = if near { limit.min(bits as usize / 8) } else { 0 };
         if length == AT_ONCE && other_length == AT_ONCE {
             let length = window.common(from, at, AT_ONCE, limit);

@@ -6,7 +6,7 @@
 
 use crate::encode::window::Window;
 
-pub(super) use crate::deflate::format::{MAX_LENGTH, MAX_OFFSET};
+pub(super) use crate::deflate::format::MAX_LENGTH;
 
 /// No position: no match begins or ends here. Taken for one, it is too far from any other, modulo 2^64.
 const NONE: u16 = u16::MAX;
@@ -47,13 +47,15 @@ pub(super) fn hash(long: u64, bytes: u32) -> u16 {
 /// For each position the last one before it with the same hash of so many `BYTES`.
 #[derive(Clone, Debug)]
 pub(super) struct Chain<const BYTES: u32> {
+    /// No match is farther.
+    reach: usize,
     latest: Box<[u16; 1 << 16]>,
     previous: Box<[u16; 1 << 16]>,
 }
 
 impl<const BYTES: u32> Chain<BYTES> {
-    pub(super) fn new() -> Self {
-        Self { latest: table(NONE), previous: table(NONE) }
+    pub(super) fn new(reach: usize) -> Self {
+        Self { reach, latest: table(NONE), previous: table(NONE) }
     }
 
     /// Forgets the last grain, for another one.
@@ -99,7 +101,7 @@ impl<const BYTES: u32> Chain<BYTES> {
         for _ in 0..depth.positions {
             from = self.before(from);
             let offset = at.wrapping_sub(from);
-            if offset > MAX_OFFSET {
+            if offset > self.reach {
                 return;
             }
             if window.word(from + back) == tail && window.word(from) == word {
@@ -126,8 +128,8 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn new() -> Self {
-        Self { three: Chain::new(), four: Chain::new() }
+    pub(super) fn new(reach: usize) -> Self {
+        Self { three: Chain::new(reach), four: Chain::new(reach) }
     }
 
     /// Forgets the last grain, for another one.
@@ -154,7 +156,7 @@ impl Links {
         if best.length < 3 {
             let from = self.three.before(at);
             let offset = at.wrapping_sub(from);
-            if offset <= far && (window.word(from) ^ window.word(at)) << 8 == 0 {
+            if offset <= far.min(self.three.reach) && (window.word(from) ^ window.word(at)) << 8 == 0 {
                 best = Match { length: 3, offset };
             }
         }

@@ -46,11 +46,12 @@ enum Kind {
 }
 
 impl Parser {
-    pub(crate) fn new(effort: Effort) -> Self {
+    /// Matches are no farther than `reach`, which is at most what the format allows.
+    pub(crate) fn new(effort: Effort, reach: usize) -> Self {
         let kind = match effort {
-            Effort::Fast => Kind::Fast(Box::new(fast::Fast::new())),
-            Effort::Default => Kind::Default(Box::new(finder::Links::new())),
-            Effort::Best => Kind::Best(Box::new(optimal::Optimal::new())),
+            Effort::Fast => Kind::Fast(Box::new(fast::Fast::new(reach))),
+            Effort::Default => Kind::Default(Box::new(finder::Links::new(reach))),
+            Effort::Best => Kind::Best(Box::new(optimal::Optimal::new(reach))),
         };
         Self(kind)
     }

@@ -17,7 +17,7 @@
 //! than 0.2 % for any time). Going to the front as others do, and remembering all matches for a second round, took a
 //! fifth longer and gave 1 % less. Costs as exact as can be: nothing.
 
-use super::finder::{Chain, Depth, Links, MAX_LENGTH, MAX_OFFSET, Match, REACH, table};
+use super::finder::{Chain, Depth, Links, MAX_LENGTH, Match, REACH, table};
 use super::lazy;
 use crate::Token;
 use crate::deflate::format::{
@@ -72,6 +72,8 @@ const MAX_LEN: usize = 1 << 16;
 
 #[derive(Clone, Debug)]
 pub(super) struct Optimal {
+    /// No match is farther.
+    reach: usize,
     links: Links,
     five: Chain<5>,
     six: Chain<6>,
@@ -173,12 +175,13 @@ impl Choice {
 }
 
 impl Optimal {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(reach: usize) -> Self {
         Self {
-            links: Links::new(),
-            five: Chain::new(),
-            six: Chain::new(),
-            seven: Chain::new(),
+            reach,
+            links: Links::new(reach),
+            five: Chain::new(reach),
+            six: Chain::new(reach),
+            seven: Chain::new(reach),
             counts: Counts { literals: [0; LITERAL_SYMBOLS], offsets: [0; OFFSET_SYMBOLS] },
             costs: Costs::new(),
             rest: table(0),
@@ -223,7 +226,7 @@ impl Optimal {
 
     /// Finds the best choice for each position.
     fn choose(&mut self, window: &Window) {
-        let (len, costs, rest) = (window.len(), &self.costs, &mut *self.rest);
+        let (len, reach, costs, rest) = (window.len(), self.reach, &self.costs, &mut *self.rest);
         let end = (len + 1).saturating_sub(END);
         // A few lengths are looked up that are too short, and lead to places before.
         rest.fill(UNKNOWN);
@@ -232,8 +235,7 @@ impl Optimal {
             let literal = rest[PAD + at + 1] + costs.literals[usize::from(window.byte(at))];
             let mut best = Choice { cost: literal | LENGTH_MASK, offset: 0 };
             if at + REACH <= len {
-                let Match { length, offset } =
-                    self.links.longest(window, at, MIN_LENGTH - 1, MAX_OFFSET, LAST);
+                let Match { length, offset } = self.links.longest(window, at, MIN_LENGTH - 1, reach, LAST);
                 for length in (MIN_LENGTH..=length).filter(|_| offset > 0) {
                     let cost = rest[PAD + at + length] + costs.lengths[PAD + length];
                     best.consider(cost + costs.offset(offset), offset);
@@ -261,7 +263,7 @@ impl Optimal {
             let mut look = |from: usize| {
                 let offset = at.wrapping_sub(from);
                 let equal = (long ^ window.long(from)).trailing_zeros() as usize / 8;
-                let near = offset.wrapping_sub(1) < MAX_OFFSET;
+                let near = offset.wrapping_sub(1) < reach;
                 best.consider(short[if near { equal } else { 0 } % 16] + costs.offset(offset), offset);
             };
             look(self.links.three.before(at));

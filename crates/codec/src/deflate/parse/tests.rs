@@ -31,7 +31,7 @@ fn window(data: &[u8]) -> Window {
 
 fn parse(effort: Effort, data: &[u8]) -> Vec<Token> {
     let mut tokens = vec![Token { literals: 9, length: 9, offset: 9 }];
-    Parser::new(effort).parse(&window(data), &mut tokens);
+    Parser::new(effort, 32_768).parse(&window(data), &mut tokens);
     tokens
 }
 
@@ -108,7 +108,7 @@ fn matches_at_the_end() {
             let last = tokens.last().expect("some bytes");
             assert_eq!((last.length as usize, last.offset), (length, 200), "{effort:?}");
 
-            let mut parser = Parser::new(effort);
+            let mut parser = Parser::new(effort, 32_768);
             let mut longer = data.clone();
             longer.extend_from_within(100 + length..180);
             let mut again = Vec::new();
@@ -176,6 +176,34 @@ fn farthest() {
     }
 }
 
+/// With a shorter reach likewise: nothing is farther, and what is near is found.
+#[test]
+fn short_reach() {
+    for (distance, near) in [(4_095, true), (4_096, true), (4_097, false), (32_768, false)] {
+        for at in [0, 1, 4_096, 28_671, 28_672] {
+            let mut data: Vec<u8> = noise(distance as u64).take(65_536).collect();
+            data.copy_within(at..at + 200, at + distance);
+            for effort in EFFORTS {
+                let mut tokens = Vec::new();
+                Parser::new(effort, 4_096).parse(&window(&data), &mut tokens);
+                assert!(expand(&data, &tokens) == data);
+                let long = tokens.iter().any(|token| token.length >= 180);
+                assert_eq!(long, near, "{effort:?} {distance} {at}");
+            }
+        }
+    }
+    for seed in 0..8 {
+        for data in [mixture(seed, 65_536), mixture(seed, 4_097 + seed as usize * 500)] {
+            for effort in EFFORTS {
+                let mut tokens = Vec::new();
+                Parser::new(effort, 4_096).parse(&window(&data), &mut tokens);
+                assert!(expand(&data, &tokens) == data);
+                assert!(tokens.iter().all(|token| token.offset <= 4_096), "{effort:?}");
+            }
+        }
+    }
+}
+
 /// One parser, many grains: each parse is that of a new parser.
 #[test]
 fn grains_do_not_know_each_other() {
@@ -191,7 +219,7 @@ fn grains_do_not_know_each_other() {
         mixture(2, 30_000),
     ];
     for effort in EFFORTS {
-        let mut parser = Parser::new(effort);
+        let mut parser = Parser::new(effort, 32_768);
         let mut tokens = Vec::new();
         for grain in &grains {
             parser.parse(&window(grain), &mut tokens);
