@@ -2,6 +2,7 @@
 
 pub(crate) mod bcd;
 mod build;
+mod disk;
 pub(crate) mod driver;
 mod reg;
 
@@ -11,6 +12,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use image::{ImageChoice, WimChoice};
 
 pub(crate) use self::build::Build;
+pub(crate) use self::disk::{ContainerOptions, Convert, Map};
 pub(crate) use self::reg::{
     Reg, RegCheck, RegCommand, RegDelete, RegExport, RegGet, RegImport, RegPlace, RegSet, RegSource,
 };
@@ -56,6 +58,10 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Check the NTFS volumes of a disk, and whether it starts
     Check(Check),
+    /// Write a disk into another container
+    Convert(Convert),
+    /// List what of a disk is stored
+    Map(Map),
     /// Read, change, import, export and check registry hives
     Reg(Reg),
     /// Show, change, create and check boot configuration data (BCD)

@@ -29,6 +29,8 @@ fn main() -> ExitCode {
         args::Command::Extract(extract) => commands::extract::run(extract, &args.common),
         args::Command::Verify(verify) => commands::verify::run(verify, &args.common),
         args::Command::Check(check) => commands::check::run(check, &args.common),
+        args::Command::Convert(convert) => commands::convert::run(convert, &args.common),
+        args::Command::Map(map) => commands::map::run(map, &args.common),
         args::Command::Reg(reg) => commands::reg::run(reg, &args.common),
         args::Command::Bcd(bcd) => commands::bcd::run(bcd, &args.common),
         args::Command::Preset(preset) => commands::preset::run(preset, &args.common),

@@ -1,11 +1,8 @@
 //! From a recipe to a disk: plan, then one pass.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
 use disk::{Content, ExtentMap, FileTime, Label, NO_NODE, Seed};
 use ntfs_writer as ntfs;
@@ -379,7 +376,8 @@ impl Plan {
             Output::Stdout => error.at_output("standard output".as_ref()),
         };
         let packing = Packing {
-            recipe: &self.recipe,
+            output: &self.recipe.output,
+            level: self.recipe.level,
             format: self.format,
             map: &self.map,
             seed: &self.seed,
@@ -404,54 +402,16 @@ impl Plan {
         stopwatch.lap(Stage::Open);
         drop(stopwatch);
         let Run { pool, cancel, counters, profile, .. } = run;
-        let file = match &opened {
-            Opened::File(file) => Some(file.file()?),
-            Opened::Device(_) | Opened::Stdout => None,
-        };
-        let flushed = flush_meanwhile(file, counters, || {
+        let flushed = output::flush_meanwhile(opened.files()?, counters, || {
             pipeline::run(&self.map, &blobs, &makers, sink, pool, settings, cancel, counters, profile)
         });
         flushed.map_err(named)?;
         let mut stopwatch = Stopwatch::start(profile, "main");
-        let committed = match opened {
-            Opened::File(file) => file.commit(),
-            Opened::Device(device) => device.sync_all().map_err(|source| named(Error::writing(source))),
-            Opened::Stdout => Ok(()),
-        };
+        let committed = opened.commit().map_err(named);
         stopwatch.lap(Stage::Sync);
         committed?;
         self.beside.write_certificate(self.recipe.force)
     }
-}
-
-/// How much is rendered between two flushes.
-const FLUSH: u64 = 64 * MIB;
-
-/// Does the work while another thread sends what it has written to the disk, so that little is left for the end. That
-/// thread only waits; the disk is idle otherwise.
-fn flush_meanwhile(file: Option<File>, counters: &Counters, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    let Some(file) = file else { return work() };
-    let (sender, ended) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
-        let flusher = scope.spawn(move || -> io::Result<()> {
-            let mut flushed = 0;
-            while let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(Duration::from_millis(20)) {
-                let rendered = counters.rendered.load(Ordering::Relaxed);
-                if rendered >= flushed + FLUSH {
-                    flushed = rendered;
-                    // The system tells of a failure once: it must not be lost here.
-                    file.sync_data()?;
-                }
-            }
-            Ok(())
-        });
-        // However this ends, the sender goes, and with it the other thread.
-        let sender = sender;
-        let done = work();
-        drop(sender);
-        let flushed = flusher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        done.and(flushed.map_err(Error::writing))
-    })
 }
 
 fn usage(map: &ExtentMap) -> Vec<Usage> {

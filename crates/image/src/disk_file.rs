@@ -177,18 +177,25 @@ impl DiskFile {
         &self.disk
     }
 
+    /// Size of the disk in bytes.
+    pub fn size(&self) -> Result<u64> {
+        self.disk.size().map_err(|source| Error::Read { path: self.path.clone(), source })
+    }
+
+    /// What is stored and what is known to be zero, from the first byte to the last; neighbours are of different kinds.
+    pub fn ranges(&self) -> impl Iterator<Item = Result<MappedRange>> + '_ {
+        Ranges::of(self.disk.as_ref())
+            .map(|range| range.map_err(|source| Error::Read { path: self.path.clone(), source }))
+    }
+
     /// What lies on it.
     pub fn info(&self) -> Result<DiskInfo> {
         let read = |source| Error::Read { path: self.path.clone(), source };
-        let disk_size = self.disk.size().map_err(read)?;
+        let disk_size = self.size()?;
         let mut stored = 0;
-        let mut at = 0;
-        while let Some(range) = self.disk.range_at(at).map_err(read)? {
-            let end = range.start + range.len;
-            if range.kind == RangeKind::Data {
-                stored += end - at;
-            }
-            at = end;
+        for range in self.ranges() {
+            let range = range?;
+            stored += if range.kind == RangeKind::Data { range.len } else { 0 };
         }
         let (partition_table, partition_problem) = match self.table(disk_size).map_err(read)? {
             Ok(table) => (Some(table), None),
@@ -237,6 +244,51 @@ impl DiskFile {
             protective: mbr.is_protective(),
             partitions,
         }))
+    }
+}
+
+/// The ranges of a disk, neighbours of one kind merged.
+pub(crate) struct Ranges<'a> {
+    disk: &'a dyn BlockMap,
+    /// The next byte; `None` at the end, and after an error.
+    at: Option<u64>,
+}
+
+impl<'a> Ranges<'a> {
+    pub(crate) fn of(disk: &'a dyn BlockMap) -> Self {
+        Self { disk, at: Some(0) }
+    }
+
+    /// What the map says from `at` on.
+    fn at(&self, at: u64) -> io::Result<Option<MappedRange>> {
+        let Some(range) = self.disk.range_at(at)? else { return Ok(None) };
+        let end = range.start.saturating_add(range.len);
+        if end <= at || range.start > at {
+            return Err(io::Error::other(format!("a block map that says nothing of byte {at:#x}")));
+        }
+        Ok(Some(MappedRange { start: at, len: end - at, kind: range.kind }))
+    }
+}
+
+impl Iterator for Ranges<'_> {
+    type Item = io::Result<MappedRange>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.at.take()?;
+        let mut merged: Option<MappedRange> = None;
+        loop {
+            let at = merged.map_or(start, |merged| merged.start + merged.len);
+            match (self.at(at), &mut merged) {
+                (Err(error), _) => return Some(Err(error)),
+                (Ok(None), _) => return merged.map(Ok),
+                (Ok(Some(next)), Some(merged)) if next.kind == merged.kind => merged.len += next.len,
+                (Ok(Some(_)), Some(merged)) => {
+                    self.at = Some(at);
+                    return Some(Ok(*merged));
+                }
+                (Ok(Some(next)), None) => merged = Some(next),
+            }
+        }
     }
 }
 
@@ -362,8 +414,7 @@ fn vmdk_details(vmdk: &vmdk::Vmdk) -> Container {
     Container { format: format.to_owned(), details }
 }
 
-/// A raw disk. All of it counts as stored: the standard library cannot ask a file system where its holes are, and
-/// asking the system directly would need `unsafe`.
+/// A raw disk. What the file system knows to be a hole is not stored.
 struct RawDisk(Arc<File>);
 
 impl ReadAt for RawDisk {
@@ -378,7 +429,6 @@ impl ReadAt for RawDisk {
 
 impl BlockMap for RawDisk {
     fn range_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
-        let len = self.size()?;
-        Ok((offset < len).then_some(MappedRange { start: 0, len, kind: RangeKind::Data }))
+        self.0.stored_at(offset)
     }
 }

@@ -3,9 +3,12 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use crate::recipe::is_block_device;
-use crate::{Error, Result};
+use crate::{Counters, Error, Result};
 
 /// An output file in the making: written as `<name>.partial`, renamed by [`commit`](Self::commit), and removed when it
 /// is dropped before that.
@@ -49,9 +52,17 @@ impl PartialFile {
     }
 
     /// Makes the contents durable and gives the file its name.
-    pub fn commit(mut self) -> Result<()> {
+    pub fn commit(self) -> Result<()> {
+        self.sync()?;
+        self.rename()
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(|source| Error::Write { path: self.target.clone(), source })
+    }
+
+    fn rename(mut self) -> Result<()> {
         let wrap = |source| Error::Write { path: self.target.clone(), source };
-        self.file.sync_all().map_err(wrap)?;
         fs::rename(&self.partial, &self.target).map_err(wrap)?;
         self.committed = true;
         sync_directory(&self.target).map_err(wrap)
@@ -109,11 +120,59 @@ fn same_file(a: &Path, b: &Path) -> bool {
     matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
 }
 
+/// A disk in the making that may be several files: the one that was asked for, and extents beside it.
+#[derive(Debug)]
+pub(crate) struct PartialSet {
+    main: PartialFile,
+    beside: Mutex<Vec<PartialFile>>,
+    force: bool,
+}
+
+impl PartialSet {
+    fn create(target: &Path, force: bool) -> Result<Self> {
+        Ok(Self { main: PartialFile::create(target, force)?, beside: Mutex::default(), force })
+    }
+
+    /// A handle to the file that was asked for.
+    pub(crate) fn file(&self) -> Result<File> {
+        self.main.file()
+    }
+
+    /// Creates a file of the plain name `name` in the same folder.
+    pub(crate) fn beside(&self, name: &str) -> Result<File> {
+        let partial = PartialFile::create(&self.main.target.with_file_name(name), self.force)?;
+        let file = partial.file()?;
+        self.beside.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(partial);
+        Ok(file)
+    }
+
+    /// All files get their names, the one that was asked for last: a descriptor never names extents that are not there. One that is
+    /// replaced goes before its extents do, so that it never names extents of another disk.
+    fn commit(self) -> Result<()> {
+        let beside = self.beside.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for file in beside.iter().chain([&self.main]) {
+            file.sync()?;
+        }
+        if !beside.is_empty() {
+            match fs::remove_file(&self.main.target) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::Write { path: self.main.target.clone(), source });
+                }
+                _ => {}
+            }
+        }
+        for file in beside {
+            file.rename()?;
+        }
+        self.main.rename()
+    }
+}
+
 /// Where a disk goes, opened.
 #[derive(Debug)]
 pub(crate) enum Opened {
-    /// A new file.
-    File(PartialFile),
+    /// A new file, or several.
+    File(PartialSet),
     /// A device that is overwritten in place.
     Device(File),
     /// Standard output.
@@ -127,9 +186,61 @@ impl Opened {
             crate::recipe::Output::File(path) if is_block_device(path) => {
                 open_device(path, force).map(Self::Device)
             }
-            crate::recipe::Output::File(path) => PartialFile::create(path, force).map(Self::File),
+            crate::recipe::Output::File(path) => PartialSet::create(path, force).map(Self::File),
         }
     }
+
+    /// Handles to the new files.
+    pub(crate) fn files(&self) -> Result<Vec<File>> {
+        let Self::File(set) = self else { return Ok(Vec::new()) };
+        let beside = set.beside.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        beside.iter().chain([&set.main]).map(PartialFile::file).collect()
+    }
+
+    /// Makes what was written durable, and gives it its name.
+    pub(crate) fn commit(self) -> Result<()> {
+        match self {
+            Self::File(set) => set.commit(),
+            Self::Device(device) => device.sync_all().map_err(Error::writing),
+            Self::Stdout => Ok(()),
+        }
+    }
+}
+
+/// How much is rendered between two flushes.
+const FLUSH: u64 = 64 << 20;
+
+/// Does the work while another thread sends what it has written to the disk, so that little is left for the end. That
+/// thread only waits; the disk is idle otherwise.
+pub(crate) fn flush_meanwhile(
+    files: Vec<File>,
+    counters: &Counters,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    if files.is_empty() {
+        return work();
+    }
+    let (sender, ended) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let flusher = scope.spawn(move || -> io::Result<()> {
+            let mut flushed = 0;
+            while let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(Duration::from_millis(20)) {
+                let rendered = counters.rendered.load(Ordering::Relaxed);
+                if rendered >= flushed + FLUSH {
+                    flushed = rendered;
+                    // The system tells of a failure once: it must not be lost here.
+                    files.iter().try_for_each(File::sync_data)?;
+                }
+            }
+            Ok(())
+        });
+        // However this ends, the sender goes, and with it the other thread.
+        let sender = sender;
+        let done = work();
+        drop(sender);
+        let flushed = flusher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        done.and(flushed.map_err(Error::writing))
+    })
 }
 
 #[cfg(test)]
@@ -150,6 +261,37 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert!(matches!(PartialFile::create(&target, false), Err(Error::Exists { .. })));
         PartialFile::create(&target, true).unwrap().commit().unwrap();
+    }
+
+    #[test]
+    fn a_set_of_files_appears_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("disk.vmdk");
+        let names = || {
+            let mut names: Vec<_> =
+                fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let set = PartialSet::create(&target, false).unwrap();
+        set.beside("disk-flat.vmdk").unwrap();
+        assert_eq!(names(), ["disk-flat.vmdk.partial", "disk.vmdk.partial"]);
+        drop(set);
+        assert!(names().is_empty());
+
+        let set = PartialSet::create(&target, false).unwrap();
+        set.beside("disk-flat.vmdk").unwrap();
+        set.commit().unwrap();
+        assert_eq!(names(), ["disk-flat.vmdk", "disk.vmdk"]);
+        fs::remove_file(&target).unwrap();
+        // An extent in the way is in the way.
+        let set = PartialSet::create(&target, false).unwrap();
+        assert!(matches!(set.beside("disk-flat.vmdk"), Err(Error::Exists { .. })));
+        drop(set);
+        let set = PartialSet::create(&target, true).unwrap();
+        set.beside("disk-flat.vmdk").unwrap();
+        set.commit().unwrap();
+        assert_eq!(names(), ["disk-flat.vmdk", "disk.vmdk"]);
     }
 
     #[cfg(unix)]

@@ -95,7 +95,7 @@ fn recipe_file(args: &Build) -> anyhow::Result<RecipeFile> {
 }
 
 /// The time that reproducible builds agree on (reproducible-builds.org), when the environment gives one.
-pub(super) fn source_date_epoch() -> anyhow::Result<Option<FileTime>> {
+pub(crate) fn source_date_epoch() -> anyhow::Result<Option<FileTime>> {
     let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
     let text = text.to_string_lossy();
     let seconds =

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use disk::{ExtentMap, FileTime, OrderedSink, PositionedSink, Seed, Sink};
 
 use crate::output::Opened;
-use crate::recipe::{Format, Level, Output, Recipe};
+use crate::recipe::{Format, Level, Output};
 use crate::{Error, Result};
 
 /// Bytes that a stream output collects before it writes.
@@ -18,7 +18,8 @@ const STREAM_BUFFER: usize = 1 << 20;
 
 /// A disk that is to go into a container.
 pub(crate) struct Packing<'a> {
-    pub(crate) recipe: &'a Recipe,
+    pub(crate) output: &'a Output,
+    pub(crate) level: Level,
     pub(crate) format: Format,
     pub(crate) map: &'a ExtentMap,
     pub(crate) seed: &'a Seed,
@@ -102,7 +103,7 @@ impl Packing<'_> {
             self.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         // The descriptor has no way to quote these.
         let name = name.replace(|c: char| c.is_control() || "\"/\\".contains(c), "_");
-        let level = match self.recipe.level {
+        let level = match self.level {
             Level::Fast => vmdk::Level::Fast,
             Level::Default => vmdk::Level::Default,
             Level::Best => vmdk::Level::Best,
@@ -112,7 +113,7 @@ impl Packing<'_> {
 
     /// The output's name; a stream has none, and is called what it will likely be saved as.
     fn path(&self) -> &Path {
-        match &self.recipe.output {
+        match self.output {
             Output::File(path) => path,
             Output::Stdout => Path::new("disk.vmdk"),
         }

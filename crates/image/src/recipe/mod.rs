@@ -98,21 +98,7 @@ impl Recipe {
 
     /// The container, as asked for or by the output's extension.
     pub fn format(&self) -> Result<Format> {
-        if let Some(format) = self.format {
-            return Ok(format);
-        }
-        match &self.output {
-            Output::Stdout => Err(Error::Recipe(
-                "writing to standard output needs --format (raw, vhd-fixed or vmdk)".to_owned(),
-            )),
-            Output::File(path) => Format::of_path(path).ok_or_else(|| {
-                Error::Recipe(format!(
-                    "cannot tell the format of {} from its name; give --format ({})",
-                    path.display(),
-                    Format::NAMES
-                ))
-            }),
-        }
+        self.format.map_or_else(|| Format::of_output(&self.output), Ok)
     }
 }
 
@@ -177,6 +163,32 @@ impl Format {
             "vhd" => Some(Self::Vhd),
             "vmdk" => Some(Self::Vmdk),
             _ => None,
+        }
+    }
+
+    /// The container that an output's name asks for.
+    pub(crate) fn of_output(output: &Output) -> Result<Self> {
+        match output {
+            Output::Stdout => Err(Error::Recipe(
+                "writing to standard output needs --format (raw, vhd-fixed or vmdk)".to_owned(),
+            )),
+            Output::File(path) => Self::of_path(path).ok_or_else(|| {
+                Error::Recipe(format!(
+                    "cannot tell the format of {} from its name; give --format ({})",
+                    path.display(),
+                    Self::NAMES
+                ))
+            }),
+        }
+    }
+
+    /// The size in bytes of the blocks that its tables list, when they are written before the data: what must be known
+    /// of the disk before the first byte.
+    pub(crate) fn table_granularity(self) -> Option<u64> {
+        match self {
+            Self::Raw | Self::VhdFixed | Self::Vmdk => None,
+            Self::Vhd => Some(vhd::DEFAULT_BLOCK_SIZE.into()),
+            Self::VmdkSparse => Some(vmdk::GRAIN_SIZE),
         }
     }
 

@@ -1,0 +1,62 @@
+//! The commands that take one disk and know nothing of Windows.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use image::{Format, Level};
+
+use super::Resources;
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  wimforge convert disk.vhd disk.vmdk                 a compressed VMDK for import into any hypervisor
+  wimforge convert disk.raw disk.vhd --format vhd-fixed
+  wimforge convert disk.vmdk /dev/sdx --force         onto a device, which is overwritten
+  wimforge convert disk.vhd - --format vmdk | ssh host 'cat > disk.vmdk'
+
+The bytes of the disk stay as they are. What is zero is not stored, where the format can leave it out; free space that
+was never zeroed is not zero: `wimforge compact` knows what is free. Standard output takes the formats that are
+written front to back.")]
+pub(crate) struct Convert {
+    /// The disk image to read
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: PathBuf,
+    /// The disk image to write; `-` is standard output, a block device is overwritten in place
+    #[arg(value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) container: ContainerOptions,
+    #[command(flatten)]
+    pub(crate) resources: Resources,
+}
+
+/// How a disk that exists is packed anew.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ContainerOptions {
+    /// Container [default: by OUT's extension]
+    #[arg(short, long, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// Compression, where the container compresses: fast, default or best [default: default]
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) level: Option<Level>,
+    /// Text from which the container's ids derive [default: the beginning of the disk]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) seed: Option<String>,
+    /// Replace OUT if it exists; overwrite a block device
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  wimforge map disk.vhd               what of the disk is stored, and what is known to be zero
+  wimforge map disk.vmdk --json
+
+What is stored may still hold zeros. Neighbours of one kind are one line.")]
+pub(crate) struct Map {
+    /// The disk image
+    #[arg(value_name = "DISK")]
+    pub(crate) file: PathBuf,
+}

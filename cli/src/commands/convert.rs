@@ -1,0 +1,115 @@
+//! `wimforge convert`
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use disk::BlockMap;
+use image::{Conversion, Converted, Counters, DiskFile, Output, Run};
+
+use super::build::source_date_epoch;
+use crate::args::{Common, ContainerOptions, Convert, Resources};
+use crate::report::say;
+use crate::size::human;
+use crate::{progress, signal};
+
+pub(crate) fn run(args: &Convert, common: &Common) -> anyhow::Result<ExitCode> {
+    let source = DiskFile::open(&args.source)?;
+    let disk = source.disk().as_ref();
+    let packed = Packed::pack(&args.source, disk, &args.output, &args.container, &args.resources, common)?;
+    packed.report("converted", common)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A disk in its new container.
+pub(crate) struct Packed<'a> {
+    pub(crate) converted: Converted,
+    output: &'a Path,
+    seconds: f64,
+}
+
+impl<'a> Packed<'a> {
+    /// Writes `disk`, which was read from `path`, where the command line says.
+    pub(crate) fn pack(
+        path: &Path,
+        disk: &dyn BlockMap,
+        output: &'a Path,
+        options: &ContainerOptions,
+        resources: &Resources,
+        common: &Common,
+    ) -> anyhow::Result<Self> {
+        let cancel = signal::cancel_flag()?;
+        let to_stdout = output == Path::new("-");
+        if to_stdout && io::stdout().is_terminal() {
+            let problem = "a disk is not for a terminal; redirect standard output".to_owned();
+            return Err(image::Error::Recipe(problem).into());
+        }
+        let wish = Conversion {
+            format: options.format,
+            level: options.level.unwrap_or_default(),
+            seed: options.seed.clone(),
+            time: source_date_epoch()?,
+            force: options.force,
+            ..Conversion::new(if to_stdout { Output::Stdout } else { Output::File(output.to_owned()) })
+        };
+        let counters = Counters::default();
+        let pool = super::pool(resources)?;
+        let poll = || (counters.rendered.load(Ordering::Relaxed), counters.total.load(Ordering::Relaxed));
+        let run = Run { pool: &pool, memory: resources.memory, cancel, counters: &counters, profile: None };
+        let started = Instant::now();
+        let converted =
+            progress::during("converting", common.quiet, &poll, || image::convert(path, disk, &wish, run))?;
+        Ok(Self { converted, output, seconds: started.elapsed().as_secs_f64() })
+    }
+
+    /// Bytes of the file that was written.
+    fn output_size(&self) -> Option<u64> {
+        let metadata = std::fs::metadata(self.output).ok()?;
+        (metadata.is_file() && self.output != Path::new("-")).then_some(metadata.len())
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "output": self.output.to_string_lossy(),
+            "output_size": self.output_size(),
+            "format": self.converted.format,
+            "disk_size": self.converted.disk_size,
+            "source_stored": self.converted.source_stored,
+            "stored": self.converted.stored,
+        })
+    }
+
+    pub(crate) fn text(&self, verb: &str) -> String {
+        let Converted { format, disk_size, stored, .. } = self.converted;
+        let size = self.output_size().map(|size| format!(", a file of {}", human(size)));
+        format!(
+            "{verb} {} ({format}): disk of {}, {} stored{}, {:.1} s\n",
+            self.output.display(),
+            human(disk_size),
+            human(stored),
+            size.unwrap_or_default(),
+            self.seconds
+        )
+    }
+
+    /// The report, on standard error when the disk went to standard output.
+    fn report(&self, verb: &str, common: &Common) -> anyhow::Result<()> {
+        let report = if common.json {
+            let mut value = self.json();
+            value["schema"] = "wimforge.convert/1".into();
+            format!("{value:#}\n")
+        } else {
+            self.text(verb)
+        };
+        if self.output == Path::new("-") {
+            if !common.quiet {
+                report.lines().for_each(say);
+            }
+        } else {
+            io::stdout().lock().write_all(report.as_bytes())?;
+        }
+        Ok(())
+    }
+}
