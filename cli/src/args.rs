@@ -12,7 +12,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use image::{ImageChoice, WimChoice};
 
 pub(crate) use self::build::Build;
-pub(crate) use self::disk::{ContainerOptions, Convert, Map};
+pub(crate) use self::disk::{Compare, ContainerOptions, Convert, Map};
 pub(crate) use self::reg::{
     Reg, RegCheck, RegCommand, RegDelete, RegExport, RegGet, RegImport, RegPlace, RegSet, RegSource,
 };
@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Write a disk into another container
     Convert(Convert),
+    /// Say whether two disks are equal, and where they differ first
+    Compare(Compare),
     /// List what of a disk is stored
     Map(Map),
     /// Read, change, import, export and check registry hives

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         args::Command::Verify(verify) => commands::verify::run(verify, &args.common),
         args::Command::Check(check) => commands::check::run(check, &args.common),
         args::Command::Convert(convert) => commands::convert::run(convert, &args.common),
+        args::Command::Compare(compare) => commands::compare::run(compare, &args.common),
         args::Command::Map(map) => commands::map::run(map, &args.common),
         args::Command::Reg(reg) => commands::reg::run(reg, &args.common),
         args::Command::Bcd(bcd) => commands::bcd::run(bcd, &args.common),

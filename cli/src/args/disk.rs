@@ -60,3 +60,25 @@ pub(crate) struct Map {
     #[arg(value_name = "DISK")]
     pub(crate) file: PathBuf,
 }
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  wimforge compare disk.vhd disk.vmdk             the same disk in two containers?
+  wimforge compare before.vhd after.vhd --json    where they differ first: partition, file, bytes
+
+What neither of them stores is not read. Sizes may differ if the rest is zero, unless --strict. Exit code 3 means that the
+disks differ.")]
+pub(crate) struct Compare {
+    /// A disk image
+    #[arg(value_name = "DISK")]
+    pub(crate) first: PathBuf,
+    /// Another
+    #[arg(value_name = "OTHER")]
+    pub(crate) second: PathBuf,
+    /// Disks of different sizes differ
+    #[arg(long)]
+    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) resources: Resources,
+}

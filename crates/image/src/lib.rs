@@ -10,6 +10,7 @@ mod compare;
 mod container;
 mod convert;
 mod customize;
+mod differ;
 mod disk_file;
 mod disk_layout;
 mod disk_source;
@@ -42,6 +43,7 @@ pub use compare::{CompareOptions, Comparison, Difference, MAX_LISTED, compare, c
 pub use convert::{Conversion, Converted, convert};
 pub use customize::report::{CertificateReport, CopyReport, HiveReport, PackageReport, SecretReport};
 pub use customize::{About, Report};
+pub use differ::{DiskComparison, FirstDifference, compare_disks};
 pub use disk_file::{Container, DiskFile, DiskInfo, FileKind, FileSystemInfo, PartitionInfo, TableInfo};
 pub use disk_layout::TypeId;
 pub use disk_source::{
