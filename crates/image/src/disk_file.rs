@@ -404,6 +404,9 @@ fn vmdk_details(vmdk: &vmdk::Vmdk) -> Container {
     let format = match vmdk.kind() {
         vmdk::Kind::StreamOptimized => "vmdk",
         vmdk::Kind::MonolithicSparse => "vmdk-sparse",
+        vmdk::Kind::MonolithicFlat | vmdk::Kind::Vmfs => "vmdk-flat",
+        vmdk::Kind::TwoGbMaxExtentSparse => "vmdk-split",
+        other => other.create_type(),
     };
     let descriptor = vmdk.descriptor();
     let mut details = vec![

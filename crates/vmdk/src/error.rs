@@ -48,12 +48,33 @@ pub enum Error {
         /// The largest that is accepted.
         limit: u64,
     },
+    /// What is wrong with a file that the descriptor names.
+    #[error("extent \"{}\"", name.escape_debug())]
+    Extent {
+        /// Its name.
+        name: String,
+        /// What.
+        #[source]
+        source: Box<Error>,
+    },
     /// No VMDK can be made from these options.
     #[error("impossible VMDK: {0}")]
     Impossible(String),
 }
 
 impl Error {
+    /// The fault itself, in whichever file it is.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Extent { source, .. } => source.root(),
+            fault => fault,
+        }
+    }
+
+    pub(crate) fn in_extent(name: &str) -> impl Fn(Self) -> Self {
+        move |source| Self::Extent { name: name.to_owned(), source: Box::new(source) }
+    }
+
     pub(crate) fn malformed(what: &'static str, offset: u64, reason: impl Into<String>) -> Self {
         Self::Malformed { at: At::new(what, offset), reason: reason.into() }
     }

@@ -22,16 +22,18 @@ pub(crate) fn record_len(size: u32) -> u64 {
 /// Makes records. One per worker, as it has scratch memory of some hundred KiB.
 pub(crate) struct GrainEncoder {
     deflater: Deflater,
+    /// Size of the disk in bytes.
+    size: u64,
 }
 
 impl GrainEncoder {
-    pub(crate) fn new(level: Level) -> Self {
+    pub(crate) fn new(level: Level, size: u64) -> Self {
         let effort = match level {
             Level::Fast => Effort::Fast,
             Level::Default => Effort::Default,
             Level::Best => Effort::Best,
         };
-        Self { deflater: Deflater::new(effort) }
+        Self { deflater: Deflater::new(effort), size }
     }
 
     /// Appends the record of the grain that is at `base` in its unit.
@@ -49,13 +51,24 @@ impl GrainEncoder {
 
 impl UnitEncoder for GrainEncoder {
     fn encode(&mut self, offset: u64, data: &[u8], tokens: &Tokens, out: &mut Vec<u8>) -> io::Result<()> {
-        if !offset.is_multiple_of(GRAIN_SIZE) || !(data.len() as u64).is_multiple_of(GRAIN_SIZE) {
+        let whole = (data.len() as u64).is_multiple_of(GRAIN_SIZE);
+        let end = offset.checked_add(data.len() as u64).filter(|end| *end <= self.size);
+        if !offset.is_multiple_of(GRAIN_SIZE) || !(whole || end == Some(self.size)) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "unit is not made of whole grains"));
         }
-        for (index, grain) in data.chunks_exact(GRAIN_SIZE as usize).enumerate() {
-            if !is_zero(grain) {
-                let base = index * GRAIN_SIZE as usize;
-                self.append((offset + base as u64) / SECTOR, grain, tokens, base, out);
+        for (index, grain) in data.chunks(GRAIN_SIZE as usize).enumerate() {
+            if is_zero(grain) {
+                continue;
+            }
+            let base = index * GRAIN_SIZE as usize;
+            let lba = (offset + base as u64) / SECTOR;
+            if grain.len() as u64 == GRAIN_SIZE {
+                self.append(lba, grain, tokens, base, out);
+            } else {
+                // The last grain of a disk that ends inside one is stored whole all the same: VirtualBox wants it so.
+                let mut whole = grain.to_vec();
+                whole.resize(GRAIN_SIZE as usize, 0);
+                self.append(lba, &whole, &Tokens::new(), 0, out);
             }
         }
         Ok(())
@@ -99,7 +112,7 @@ mod tests {
         let grains = [text.clone(), noise(GRAIN_SIZE as usize), vec![0; GRAIN_SIZE as usize], text];
         let unit = grains.concat();
         for level in [Level::Fast, Level::Default, Level::Best] {
-            let mut encoder = GrainEncoder::new(level);
+            let mut encoder = GrainEncoder::new(level, 1 << 30);
             let mut out = Vec::new();
             encoder.encode(4 * GRAIN_SIZE, &unit, &Tokens::new(), &mut out).unwrap();
             let mut rest = out.as_slice();
@@ -125,7 +138,7 @@ mod tests {
 
     #[test]
     fn refuses_broken_units() {
-        let mut encoder = GrainEncoder::new(Level::Fast);
+        let mut encoder = GrainEncoder::new(Level::Fast, 1 << 30);
         assert!(encoder.encode(512, &[0; GRAIN_SIZE as usize], &Tokens::new(), &mut Vec::new()).is_err());
         assert!(encoder.encode(0, &[0; 512], &Tokens::new(), &mut Vec::new()).is_err());
     }

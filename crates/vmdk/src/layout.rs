@@ -1,4 +1,4 @@
-//! The structures of a hosted sparse extent, as far as they have a fixed shape. All numbers are little-endian; offsets
+//! The structures of sparse extents, as far as they have a fixed shape. All numbers are little-endian; offsets
 //! and sizes are in sectors of 512 bytes.
 //!
 //! Source: VMware's "Virtual Disk Format 5.0" technical note, corrected by what the products write (observed: VMware
@@ -77,6 +77,50 @@ pub struct Header {
 }
 
 impl Header {
+    /// The sector.
+    pub fn to_sector(&self) -> [u8; SECTOR as usize] {
+        let mut bytes = [0; SECTOR as usize];
+        self.write(&mut Cursor::new(bytes.as_mut_slice())).expect("the shape is 512 bytes");
+        bytes
+    }
+
+    /// Reads a sector, without judging it.
+    pub fn from_sector(bytes: &[u8; SECTOR as usize]) -> Self {
+        Self::read(&mut Cursor::new(bytes)).expect("every 512 bytes have this shape")
+    }
+}
+
+/// First four bytes of an ESX copy-on-write extent.
+pub const COWD_MAGIC: [u8; 4] = *b"COWD";
+/// Entries of a grain table of such an extent.
+pub const COWD_TABLE_ENTRIES: usize = 4096;
+
+/// The first sector of an ESX copy-on-write extent, as far as reading needs it; the header goes on for three more.
+/// Source: the technical note, "ESX Server Sparse Extents".
+#[binrw]
+#[brw(little)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CowdHeader {
+    /// 0: `COWD`.
+    pub magic: [u8; 4],
+    /// 4: 1.
+    pub version: u32,
+    /// 8: 3.
+    pub flags: u32,
+    /// 12: size of the disk.
+    pub capacity: u32,
+    /// 16: size of a grain; 1 in practice.
+    pub grain_size: u32,
+    /// 20: where the grain directory lies; 4 in practice.
+    pub grain_directory: u32,
+    /// 24: its entries.
+    pub directory_entries: u32,
+    /// 28: the next sector that is free.
+    #[brw(pad_after = 480)]
+    pub free_sector: u32,
+}
+
+impl CowdHeader {
     /// The sector.
     pub fn to_sector(&self) -> [u8; SECTOR as usize] {
         let mut bytes = [0; SECTOR as usize];

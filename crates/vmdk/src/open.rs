@@ -1,24 +1,26 @@
 //! Opening: everything that can be judged without looking at grain tables.
 
 use std::io;
+use std::sync::Arc;
 
 use disk::{At, ReadAt};
 
-use crate::descriptor::{self, Descriptor};
+use crate::descriptor::{self, DescribedExtent, Descriptor};
+use crate::extent::{Form, SparseExtent};
 use crate::layout::{
-    CHECK_BYTES, COMPRESSION_DEFLATE, DIRECTORY_AT_END, FLAG_CHECK_BYTES, FLAG_COMPRESSED, FLAG_MARKERS,
-    FLAG_REDUNDANT, Header, MAGIC, MARKER_FOOTER, Marker, SECTOR, TABLE_ENTRIES, TABLE_SECTORS,
+    CHECK_BYTES, COMPRESSION_DEFLATE, COWD_MAGIC, CowdHeader, DIRECTORY_AT_END, FLAG_CHECK_BYTES,
+    FLAG_COMPRESSED, FLAG_MARKERS, FLAG_REDUNDANT, Header, MAGIC, MARKER_FOOTER, Marker, SECTOR,
+    TABLE_ENTRIES,
 };
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 /// The largest grain that is read, in sectors: 1 MiB. The format allows more, nobody makes it.
 const MAX_GRAIN_SECTORS: u64 = 2048;
 /// The smallest that the technical note allows: 4 KiB.
 const MIN_GRAIN_SECTORS: u64 = 8;
-/// The most grain tables that are read: 4 MiB of directory, 32 TiB of disk in grains of 64 KiB.
+/// The most grain tables of a disk: 4 MiB of directories, 32 TiB of disk in grains of 64 KiB.
 const MAX_TABLES: u64 = 1 << 20;
 
-const COWD: [u8; 4] = *b"COWD";
 const SE_SPARSE: [u8; 8] = 0xCAFE_BABEu64.to_le_bytes();
 
 /// Whether `file` says it is some kind of VMDK: the signature of a sparse extent, or the first line of a descriptor.
@@ -28,7 +30,7 @@ const SE_SPARSE: [u8; 8] = 0xCAFE_BABEu64.to_le_bytes();
 pub fn is_vmdk(file: &dyn ReadAt) -> io::Result<bool> {
     let head = head(file)?;
     Ok(head.starts_with(&MAGIC)
-        || head.starts_with(&COWD)
+        || head.starts_with(&COWD_MAGIC)
         || head.starts_with(&SE_SPARSE)
         || is_descriptor(&head))
 }
@@ -52,64 +54,99 @@ fn is_descriptor(head: &[u8]) -> bool {
     line.starts_with(b"#diskdescriptorfile")
 }
 
-/// What is known of a file after its fixed structures were read.
-pub(crate) struct Opened {
-    pub(crate) file_len: u64,
-    /// The header, or the footer where that is the one that counts.
-    pub(crate) header: Header,
-    /// Whether the footer is the one that counts.
-    pub(crate) streamed: bool,
-    pub(crate) descriptor: Descriptor,
-    /// For each grain table its sector, or 0.
-    pub(crate) directory: Vec<u32>,
+/// A sparse extent, and what is described in its own file.
+pub(crate) struct OpenedExtent {
+    pub(crate) extent: SparseExtent,
+    /// The descriptor's text and where it lies; none when there is no place for one.
+    pub(crate) descriptor: Option<(Vec<u8>, u64)>,
 }
 
-pub(crate) fn open(file: &dyn ReadAt) -> Result<Opened> {
+/// Opens a sparse extent of a disk whose extents before have this many grain tables.
+pub(crate) fn open_extent(file: Arc<dyn ReadAt>, number: u32, tables_before: u64) -> Result<OpenedExtent> {
     let file_len = file.size().map_err(Error::reading("VMDK", 0))?;
-    let head = head(file).map_err(Error::reading("VMDK header", 0))?;
-    let Some(sector) = head.first_chunk().filter(|_| head.starts_with(&MAGIC)) else {
-        return Err(refuse(file, file_len, &head));
-    };
-    let mut header = Header::from_sector(sector);
+    let head = head(&*file).map_err(Error::reading("VMDK header", 0))?;
     let file_sectors = file_len / SECTOR;
-    check_header(&header, 0, file_sectors)?;
-    let streamed = header.grain_directory == DIRECTORY_AT_END;
-    if streamed {
-        header = read_footer(file, file_len, &header)?;
+    let Some(sector) = head.first_chunk() else { return Err(not_an_extent(&head)) };
+    let (form, descriptor) = if head.starts_with(&MAGIC) {
+        let mut header = Header::from_sector(sector);
+        check_header(&header, 0, file_sectors)?;
+        let streamed = header.grain_directory == DIRECTORY_AT_END;
+        if streamed {
+            header = read_footer(&*file, file_len, &header)?;
+        }
+        let descriptor = read_descriptor(&*file, &header, file_sectors)?;
+        (Form::Hosted { header, streamed }, descriptor)
+    } else if head.starts_with(&COWD_MAGIC) {
+        let header = CowdHeader::from_sector(sector);
+        check_cowd_header(&header)?;
+        (Form::Cowd(header), None)
+    } else {
+        return Err(not_an_extent(&head));
+    };
+    let tables = form.tables().saturating_add(tables_before);
+    if tables > MAX_TABLES {
+        let at = At::new("VMDK header", 0);
+        return Err(Error::Limit { at, what: "number of grain tables", found: tables, limit: MAX_TABLES });
     }
-    let descriptor = read_descriptor(file, &header, file_sectors)?;
-    let directory = read_directory(file, &header, file_sectors, header.grain_directory)?;
-    Ok(Opened { file_len, header, streamed, descriptor, directory })
+    let directory = read_directory(&*file, &form, file_sectors, form.grain_directory())?;
+    Ok(OpenedExtent { extent: SparseExtent { file, file_len, form, directory, number }, descriptor })
 }
 
-/// Why a file that does not begin with a sparse extent's header is not read.
-fn refuse(file: &dyn ReadAt, file_len: u64, head: &[u8]) -> Error {
-    let unsupported = |what, feature: String| Error::Unsupported { at: At::new(what, 0), feature };
-    if head.starts_with(&COWD) {
-        return unsupported("VMDK header", "ESX copy-on-write extent (COWD)".to_owned());
-    }
+/// Why a file that does not begin with a sparse extent's header is none.
+fn not_an_extent(head: &[u8]) -> Error {
     if head.starts_with(&SE_SPARSE) {
-        return unsupported("VMDK header", "ESXi space-efficient extent (seSparse)".to_owned());
+        let feature = "ESXi space-efficient extent (seSparse)".to_owned();
+        return Error::Unsupported { at: At::new("VMDK header", 0), feature };
     }
     if is_descriptor(head) {
-        let mut text = vec![0; file_len.min(descriptor::MAX_LEN) as usize];
-        let parsed = file
-            .read_exact_at(&mut text, 0)
-            .map_err(Error::reading("VMDK descriptor", 0))
-            .and_then(|()| Descriptor::parse(&text, 0));
-        return match parsed {
-            Ok(parsed) => {
-                let files: Vec<_> =
-                    parsed.extents.iter().map(|e| e.file.escape_debug().to_string()).collect();
-                let kind = parsed.create_type.escape_debug();
-                let feature = format!("{kind} disk whose data is in other files ({})", files.join(", "));
-                unsupported("VMDK descriptor", feature)
-            }
-            Err(error) => error,
-        };
+        return Error::malformed("VMDK header", 0, "a descriptor, expected a sparse extent");
     }
     let found = head.get(..4).unwrap_or(head).escape_ascii().to_string();
     Error::malformed("VMDK header", 0, format!("signature \"{found}\", expected \"KDMV\""))
+}
+
+/// The descriptor that is a file of its own; `None` when the file is something else.
+pub(crate) fn open_descriptor(file: &dyn ReadAt) -> Result<Option<Descriptor>> {
+    let head = head(file).map_err(Error::reading("VMDK header", 0))?;
+    if !is_descriptor(&head) {
+        return Ok(None);
+    }
+    let len = file.size().map_err(Error::reading("VMDK descriptor", 0))?;
+    if len > descriptor::MAX_LEN {
+        let at = At::new("VMDK descriptor", 0);
+        return Err(Error::Limit { at, what: "length", found: len, limit: descriptor::MAX_LEN });
+    }
+    let mut text = vec![0; len as usize];
+    file.read_exact_at(&mut text, 0).map_err(Error::reading("VMDK descriptor", 0))?;
+    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    if let Some(after) = text[end..].iter().position(|byte| *byte != 0) {
+        let reason = format!("text at {:#x} after a zero byte", end + after);
+        return Err(Error::malformed("VMDK descriptor", end as u64, reason));
+    }
+    Descriptor::parse(&text, 0).map(Some)
+}
+
+fn check_cowd_header(header: &CowdHeader) -> Result<()> {
+    let malformed = |reason: String| Err(Error::malformed("COWD header", 0, reason));
+    if header.version != 1 {
+        let at = At::new("COWD header", 0);
+        return Err(Error::Unsupported { at, feature: format!("version {}", header.version) });
+    }
+    let grain = u64::from(header.grain_size);
+    if !grain.is_power_of_two() || grain > MAX_GRAIN_SECTORS {
+        return malformed(format!(
+            "grain of {grain} sectors, expected a power of two to {MAX_GRAIN_SECTORS}"
+        ));
+    }
+    if header.capacity == 0 {
+        return malformed("capacity 0".to_owned());
+    }
+    let tables = Form::Cowd(header.clone()).tables();
+    if u64::from(header.directory_entries) < tables {
+        let entries = header.directory_entries;
+        return malformed(format!("{entries} entries in the grain directory, expected {tables}"));
+    }
+    Ok(())
 }
 
 fn check_header(header: &Header, at: u64, file_sectors: u64) -> Result<()> {
@@ -152,10 +189,6 @@ fn check_header(header: &Header, at: u64, file_sectors: u64) -> Result<()> {
     if header.capacity == 0 {
         return malformed("capacity 0".to_owned());
     }
-    let tables = header.tables();
-    if tables > MAX_TABLES {
-        return limit("number of grain tables", tables, MAX_TABLES);
-    }
     if header.overhead == 0 || header.overhead > file_sectors {
         return malformed(format!(
             "grains begin at sector {:#x}, the file ends at {file_sectors:#x}",
@@ -163,14 +196,6 @@ fn check_header(header: &Header, at: u64, file_sectors: u64) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-impl Header {
-    /// How many grain tables span the disk.
-    pub(crate) fn tables(&self) -> u64 {
-        // Cannot overflow: a checked grain has at most 2048 sectors.
-        self.capacity.div_ceil(self.grain_size * TABLE_ENTRIES as u64)
-    }
 }
 
 /// The last three sectors of a streamed file: marker, footer, end.
@@ -211,13 +236,10 @@ fn read_footer(file: &dyn ReadAt, file_len: u64, header: &Header) -> Result<Head
     Ok(footer)
 }
 
-const PART: &str = "part of a disk in several files (its descriptor is another file)";
-
-fn read_descriptor(file: &dyn ReadAt, header: &Header, file_sectors: u64) -> Result<Descriptor> {
-    let unsupported =
-        |at: u64, feature: String| Err(Error::Unsupported { at: At::new("VMDK descriptor", at), feature });
+/// What the header says is the descriptor, not judged, and where it lies.
+fn read_descriptor(file: &dyn ReadAt, header: &Header, file_sectors: u64) -> Result<Option<(Vec<u8>, u64)>> {
     if header.descriptor_offset == 0 {
-        return unsupported(0, PART.to_owned());
+        return Ok(None);
     }
     let at = header.descriptor_offset.saturating_mul(SECTOR);
     let end = header.descriptor_offset.checked_add(header.descriptor_size);
@@ -232,49 +254,61 @@ fn read_descriptor(file: &dyn ReadAt, header: &Header, file_sectors: u64) -> Res
     }
     let mut bytes = vec![0; len as usize];
     file.read_exact_at(&mut bytes, at).map_err(Error::reading("VMDK descriptor", at))?;
-    let descriptor = Descriptor::parse(&bytes, at)?;
+    Ok(Some((bytes, at)))
+}
 
+/// The descriptor of a disk in one file.
+pub(crate) fn own_descriptor(opened: &OpenedExtent) -> Result<(Kind, Descriptor)> {
+    let part = |at: u64| {
+        let feature = "part of a disk in several files (its descriptor is another file)".to_owned();
+        Err(Error::Unsupported { at: At::new("VMDK descriptor", at), feature })
+    };
+    let Some((bytes, at)) = &opened.descriptor else { return part(0) };
+    let (at, descriptor) = (*at, Descriptor::parse(bytes, *at)?);
     let malformed = |reason: String| Err(Error::malformed("VMDK descriptor", at, reason));
-    let expected = if header.flags & FLAG_COMPRESSED != 0 { "streamOptimized" } else { "monolithicSparse" };
-    match descriptor.create_type.as_str() {
-        found if found == expected => {}
-        "streamOptimized" | "monolithicSparse" => {
-            return malformed(format!("createType {}, the header says {expected}", descriptor.create_type));
+    let expected = if opened.extent.compressed() { Kind::StreamOptimized } else { Kind::MonolithicSparse };
+    match Kind::from_create_type(&descriptor.create_type) {
+        Some(found) if found == expected => {}
+        Some(found) if found.is_monolithic_file() => {
+            return malformed(format!("createType {found}, the header says {expected}"));
         }
         // qemu leaves the place of a part's descriptor empty.
-        "" if descriptor.extents.is_empty() => return unsupported(at, PART.to_owned()),
-        "" => return malformed("no createType".to_owned()),
-        other => return unsupported(at, format!("createType {}", other.escape_debug())),
+        None if descriptor.create_type.is_empty() && descriptor.extents.is_empty() => return part(at),
+        None if descriptor.create_type.is_empty() => return malformed("no createType".to_owned()),
+        _ => {
+            let feature = format!("createType {} in one file", descriptor.create_type.escape_debug());
+            return Err(Error::Unsupported { at: At::new("VMDK descriptor", at), feature });
+        }
     }
-    if descriptor.parent_cid != u32::MAX {
-        let feature = format!("snapshot of the disk with CID {:08x} (merge it first)", descriptor.parent_cid);
-        return unsupported(at, feature);
-    }
-    let [extent] = descriptor.extents.as_slice() else {
+    let [described] = descriptor.extents.as_slice() else {
         return malformed(format!("{} extents, expected 1", descriptor.extents.len()));
     };
-    if extent.kind != "SPARSE" {
-        return malformed(format!("extent of type {}, expected SPARSE", extent.kind.escape_debug()));
+    if described.kind != "SPARSE" {
+        return malformed(format!("extent of type {}, expected SPARSE", described.kind.escape_debug()));
     }
-    // A writer may round the header's capacity up to a whole grain.
-    if extent.sectors > header.capacity || header.capacity - extent.sectors >= header.grain_size {
-        return malformed(format!(
-            "extent of {} sectors, the header says {}",
-            extent.sectors, header.capacity
-        ));
+    check_capacity(described, &opened.extent, at)?;
+    Ok((expected, descriptor))
+}
+
+/// What the descriptor says of an extent against what its header says, which writers round up to a whole grain.
+pub(crate) fn check_capacity(described: &DescribedExtent, extent: &SparseExtent, at: u64) -> Result<()> {
+    let (sectors, capacity) = (described.sectors, extent.form.capacity());
+    if sectors == 0 || sectors > capacity || capacity - sectors >= extent.form.grain_sectors() {
+        let reason = format!("extent of {sectors} sectors, the header says {capacity}");
+        return Err(Error::malformed("VMDK descriptor", at, reason));
     }
-    Ok(descriptor)
+    Ok(())
 }
 
 /// The grain directory at `sector`.
 pub(crate) fn read_directory(
     file: &dyn ReadAt,
-    header: &Header,
+    form: &Form,
     file_sectors: u64,
     sector: u64,
 ) -> Result<Vec<u32>> {
     let at = sector.saturating_mul(SECTOR);
-    let len = header.tables() * 4;
+    let len = form.tables() * 4;
     let end = sector.checked_add(len.div_ceil(SECTOR));
     if sector == 0 || end.is_none_or(|end| end > file_sectors) {
         let reason = format!(
@@ -287,7 +321,7 @@ pub(crate) fn read_directory(
     file.read_exact_at(&mut bytes, at).map_err(Error::reading("VMDK grain directory", at))?;
     let entries: Vec<u32> = le_words(&bytes).collect();
     for (index, entry) in entries.iter().enumerate() {
-        if *entry != 0 && u64::from(*entry) + TABLE_SECTORS > file_sectors {
+        if *entry != 0 && u64::from(*entry) + form.table_sectors() > file_sectors {
             let at = at + index as u64 * 4;
             let reason = format!("table at sector {entry:#x} ends past the file's {file_sectors:#x}");
             return Err(Error::malformed("VMDK grain directory entry", at, reason));

@@ -1,12 +1,16 @@
 use crate::layout::{
     CHECK_BYTES, COMPRESSION_DEFLATE, FLAG_CHECK_BYTES, Header, MAGIC, SECTOR, TABLE_ENTRIES,
 };
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 /// Bytes in a grain of the files that are written: 64 KiB, the only size that every product takes.
 pub const GRAIN_SIZE: u64 = 64 << 10;
-/// The largest disk that is written: 2 TiB, where 32-bit sector numbers end.
+/// The largest disk that is written with grains: 2 TiB, where 32-bit sector numbers end.
 pub const MAX_SIZE: u64 = 2 << 40;
+/// The largest disk that is written as it is: 62 TiB, the most that vSphere has.
+pub const MAX_FLAT_SIZE: u64 = 62 << 40;
+/// Bytes of disk in a file of a disk that is split: what VMware's products put there, a whole number of grains.
+pub(crate) const TWO_GB_EXTENT: u64 = 4_192_256 * SECTOR;
 
 /// Sectors in a grain.
 pub(crate) const GRAIN_SECTORS: u64 = GRAIN_SIZE / SECTOR;
@@ -60,8 +64,12 @@ pub enum Level {
 /// What a new VMDK is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Size of the disk in bytes: a multiple of [`GRAIN_SIZE`], up to [`MAX_SIZE`]. Readers disagree about a last grain
-    /// that is not whole.
+    /// Size of the disk in bytes: a multiple of 512, up to [`MAX_SIZE`] ([`MAX_FLAT_SIZE`] for flat kinds).
+    ///
+    /// Readers disagree about a last grain that is not whole: VirtualBox does not read one that is stored short, as
+    /// qemu-img stores it. Here it is stored whole, and the header's capacity, which has to be a multiple of the grain, is
+    /// rounded up; the descriptor has the size as it is (observed: VirtualBox does the same). qemu goes by the header, and
+    /// shows the few sectors of zeros at the end. A whole number of MiB avoids the question.
     pub size: u64,
     /// Content id: anything random-looking. The two highest values are reserved, and stored as the one below.
     pub cid: u32,
@@ -79,21 +87,26 @@ impl Options {
         Self { size, cid, name: name.into(), adapter: Adapter::default(), level: Level::default() }
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
-        if self.size == 0 || !self.size.is_multiple_of(GRAIN_SIZE) {
+    pub(crate) fn check(&self, kind: Kind) -> Result<()> {
+        if self.size == 0 || !self.size.is_multiple_of(SECTOR) {
             return Err(Error::Impossible(format!(
-                "disk size {} is not a positive multiple of {GRAIN_SIZE} bytes",
+                "disk size {} is not a positive multiple of {SECTOR} bytes",
                 self.size
             )));
         }
-        if self.size > MAX_SIZE {
+        let most = match kind {
+            Kind::MonolithicFlat | Kind::Vmfs => MAX_FLAT_SIZE,
+            _ => MAX_SIZE,
+        };
+        if self.size > most {
             return Err(Error::Impossible(format!(
-                "disk size {} exceeds {MAX_SIZE} bytes (2 TiB)",
-                self.size
+                "disk size {} exceeds {most} bytes ({} TiB)",
+                self.size,
+                most >> 40
             )));
         }
         let plain = !self.name.is_empty()
-            && self.name.len() <= 1024
+            && self.name.len() <= 255
             && !self.name.contains(|c: char| c.is_control() || "\"/\\".contains(c));
         if !plain {
             return Err(Error::Impossible(format!(
@@ -104,37 +117,7 @@ impl Options {
         Ok(())
     }
 
-    /// How many grain tables span the disk.
-    pub(crate) fn tables(&self) -> u64 {
-        self.size.div_ceil(TABLE_SPAN)
-    }
-
-    /// How many sectors the grain directory has.
-    pub(crate) fn directory_sectors(&self) -> u64 {
-        (self.tables() * 4).div_ceil(SECTOR)
-    }
-
-    /// What the headers of all files that are written have in common.
-    pub(crate) fn header(&self) -> Header {
-        Header {
-            magic: MAGIC,
-            version: 1,
-            flags: FLAG_CHECK_BYTES,
-            capacity: self.size / SECTOR,
-            grain_size: GRAIN_SECTORS,
-            descriptor_offset: DESCRIPTOR_OFFSET,
-            descriptor_size: DESCRIPTOR_SECTORS,
-            table_entries: TABLE_ENTRIES as u32,
-            redundant_directory: 0,
-            grain_directory: 0,
-            overhead: 0,
-            unclean_shutdown: 0,
-            check_bytes: CHECK_BYTES,
-            compression: 0,
-        }
-    }
-
-    /// [`header`](Self::header) of a file with compressed grains.
+    /// [`plain_header`] of a file with compressed grains.
     pub(crate) fn compressed_header(&self) -> Header {
         use crate::layout::{DIRECTORY_AT_END, FLAG_COMPRESSED, FLAG_MARKERS};
         Header {
@@ -143,8 +126,40 @@ impl Options {
             flags: FLAG_CHECK_BYTES | FLAG_COMPRESSED | FLAG_MARKERS,
             grain_directory: DIRECTORY_AT_END,
             compression: COMPRESSION_DEFLATE,
-            ..self.header()
+            descriptor_offset: DESCRIPTOR_OFFSET,
+            descriptor_size: DESCRIPTOR_SECTORS,
+            ..plain_header(self.size)
         }
+    }
+}
+
+/// How many grain tables span `bytes` of disk.
+pub(crate) fn tables(bytes: u64) -> u64 {
+    bytes.div_ceil(TABLE_SPAN)
+}
+
+/// How many sectors the grain directory has for them.
+pub(crate) fn directory_sectors(bytes: u64) -> u64 {
+    (tables(bytes) * 4).div_ceil(SECTOR)
+}
+
+/// What the headers of all extents of `bytes` that are written have in common.
+pub(crate) fn plain_header(bytes: u64) -> Header {
+    Header {
+        magic: MAGIC,
+        version: 1,
+        flags: FLAG_CHECK_BYTES,
+        capacity: bytes.div_ceil(GRAIN_SIZE) * GRAIN_SECTORS,
+        grain_size: GRAIN_SECTORS,
+        descriptor_offset: 0,
+        descriptor_size: 0,
+        table_entries: TABLE_ENTRIES as u32,
+        redundant_directory: 0,
+        grain_directory: 0,
+        overhead: 0,
+        unclean_shutdown: 0,
+        check_bytes: CHECK_BYTES,
+        compression: 0,
     }
 }
 
@@ -155,13 +170,27 @@ mod tests {
     #[test]
     fn refuses_what_readers_would_not_take() {
         let good = Options::new(1 << 30, "disk.vmdk", 1);
-        good.check().unwrap();
-        for size in [0, 512, GRAIN_SIZE + 512, MAX_SIZE + GRAIN_SIZE, u64::MAX] {
-            assert!(matches!(Options { size, ..good.clone() }.check(), Err(Error::Impossible(_))), "{size}");
+        let check = |options: Options, kind| options.check(kind).is_ok();
+        for size in [0, 511, GRAIN_SIZE + 1, u64::MAX] {
+            assert!(!check(Options { size, ..good.clone() }, Kind::MonolithicSparse), "{size}");
         }
-        for name in ["", "a\"b", "a/b", "a\\b", "a\nb"] {
+        for (kind, most) in [
+            (Kind::StreamOptimized, MAX_SIZE),
+            (Kind::MonolithicSparse, MAX_SIZE),
+            (Kind::TwoGbMaxExtentSparse, MAX_SIZE),
+            (Kind::TwoGbMaxExtentFlat, MAX_SIZE),
+            (Kind::MonolithicFlat, MAX_FLAT_SIZE),
+            (Kind::Vmfs, MAX_FLAT_SIZE),
+        ] {
+            for (size, good_size) in
+                [(512, true), (GRAIN_SIZE + 512, true), (most, true), (most + 512, false)]
+            {
+                assert_eq!(check(Options { size, ..good.clone() }, kind), good_size, "{kind} {size}");
+            }
+        }
+        for name in ["", "a\"b", "a/b", "a\\b", "a\nb", &"x".repeat(256)] {
             let options = Options { name: name.to_owned(), ..good.clone() };
-            assert!(matches!(options.check(), Err(Error::Impossible(_))), "{name}");
+            assert!(!check(options, Kind::StreamOptimized), "{name}");
         }
     }
 

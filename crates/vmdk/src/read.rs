@@ -1,292 +1,325 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use disk::{BlockMap, MappedRange, RangeKind, ReadAt};
-use flate2::{Decompress, FlushDecompress, Status};
+use disk::{At, BlockMap, MappedRange, RangeKind, ReadAt};
 
-use crate::descriptor::Descriptor;
-use crate::grain::HEAD_LEN;
-use crate::layout::{FLAG_COMPRESSED, FLAG_ZERO_GRAINS, Header, SECTOR, TABLE_ENTRIES};
-use crate::open::{self, Opened, le_words};
-use crate::{Error, Result};
+use crate::cache::Caches;
+use crate::descriptor::{DescribedExtent, Descriptor};
+use crate::extent::{Form, Grain, SparseExtent};
+use crate::files::fault_of_name;
+use crate::layout::{Header, SECTOR};
+use crate::open::{self, check_capacity, open_extent, own_descriptor};
+use crate::{Error, Kind, Result};
 
-/// How many grain tables are kept: 128 KiB, which map 2 GiB in grains of 64 KiB.
-const CACHED_TABLES: usize = 64;
-/// How many bytes of inflated grains are kept, for reads smaller than a grain.
-const CACHED_BYTES: u64 = 2 << 20;
+/// The largest disk that a descriptor may describe, in sectors: 64 TiB. VMware's products end at 62.
+const MAX_SECTORS: u64 = (64 << 40) / SECTOR;
 
-/// The kinds of VMDK that are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Compressed grains; made to be transported.
-    StreamOptimized,
-    /// Plain grains; made to be used.
-    MonolithicSparse,
+/// Gives the file that a descriptor names: see [`Vmdk::open_with`].
+pub type ExtentOpener<'a> = dyn FnMut(&str) -> io::Result<Arc<dyn ReadAt>> + 'a;
+
+/// The disk that a snapshot differs from, as far as the snapshot says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParentReference {
+    /// Its content id when the snapshot was made.
+    pub cid: u32,
+    /// Where its descriptor was: a path of some system's. Never opened.
+    pub hint: Option<String>,
 }
 
 /// An open VMDK: the disk inside, as something to read from.
 pub struct Vmdk {
-    pub(crate) file: Arc<dyn ReadAt>,
-    pub(crate) opened: Opened,
-    tables: Mutex<Recent<Arc<[u32]>>>,
-    grains: Mutex<Recent<Arc<[u8]>>>,
-    /// Inflate's states, as many as there were reads at once.
-    inflaters: Mutex<Vec<Decompress>>,
+    kind: Kind,
+    descriptor: Descriptor,
+    pub(crate) extents: Vec<Extent>,
+    caches: Caches,
+    parent: Option<Arc<dyn BlockMap>>,
+}
+
+/// A part of the disk.
+pub(crate) struct Extent {
+    start: u64,
+    pub(crate) len: u64,
+    /// The file's name, where it is not the one that the caller opened.
+    pub(crate) name: Option<String>,
+    pub(crate) body: Body,
+}
+
+pub(crate) enum Body {
+    Zero,
+    /// The raw disk, from byte `offset` of the file. That it lies in the file was checked.
+    Flat {
+        file: Arc<dyn ReadAt>,
+        offset: u64,
+    },
+    Sparse(Box<SparseExtent>),
 }
 
 impl fmt::Debug for Vmdk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vmdk")
-            .field("header", &self.opened.header)
-            .field("descriptor", &self.opened.descriptor)
+            .field("kind", &self.kind)
+            .field("header", &self.header())
+            .field("descriptor", &self.descriptor)
             .finish_non_exhaustive()
     }
 }
 
-/// A few things by number; the one that was not used for longest goes first.
-struct Recent<T> {
-    items: Vec<(u64, T)>,
-    capacity: usize,
-}
-
-impl<T: Clone> Recent<T> {
-    fn new(capacity: usize) -> Mutex<Self> {
-        Mutex::new(Self { items: Vec::new(), capacity })
-    }
-
-    fn get(&mut self, key: u64) -> Option<T> {
-        let place = self.items.iter().position(|(k, _)| *k == key)?;
-        self.items[..=place].rotate_right(1);
-        Some(self.items[0].1.clone())
-    }
-
-    fn put(&mut self, key: u64, item: T) {
-        self.items.truncate(self.capacity - 1);
-        self.items.insert(0, (key, item));
-    }
-}
-
-/// Nothing that these mutexes guard is left half changed by a panic.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Vmdk {
-    /// Opens a streamOptimized or monolithicSparse VMDK and checks header, footer, descriptor and grain directory.
-    /// Tables and grains are checked when they are read; all of them at once by [`check`](Self::check).
+    /// Opens a VMDK that is one file: streamOptimized or monolithicSparse. Checks header, footer, descriptor and grain
+    /// directory; tables and grains are checked when they are read; all of them at once by [`check`](Self::check).
     ///
     /// Memory: the grain directory (at most 4 MiB), tables and grains in use (at most 4 MiB), and what the descriptor
     /// says. No other file is ever opened, whatever the descriptor names.
     ///
     /// # Errors
-    /// [`Error::Malformed`]; [`Error::Unsupported`] for disks in several files, snapshots and the formats of ESX;
-    /// [`Error::Limit`]; [`Error::Io`].
+    /// [`Error::Malformed`]; [`Error::Unsupported`] for disks in several files and the formats of ESX; [`Error::Limit`];
+    /// [`Error::Io`].
     pub fn open(file: Arc<dyn ReadAt>) -> Result<Self> {
-        let opened = open::open(&*file)?;
-        let grains = (CACHED_BYTES / (opened.header.grain_size * SECTOR)).max(2) as usize;
-        Ok(Self {
-            file,
-            opened,
-            tables: Recent::new(CACHED_TABLES),
-            grains: Recent::new(grains),
-            inflaters: Mutex::new(Vec::new()),
-        })
+        if let Some(descriptor) = open::open_descriptor(&*file)? {
+            let names: Vec<_> =
+                descriptor.extents.iter().map(|e| e.file.escape_debug().to_string()).collect();
+            let kind = descriptor.create_type.escape_debug();
+            let feature = format!("{kind} disk whose data is in other files ({})", names.join(", "));
+            return Err(Error::Unsupported { at: At::new("VMDK descriptor", 0), feature });
+        }
+        Self::open_one_file(file)
     }
 
-    /// Compressed or plain.
+    /// Opens any VMDK. `open` is called once for each file that the descriptor names, and only with plain names: no
+    /// directories, no devices. That the file beside the descriptor is nothing else, such as a link to somewhere, is the
+    /// caller's to see.
+    ///
+    /// All files stay open; a caller whose system allows few open files hands in ones that open themselves when read.
+    /// Memory is that of [`Vmdk::open`], whatever the number of files.
+    ///
+    /// # Errors
+    /// As for [`Vmdk::open`], inside [`Error::Extent`] where it is about a file that the descriptor names.
+    pub fn open_with(file: Arc<dyn ReadAt>, open: &mut ExtentOpener<'_>) -> Result<Self> {
+        match open::open_descriptor(&*file)? {
+            Some(descriptor) => Self::open_described(descriptor, open),
+            None => Self::open_one_file(file),
+        }
+    }
+
+    fn open_one_file(file: Arc<dyn ReadAt>) -> Result<Self> {
+        let opened = open_extent(file, 0, 0)?;
+        let (kind, descriptor) = own_descriptor(&opened)?;
+        let len = descriptor.extents[0].sectors * SECTOR;
+        let extent = Extent { start: 0, len, name: None, body: Body::Sparse(Box::new(opened.extent)) };
+        Ok(Self::new(kind, descriptor, vec![extent]))
+    }
+
+    fn open_described(descriptor: Descriptor, open: &mut ExtentOpener<'_>) -> Result<Self> {
+        let at = At::new("VMDK descriptor", 0);
+        let malformed = |reason: String| Err(Error::malformed("VMDK descriptor", 0, reason));
+        let create_type = descriptor.create_type.escape_debug();
+        let kind = match Kind::from_create_type(&descriptor.create_type) {
+            Some(kind) if kind.is_monolithic_file() => {
+                return malformed(format!("createType {kind} outside of the disk's own file"));
+            }
+            Some(kind) => kind,
+            None if descriptor.create_type.is_empty() => return malformed("no createType".to_owned()),
+            None => {
+                return Err(Error::Unsupported { at, feature: format!("createType {create_type}") });
+            }
+        };
+        if descriptor.extents.is_empty() || (kind == Kind::MonolithicFlat && descriptor.extents.len() > 1) {
+            let found = descriptor.extents.len();
+            return malformed(format!("{found} extents of a {kind} disk"));
+        }
+        let (mut sectors, mut tables) = (0u64, 0);
+        let mut files = BTreeMap::new();
+        let mut extents = Vec::with_capacity(descriptor.extents.len());
+        for (index, described) in descriptor.extents.iter().enumerate() {
+            let extent_type = described.kind.escape_debug();
+            if described.access == "NOACCESS" && described.kind != "ZERO" {
+                let feature = format!("extent {index} that must not be read (NOACCESS)");
+                return Err(Error::Unsupported { at, feature });
+            }
+            if !kind.takes_extent(&described.kind) {
+                let feature = format!("extent {index} of type {extent_type} in a {kind} disk");
+                return Err(Error::Unsupported { at, feature });
+            }
+            let start = sectors;
+            sectors = sectors.saturating_add(described.sectors);
+            if described.sectors == 0 {
+                return malformed(format!("extent {index} of 0 sectors"));
+            }
+            if sectors > MAX_SECTORS {
+                let what = "sectors of the disk";
+                return Err(Error::Limit { at, what, found: sectors, limit: MAX_SECTORS });
+            }
+            let (name, body) = if described.kind == "ZERO" {
+                (None, Body::Zero)
+            } else {
+                let name = &described.file;
+                if let Some(fault) = fault_of_name(name) {
+                    return malformed(format!("extent {index} \"{}\" {fault}", name.escape_debug()));
+                }
+                let body = open_body(described, index as u32, &mut tables, &mut files, open)
+                    .map_err(Error::in_extent(name))?;
+                (Some(name.clone()), body)
+            };
+            extents.push(Extent { start: start * SECTOR, len: described.sectors * SECTOR, name, body });
+        }
+        Ok(Self::new(kind, descriptor, extents))
+    }
+
+    fn new(kind: Kind, descriptor: Descriptor, extents: Vec<Extent>) -> Self {
+        let grain = extents.iter().filter_map(Extent::sparse).map(SparseExtent::grain_bytes).max();
+        Self { kind, descriptor, extents, caches: Caches::new(grain.unwrap_or(1)), parent: None }
+    }
+
+    /// What [`parent`](Self::parent) asks for: grains that are not in the snapshot are read from `parent`, whose content
+    /// id is `cid`.
+    ///
+    /// # Errors
+    /// [`Error::Impossible`] for the parent of another disk, or of none.
+    pub fn with_parent(mut self, parent: Arc<dyn BlockMap>, cid: u32) -> Result<Self> {
+        let Some(expected) = self.parent() else {
+            return Err(Error::Impossible("the disk is no snapshot, and has no parent".to_owned()));
+        };
+        if expected.cid != cid {
+            return Err(Error::Impossible(format!(
+                "the parent has content id {cid:08x}, the snapshot was made of {:08x}",
+                expected.cid
+            )));
+        }
+        let (size, expected) = (parent.size().map_err(Error::reading("VMDK parent", 0))?, self.disk_size());
+        if size != expected {
+            return Err(Error::Impossible(format!(
+                "the parent has {size} bytes, the snapshot has {expected}"
+            )));
+        }
+        self.parent = Some(parent);
+        Ok(self)
+    }
+
+    /// Which kind.
     pub fn kind(&self) -> Kind {
-        if self.compressed() { Kind::StreamOptimized } else { Kind::MonolithicSparse }
+        self.kind
     }
 
-    /// Size in bytes of the disk: the header's capacity.
+    /// Size in bytes of the disk: what the descriptor says. The capacity in a header may be rounded up to a whole grain.
     pub fn disk_size(&self) -> u64 {
-        // Cannot overflow: an accepted header has at most 2^20 tables of at most 512 MiB.
-        self.opened.header.capacity * SECTOR
+        self.extents.last().map_or(0, |last| last.start + last.len)
     }
 
-    /// The header, or the footer of a file that was streamed.
-    pub fn header(&self) -> &Header {
-        &self.opened.header
+    /// The header of the first sparse extent, or its footer if it was streamed; flat disks and those of ESX have none.
+    pub fn header(&self) -> Option<&Header> {
+        self.extents.iter().find_map(|extent| match &extent.sparse()?.form {
+            Form::Hosted { header, .. } => Some(header),
+            Form::Cowd(_) => None,
+        })
     }
 
     /// Whether tables and directory follow the grains, as in a file that was written front to back.
     pub fn is_streamed(&self) -> bool {
-        self.opened.streamed
+        let streamed = |extent: &SparseExtent| matches!(extent.form, Form::Hosted { streamed: true, .. });
+        self.extents.iter().filter_map(Extent::sparse).any(streamed)
     }
 
     /// The descriptor.
     pub fn descriptor(&self) -> &Descriptor {
-        &self.opened.descriptor
+        &self.descriptor
     }
 
-    pub(crate) fn compressed(&self) -> bool {
-        self.opened.header.flags & FLAG_COMPRESSED != 0
+    /// The names of the files that the data is in, in disk order; none when it is in the one that was opened.
+    pub fn extent_names(&self) -> impl Iterator<Item = &str> {
+        self.extents.iter().filter_map(|extent| extent.name.as_deref())
     }
 
-    pub(crate) fn grain_bytes(&self) -> u64 {
-        self.opened.header.grain_size * SECTOR
+    /// The disk that this one differs from. Until it is given ([`with_parent`](Self::with_parent)), what is not in this file
+    /// cannot be read.
+    pub fn parent(&self) -> Option<ParentReference> {
+        let (cid, hint) = (self.descriptor.parent_cid, self.descriptor.parent_hint.clone());
+        (cid != u32::MAX).then_some(ParentReference { cid, hint })
     }
 
-    /// Bytes of the disk that lie in grain `grain`: all of it, but for the last.
-    pub(crate) fn used_bytes(&self, grain: u64) -> u64 {
-        self.grain_bytes().min(self.disk_size() - grain * self.grain_bytes())
+    /// The extent that holds byte `offset`, which is on the disk.
+    fn extent_at(&self, offset: u64) -> &Extent {
+        &self.extents[self.extents.partition_point(|extent| extent.start <= offset) - 1]
     }
 
-    /// Whether a table entry says that the grain is zero.
-    pub(crate) fn is_zero_entry(&self, entry: u32) -> bool {
-        entry == 0 || (entry == 1 && self.opened.header.flags & FLAG_ZERO_GRAINS != 0)
-    }
-
-    /// Grain table `index`, which the directory has.
-    pub(crate) fn read_table(&self, sector: u32) -> Result<Arc<[u32]>> {
-        let at = u64::from(sector) * SECTOR;
-        let mut bytes = [0; TABLE_ENTRIES * 4];
-        self.file.read_exact_at(&mut bytes, at).map_err(Error::reading("VMDK grain table", at))?;
-        Ok(le_words(&bytes).collect())
-    }
-
-    fn table(&self, index: u64) -> Result<Option<Arc<[u32]>>> {
-        let sector = self.opened.directory[index as usize];
-        if sector == 0 {
-            return Ok(None);
-        }
-        if let Some(table) = lock(&self.tables).get(index) {
-            return Ok(Some(table));
-        }
-        let table = self.read_table(sector)?;
-        lock(&self.tables).put(index, Arc::clone(&table));
-        Ok(Some(table))
-    }
-
-    fn entry(&self, grain: u64) -> Result<u32> {
-        let entries = TABLE_ENTRIES as u64;
-        Ok(self.table(grain / entries)?.map_or(0, |table| table[(grain % entries) as usize]))
-    }
-
-    /// Where the bytes of plain grain `grain` lie in the file.
-    pub(crate) fn plain_at(&self, grain: u64, entry: u32) -> Result<u64> {
-        let at = u64::from(entry) * SECTOR;
-        let end = at + self.used_bytes(grain);
-        if u64::from(entry) < self.opened.header.overhead || end > self.opened.file_len {
-            return Err(self.grain_fault(
-                grain,
-                at,
-                format!(
-                    "does not lie between {:#x} and the file's end {:#x}",
-                    self.opened.header.overhead * SECTOR,
-                    self.opened.file_len
-                ),
-            ));
-        }
-        Ok(at)
-    }
-
-    fn grain_fault(&self, grain: u64, at: u64, reason: String) -> Error {
-        Error::malformed("VMDK grain", at, format!("grain {grain} {reason}"))
-    }
-
-    /// The first sector of compressed grain `grain`, and the length of its data.
-    pub(crate) fn compressed_head(&self, grain: u64, entry: u32) -> Result<([u8; SECTOR as usize], u32)> {
-        let at = u64::from(entry) * SECTOR;
-        let fault = |reason: String| Err(self.grain_fault(grain, at, reason));
-        let (overhead, file_len) = (self.opened.header.overhead, self.opened.file_len);
-        if u64::from(entry) < overhead || at + SECTOR > file_len {
-            let first = overhead * SECTOR;
-            return fault(format!("does not lie between {first:#x} and the file's end {file_len:#x}"));
-        }
-        let mut sector = [0; SECTOR as usize];
-        self.file.read_exact_at(&mut sector, at).map_err(Error::reading("VMDK grain", at))?;
-        let marker = crate::layout::Marker::from_sector(&sector);
-        let lba = grain * self.opened.header.grain_size;
-        if marker.value != lba {
-            return fault(format!("says LBA {:#x}, its table entry {lba:#x}", marker.value));
-        }
-        // What VirtualBox has room for: a grain and a sector, head included. Deflate never needs that much.
-        let most = self.grain_bytes() + SECTOR - HEAD_LEN as u64;
-        let size = u64::from(marker.size);
-        if size == 0 || size > most {
-            return fault(format!("has {size} compressed bytes, expected 1 to {most}"));
-        }
-        if at + HEAD_LEN as u64 + size > file_len {
-            return fault(format!(
-                "has {size} compressed bytes, which end past the file's end {file_len:#x}"
-            ));
-        }
-        Ok((sector, marker.size))
-    }
-
-    /// Fills `out`, of a grain's length, with compressed grain `grain`.
-    fn inflate(&self, grain: u64, entry: u32, out: &mut [u8]) -> Result<()> {
-        let at = u64::from(entry) * SECTOR;
-        let (sector, size) = self.compressed_head(grain, entry)?;
-        let mut data = vec![0; size as usize];
-        let (here, beyond) = data.split_at_mut((size as usize).min(sector.len() - HEAD_LEN));
-        here.copy_from_slice(&sector[HEAD_LEN..][..here.len()]);
-        self.file.read_exact_at(beyond, at + SECTOR).map_err(Error::reading("VMDK grain", at))?;
-
-        let mut inflater = lock(&self.inflaters).pop().unwrap_or_else(|| Decompress::new(true));
-        inflater.reset(true);
-        let status = inflater.decompress(&data, out, FlushDecompress::Finish);
-        let (total_in, total_out) = (inflater.total_in(), inflater.total_out());
-        lock(&self.inflaters).push(inflater);
-
-        let fault = |reason: String| Err(self.grain_fault(grain, at, reason));
-        match status {
-            Ok(Status::StreamEnd) => {}
-            Ok(_) => {
-                let whole = out.len();
-                return fault(format!(
-                    "does not end: {total_in} of its {size} bytes gave {total_out} of {whole}"
-                ));
+    /// The disk that what is absent is read from, if there is one.
+    fn absent(&self) -> io::Result<Option<&Arc<dyn BlockMap>>> {
+        match (&self.parent, self.parent()) {
+            (None, Some(missing)) => {
+                let feature = format!(
+                    "grain in the parent of a snapshot, the disk with CID {:08x}, which was not given",
+                    missing.cid
+                );
+                Err(Error::Unsupported { at: At::new("VMDK", 0), feature }.into())
             }
-            Err(error) => return fault(format!("does not inflate: {error}")),
+            (parent, _) => Ok(parent.as_ref()),
         }
-        // qemu-img cuts the last grain of a disk at the disk's end (VirtualBox does not read that).
-        if total_out < self.used_bytes(grain) {
-            return fault(format!("inflates to {total_out} bytes, expected {}", out.len()));
+    }
+}
+
+/// Opens the file of an extent, and judges it.
+fn open_body<'a>(
+    described: &'a DescribedExtent,
+    number: u32,
+    tables: &mut u64,
+    files: &mut BTreeMap<&'a str, Arc<dyn ReadAt>>,
+    open: &mut ExtentOpener<'_>,
+) -> Result<Body> {
+    let name = described.file.as_str();
+    let file = match files.get(name) {
+        Some(file) => Arc::clone(file),
+        None => {
+            let file = open(name).map_err(Error::reading("VMDK extent", 0))?;
+            files.insert(name, Arc::clone(&file));
+            file
         }
-        let short = total_out != out.len() as u64;
-        let last = (grain + 1) * self.grain_bytes() >= self.disk_size();
-        if short && !last {
-            return fault(format!("inflates to {total_out} bytes, expected {}", out.len()));
+    };
+    if matches!(described.kind.as_str(), "FLAT" | "VMFS") {
+        let len = file.size().map_err(Error::reading("VMDK extent", 0))?;
+        let end = described.offset.checked_add(described.sectors).and_then(|end| end.checked_mul(SECTOR));
+        if end.is_none_or(|end| end > len) {
+            let (sectors, offset) = (described.sectors, described.offset);
+            let reason = format!("{sectors} sectors from sector {offset}, the file ends at {len:#x}");
+            return Err(Error::malformed("VMDK extent", offset.saturating_mul(SECTOR), reason));
         }
-        Ok(())
+        return Ok(Body::Flat { file, offset: described.offset * SECTOR });
+    }
+    let extent = open_extent(file, number, *tables)?.extent;
+    if matches!(extent.form, Form::Cowd(_)) != (described.kind == "VMFSSPARSE") {
+        let expected = if described.kind == "VMFSSPARSE" { "COWD" } else { "KDMV" };
+        return Err(Error::malformed(
+            "VMDK header",
+            0,
+            format!("another sort of extent, expected \"{expected}\""),
+        ));
+    }
+    check_capacity(described, &extent, 0)?;
+    *tables += extent.form.tables();
+    Ok(Body::Sparse(Box::new(extent)))
+}
+
+impl Extent {
+    pub(crate) fn sparse(&self) -> Option<&SparseExtent> {
+        match &self.body {
+            Body::Sparse(extent) => Some(extent),
+            Body::Zero | Body::Flat { .. } => None,
+        }
     }
 
-    fn cached_grain(&self, grain: u64, entry: u32) -> Result<Arc<[u8]>> {
-        if let Some(bytes) = lock(&self.grains).get(grain) {
-            return Ok(bytes);
+    /// An error about this extent's file.
+    pub(crate) fn fault(&self, error: Error) -> Error {
+        match &self.name {
+            Some(name) => Error::in_extent(name)(error),
+            None => error,
         }
-        let mut bytes = vec![0; self.grain_bytes() as usize];
-        self.inflate(grain, entry, &mut bytes)?;
-        let bytes: Arc<[u8]> = bytes.into();
-        lock(&self.grains).put(grain, Arc::clone(&bytes));
-        Ok(bytes)
-    }
-
-    /// Fills `part` from byte `inside` of grain `grain`.
-    fn read_grain(&self, grain: u64, inside: u64, part: &mut [u8]) -> Result<()> {
-        let entry = self.entry(grain)?;
-        if self.is_zero_entry(entry) {
-            part.fill(0);
-        } else if !self.compressed() {
-            let at = self.plain_at(grain, entry)? + inside;
-            self.file.read_exact_at(part, at).map_err(Error::reading("VMDK grain", at))?;
-        } else if part.len() as u64 == self.grain_bytes() {
-            self.inflate(grain, entry, part)?;
-        } else {
-            let bytes = self.cached_grain(grain, entry)?;
-            part.copy_from_slice(&bytes[inside as usize..][..part.len()]);
-        }
-        Ok(())
     }
 }
 
 /// An error of this crate, as [`ReadAt`] has to tell it.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
-        let kind = match &error {
+        let kind = match error.root() {
             Error::Io { source, .. } => source.kind(),
             Error::Unsupported { .. } => io::ErrorKind::Unsupported,
             _ => io::ErrorKind::InvalidData,
@@ -300,15 +333,38 @@ impl ReadAt for Vmdk {
         if offset.checked_add(buf.len() as u64).is_none_or(|end| end > self.disk_size()) {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "read past the disk's end"));
         }
-        let grain_bytes = self.grain_bytes();
         let (mut offset, mut buf) = (offset, buf);
         while !buf.is_empty() {
-            let inside = offset % grain_bytes;
-            let len = buf.len().min((grain_bytes - inside) as usize);
-            let (part, rest) = buf.split_at_mut(len);
-            self.read_grain(offset / grain_bytes, inside, part)?;
+            let extent = self.extent_at(offset);
+            let here = offset - extent.start;
+            let len = (extent.len - here).min(buf.len() as u64) as usize;
+            let len = match &extent.body {
+                Body::Zero => {
+                    buf[..len].fill(0);
+                    len
+                }
+                Body::Flat { file, offset } => {
+                    let at = offset + here;
+                    file.read_exact_at(&mut buf[..len], at)
+                        .map_err(Error::reading("VMDK extent", at))
+                        .map_err(|error| extent.fault(error))?;
+                    len
+                }
+                Body::Sparse(sparse) => {
+                    let (read, absent) = sparse
+                        .read(&self.caches, &mut buf[..len], here)
+                        .map_err(|error| extent.fault(error))?;
+                    if absent > 0 {
+                        match self.absent()? {
+                            Some(parent) => parent.read_exact_at(&mut buf[..absent], offset)?,
+                            None => buf[..absent].fill(0),
+                        }
+                    }
+                    read + absent
+                }
+            };
             offset += len as u64;
-            buf = rest;
+            buf = &mut buf[len..];
         }
         Ok(())
     }
@@ -320,27 +376,48 @@ impl ReadAt for Vmdk {
 
 impl BlockMap for Vmdk {
     fn range_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
-        let size = self.disk_size();
-        if offset >= size {
+        if offset >= self.disk_size() {
             return Ok(None);
         }
-        let (grain_bytes, entries) = (self.grain_bytes(), TABLE_ENTRIES as u64);
-        let first = offset / grain_bytes;
-        let index = first / entries;
-        let (end, kind) = match self.table(index)? {
-            None => {
-                let absent =
-                    self.opened.directory[index as usize..].iter().take_while(|sector| **sector == 0);
-                ((index + absent.count() as u64) * entries, RangeKind::Zero)
-            }
-            Some(table) => {
-                let here = &table[(first % entries) as usize..];
-                let zero = self.is_zero_entry(here[0]);
-                let same = here.iter().take_while(|entry| self.is_zero_entry(**entry) == zero).count();
-                (first + same as u64, if zero { RangeKind::Zero } else { RangeKind::Data })
-            }
+        let extent = self.extent_at(offset);
+        let here = offset - extent.start;
+        // Where on the disk a range of the extent lies, as much of it as is the extent's.
+        let range = |start: u64, end: u64, kind| {
+            let end = end.min(extent.len);
+            Ok(Some(MappedRange { start: extent.start + start, len: end.saturating_sub(start), kind }))
         };
-        let start = first * grain_bytes;
-        Ok(Some(MappedRange { start, len: (end * grain_bytes).min(size) - start, kind }))
+        match &extent.body {
+            Body::Zero => range(0, extent.len, RangeKind::Zero),
+            Body::Flat { file, offset: first } => {
+                // A flat file may have holes.
+                let stored =
+                    file.stored_at(first + here).map_err(Error::reading("VMDK extent", first + here));
+                let Some(stored) = stored.map_err(|error| extent.fault(error))? else {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a flat extent became shorter"));
+                };
+                let end = stored.start.saturating_add(stored.len);
+                range(stored.start.saturating_sub(*first), end.saturating_sub(*first), stored.kind)
+            }
+            Body::Sparse(sparse) => {
+                let found = sparse.range_at(&self.caches, here).map_err(|error| extent.fault(error))?;
+                match found {
+                    (Grain::Stored(_), start, end) => range(start, end, RangeKind::Data),
+                    (Grain::Zero, start, end) => range(start, end, RangeKind::Zero),
+                    (Grain::Absent, start, end) => {
+                        let Some(parent) = self.absent()? else { return range(start, end, RangeKind::Zero) };
+                        let Some(inherited) = parent.range_at(offset)? else {
+                            return Err(io::Error::new(
+                                io::ErrorKind::UnexpectedEof,
+                                "the parent ends early",
+                            ));
+                        };
+                        let inherited_end =
+                            inherited.start.saturating_add(inherited.len).saturating_sub(extent.start);
+                        let start = start.max(inherited.start.saturating_sub(extent.start));
+                        range(start, end.min(inherited_end), inherited.kind)
+                    }
+                }
+            }
+        }
     }
 }

@@ -12,13 +12,16 @@ use std::ops::Range;
 use disk::{At, PositionedSink, WriteAt};
 
 use crate::layout::{FLAG_CHECK_BYTES, FLAG_REDUNDANT, Header, SECTOR, TABLE_ENTRIES, TABLE_SECTORS};
-use crate::options::{DESCRIPTOR_OFFSET, DESCRIPTOR_SECTORS, GRAIN_SECTORS, GRAIN_SIZE, Options, TABLE_SPAN};
-use crate::{Error, Result, descriptor};
+use crate::options::{
+    DESCRIPTOR_OFFSET, DESCRIPTOR_SECTORS, GRAIN_SECTORS, GRAIN_SIZE, Options, TABLE_SPAN, directory_sectors,
+    plain_header, tables,
+};
+use crate::{Error, Kind, Result, descriptor};
 
 /// Grains without a gap, on the disk and in the file.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    /// First byte on the disk.
+    /// First byte of the extent's part of the disk.
     start: u64,
     /// Length in bytes.
     len: u64,
@@ -26,48 +29,64 @@ struct Run {
     file: u64,
 }
 
-/// Where everything lies.
-struct Plan {
-    header: Header,
+/// The grains of a disk that `allocated` touches, as ranges of bytes.
+pub(crate) fn touched_grains(
+    size: u64,
+    allocated: impl Iterator<Item = Range<u64>>,
+) -> Result<Vec<Range<u64>>> {
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    let mut previous = 0;
+    for range in allocated {
+        if range.start < previous || range.start > range.end || range.end > size {
+            return Err(Error::Impossible(format!(
+                "allocated range {:#x}..{:#x} is out of order or past the disk's end {size:#x}",
+                range.start, range.end
+            )));
+        }
+        previous = range.end;
+        let start = range.start / GRAIN_SIZE * GRAIN_SIZE;
+        let end = range.end.next_multiple_of(GRAIN_SIZE);
+        match runs.last_mut() {
+            _ if range.is_empty() => {}
+            Some(last) if last.end >= start => last.end = end.max(last.end),
+            _ => runs.push(start..end),
+        }
+    }
+    Ok(runs)
+}
+
+/// Where everything lies in one sparse extent.
+pub(crate) struct Plan {
+    pub(crate) header: Header,
+    /// Bytes of disk in it.
+    len: u64,
     runs: Vec<Run>,
     /// Length of the file in bytes.
-    end: u64,
+    pub(crate) end: u64,
 }
 
 impl Plan {
-    fn new(options: &Options, allocated: impl Iterator<Item = Range<u64>>) -> Result<Self> {
-        options.check()?;
-        let tables = options.directory_sectors() + options.tables() * TABLE_SECTORS;
-        let redundant_directory = DESCRIPTOR_OFFSET + DESCRIPTOR_SECTORS;
+    /// An extent of `len` bytes of disk, with these grains; `described` when the descriptor is in it.
+    pub(crate) fn new(len: u64, described: bool, grains: impl Iterator<Item = Range<u64>>) -> Result<Self> {
+        let size_of_tables = directory_sectors(len) + tables(len) * TABLE_SECTORS;
+        let (descriptor_offset, descriptor_size) =
+            if described { (DESCRIPTOR_OFFSET, DESCRIPTOR_SECTORS) } else { (0, 0) };
+        let redundant_directory = 1 + descriptor_size;
         let header = Header {
             flags: FLAG_CHECK_BYTES | FLAG_REDUNDANT,
+            descriptor_offset,
+            descriptor_size,
             redundant_directory,
-            grain_directory: redundant_directory + tables,
-            overhead: (redundant_directory + 2 * tables).next_multiple_of(GRAIN_SECTORS),
-            ..options.header()
+            grain_directory: redundant_directory + size_of_tables,
+            overhead: (redundant_directory + 2 * size_of_tables).next_multiple_of(GRAIN_SECTORS),
+            ..plain_header(len)
         };
-        let mut runs: Vec<Run> = Vec::new();
         let mut end = header.overhead * SECTOR;
-        let mut previous = 0;
-        for range in allocated {
-            if range.start < previous || range.start > range.end || range.end > options.size {
-                return Err(Error::Impossible(format!(
-                    "allocated range {:#x}..{:#x} is out of order or past the disk's end {:#x}",
-                    range.start, range.end, options.size
-                )));
-            }
-            previous = range.end;
-            let run_end = runs.last().map_or(0, |run| run.start + run.len);
-            let start = (range.start / GRAIN_SIZE * GRAIN_SIZE).max(run_end);
-            let len = range.end.next_multiple_of(GRAIN_SIZE).saturating_sub(start);
-            if len == 0 || range.is_empty() {
-                continue;
-            }
-            match runs.last_mut() {
-                Some(last) if run_end == start => last.len += len,
-                _ => runs.push(Run { start, len, file: end }),
-            }
-            end += len;
+        let mut runs = Vec::new();
+        for grains in grains {
+            let run = Run { start: grains.start, len: grains.end - grains.start, file: end };
+            end += run.len;
+            runs.push(run);
         }
         if end / SECTOR > u64::from(u32::MAX) {
             let at = At::new("VMDK grain table", header.grain_directory * SECTOR);
@@ -78,7 +97,7 @@ impl Plan {
                 limit: u32::MAX.into(),
             });
         }
-        Ok(Self { header, runs, end })
+        Ok(Self { header, len, runs, end })
     }
 
     /// The run that holds disk byte `offset`.
@@ -109,6 +128,43 @@ impl Plan {
             Some((index, table))
         })
     }
+
+    /// Sets the file's length and writes all tables.
+    pub(crate) fn write_tables<F: WriteAt>(&self, file: &F) -> Result<()> {
+        // The header comes last: until then nothing takes the file for a VMDK.
+        file.set_len(self.end).map_err(Error::writing("VMDK", 0))?;
+        let write = |what, bytes: &[u8], sector: u64| {
+            file.write_all_at(bytes, sector * SECTOR).map_err(Error::writing(what, sector * SECTOR))
+        };
+        for directory in [self.header.redundant_directory, self.header.grain_directory] {
+            let first = directory + directory_sectors(self.len);
+            let mut bytes: Vec<u8> = (0..tables(self.len))
+                .flat_map(|index| ((first + index * TABLE_SECTORS) as u32).to_le_bytes())
+                .collect();
+            bytes.resize(bytes.len().next_multiple_of(SECTOR as usize), 0);
+            write("VMDK grain directory", &bytes, directory)?;
+            for (index, table) in self.tables() {
+                write("VMDK grain table", &table, first + index * TABLE_SECTORS)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes `data` at byte `offset` of the extent's part of the disk.
+    pub(crate) fn write_at<F: WriteAt>(&self, file: &F, offset: u64, data: &[u8]) -> io::Result<()> {
+        let run = self.run_at(offset);
+        let end = offset.checked_add(data.len() as u64).filter(|end| *end <= self.len);
+        match (run, end) {
+            (Some(run), Some(end)) if end <= run.start + run.len => {
+                file.write_all_at(data, run.file + (offset - run.start))
+            }
+            _ if data.is_empty() => Ok(()),
+            _ => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "write to a range that was not announced as allocated",
+            )),
+        }
+    }
 }
 
 /// Length in bytes of the file that [`monolithic_sparse`] makes from the same arguments.
@@ -116,14 +172,19 @@ impl Plan {
 /// # Errors
 /// As for [`monolithic_sparse`], without its I/O.
 pub fn monolithic_sparse_size(options: &Options, allocated: impl Iterator<Item = Range<u64>>) -> Result<u64> {
-    Ok(Plan::new(options, allocated)?.end)
+    Ok(plan(options, allocated)?.end)
+}
+
+fn plan(options: &Options, allocated: impl Iterator<Item = Range<u64>>) -> Result<Plan> {
+    options.check(Kind::MonolithicSparse)?;
+    Plan::new(options.size, true, touched_grains(options.size, allocated)?.into_iter())
 }
 
 /// A monolithicSparse VMDK in a file.
 ///
 /// `allocated` are the byte ranges of the disk that will be written, ascending and disjoint, such as
 /// [`ExtentMap::allocated`](disk::ExtentMap::allocated) of [`GRAIN_SIZE`] gives them; every grain that they touch is
-/// stored. Memory: 24 bytes per range.
+/// stored. Memory: 40 bytes per range.
 ///
 /// # Errors
 /// [`Error::Impossible`] for options or ranges that contradict each other, [`Error::Limit`] when the file would pass 2 TiB,
@@ -133,24 +194,11 @@ pub fn monolithic_sparse<F: WriteAt>(
     options: &Options,
     allocated: impl Iterator<Item = Range<u64>>,
 ) -> Result<MonolithicSparse<F>> {
-    let plan = Plan::new(options, allocated)?;
-    // The header comes last: until then nothing takes the file for a VMDK.
-    file.set_len(plan.end).map_err(Error::writing("VMDK", 0))?;
-    let write = |what, bytes: &[u8], sector: u64| {
-        file.write_all_at(bytes, sector * SECTOR).map_err(Error::writing(what, sector * SECTOR))
-    };
-    write("VMDK descriptor", &descriptor::embedded(options, "monolithicSparse"), DESCRIPTOR_OFFSET)?;
-    for directory in [plan.header.redundant_directory, plan.header.grain_directory] {
-        let tables = directory + options.directory_sectors();
-        let mut bytes: Vec<u8> = (0..options.tables())
-            .flat_map(|index| ((tables + index * TABLE_SECTORS) as u32).to_le_bytes())
-            .collect();
-        bytes.resize(bytes.len().next_multiple_of(SECTOR as usize), 0);
-        write("VMDK grain directory", &bytes, directory)?;
-        for (index, table) in plan.tables() {
-            write("VMDK grain table", &table, tables + index * TABLE_SECTORS)?;
-        }
-    }
+    let plan = plan(options, allocated)?;
+    plan.write_tables(&file)?;
+    let at = DESCRIPTOR_OFFSET * SECTOR;
+    let text = descriptor::embedded(options, Kind::MonolithicSparse);
+    file.write_all_at(&text, at).map_err(Error::writing("VMDK descriptor", at))?;
     Ok(MonolithicSparse { file, plan })
 }
 
@@ -160,33 +208,25 @@ pub struct MonolithicSparse<F> {
     plan: Plan,
 }
 
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("header", &self.header).field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
 impl<F> fmt::Debug for MonolithicSparse<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MonolithicSparse")
-            .field("header", &self.plan.header)
-            .field("end", &self.plan.end)
-            .finish_non_exhaustive()
+        f.debug_struct("MonolithicSparse").field("plan", &self.plan).finish_non_exhaustive()
     }
 }
 
 impl<F: WriteAt> PositionedSink for MonolithicSparse<F> {
     fn granularity(&self) -> u64 {
-        512
+        SECTOR
     }
 
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let run = self.plan.run_at(offset);
-        let end = offset.checked_add(data.len() as u64);
-        match (run, end) {
-            (Some(run), Some(end)) if end <= run.start + run.len => {
-                self.file.write_all_at(data, run.file + (offset - run.start))
-            }
-            _ if data.is_empty() => Ok(()),
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "write to a range that was not announced as allocated",
-            )),
-        }
+        self.plan.write_at(&self.file, offset, data)
     }
 
     fn finish(self: Box<Self>) -> io::Result<()> {

@@ -17,8 +17,8 @@ use crate::layout::{
     DIRECTORY_AT_END, Header, MARKER_DIRECTORY, MARKER_FOOTER, MARKER_TABLE, Marker, SECTOR, TABLE_ENTRIES,
     TABLE_SECTORS,
 };
-use crate::options::{GRAIN_SECTORS, GRAIN_SIZE, Level, Options};
-use crate::{Error, Result, descriptor};
+use crate::options::{GRAIN_SECTORS, GRAIN_SIZE, Level, Options, tables};
+use crate::{Error, Kind, Result, descriptor};
 
 /// Where the first marker lies (observed: VMware, always).
 const OVERHEAD: u64 = 128;
@@ -27,6 +27,8 @@ const OVERHEAD: u64 = 128;
 pub struct StreamOptimized<W> {
     writer: W,
     header: Header,
+    /// Size of the disk in bytes.
+    size: u64,
     level: Level,
     /// The sector at which the next byte lands.
     sector: u64,
@@ -55,19 +57,20 @@ impl<W> fmt::Debug for StreamOptimized<W> {
 /// # Errors
 /// [`Error::Impossible`]; [`Error::Io`].
 pub fn stream_optimized<W: Write + Send>(mut writer: W, options: &Options) -> Result<StreamOptimized<W>> {
-    options.check()?;
+    options.check(Kind::StreamOptimized)?;
     let header = Header { overhead: OVERHEAD, ..options.compressed_header() };
     let mut head = header.to_sector().to_vec();
-    head.extend_from_slice(&descriptor::embedded(options, "streamOptimized"));
+    head.extend_from_slice(&descriptor::embedded(options, Kind::StreamOptimized));
     head.resize((OVERHEAD * SECTOR) as usize, 0);
     writer.write_all(&head).map_err(Error::writing("VMDK header", 0))?;
     Ok(StreamOptimized {
         writer,
         header,
+        size: options.size,
         level: options.level,
         sector: OVERHEAD,
         next_lba: 0,
-        directory: vec![0; options.tables() as usize],
+        directory: vec![0; tables(options.size) as usize],
         table: [0; TABLE_ENTRIES],
         table_index: None,
     })
@@ -116,7 +119,7 @@ impl<W: Write + Send> OrderedSink for StreamOptimized<W> {
     }
 
     fn encoder(&self) -> Box<dyn UnitEncoder> {
-        Box::new(GrainEncoder::new(self.level))
+        Box::new(GrainEncoder::new(self.level, self.size))
     }
 
     fn wants_tokens(&self) -> bool {
@@ -125,7 +128,7 @@ impl<W: Write + Send> OrderedSink for StreamOptimized<W> {
     }
 
     fn commit(&mut self, offset: u64, len: u64, encoded: &[u8]) -> io::Result<()> {
-        let end = offset.checked_add(len).filter(|end| *end <= self.header.capacity * SECTOR);
+        let end = offset.checked_add(len).filter(|end| *end <= self.size);
         let Some(end) = end else { return Err(invalid("unit past the disk's end")) };
         if offset < self.next_lba * SECTOR {
             return Err(invalid("unit out of order"));

@@ -126,7 +126,11 @@ fn limits_of_a_descriptor() {
         text("streamOptimized", "monolithicSparse"),
     );
     check(&good, "createType vmfsSparse", text("streamOptimized", "vmfsSparse"));
-    check(&good, "snapshot of the disk with CID 0badcafe", text("parentCID=ffffffff", "parentCID=0badcafe"));
+    check(
+        &good,
+        "parent of a snapshot, the disk with CID 0badcafe, which was not given",
+        text("parentCID=ffffffff", "parentCID=0badcafe"),
+    );
     check(&good, "extent of type FLAT", text("SPARSE", "FLAT"));
     check(&good, "0 extents", text("RW ", "#RW "));
     check(&good, "2 extents", text("RW ", "RW 5 FLAT \"/etc/passwd\" 0\nRW "));
@@ -260,7 +264,7 @@ fn version_2_has_grains_of_zeros() {
 #[test]
 fn other_formats_are_named() {
     let error = |bytes: &[u8]| Vmdk::open(Arc::new(bytes.to_vec())).unwrap_err();
-    assert!(matches!(error(b"COWD...."), Error::Unsupported { .. }));
+    assert!(matches!(error(b"COWD...."), Error::Malformed { .. }));
     assert!(matches!(error(&0xCAFE_BABEu64.to_le_bytes()), Error::Unsupported { .. }));
     // CVE-2022-47951: a descriptor that names a file of the host. It is named, never opened.
     let flat = b"# Disk DescriptorFile\ncreateType=\"monolithicFlat\"\nRW 1000000000000000000 FLAT \"/etc/passwd\" 0\n";
