@@ -13,6 +13,7 @@ pub mod asm;
 pub mod content;
 pub mod descriptor;
 pub mod disk;
+pub mod disk_reader;
 pub mod efi_app;
 pub mod fixture;
 pub mod hostile;
