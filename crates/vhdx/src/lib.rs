@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod check;
+mod crc32c;
+mod error;
+pub mod layout;
+mod locator;
+mod log;
+mod open;
+mod options;
+mod overlay;
+mod plan;
+mod read;
+mod table;
+mod write;
+
+pub use check::Usage;
+pub use error::{Error, Result};
+pub use locator::ParentReference;
+pub use log::Replay;
+pub use open::is_vhdx;
+pub use options::{DEFAULT_BLOCK_SIZE, MAX_SIZE, Options};
+pub use read::{Kind, Vhdx};
+pub use write::{InFile, Stream, file_size, ordered, positioned};
