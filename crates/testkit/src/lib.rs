@@ -31,6 +31,7 @@ pub mod registry;
 pub mod seeds;
 mod tool;
 pub mod tree;
+pub mod vmdk_stream;
 pub mod wimfile;
 pub mod windows_image;
 

@@ -1,135 +1,33 @@
-//! A second reader of streamOptimized files, which never goes back, by the rules of VirtualBox's importer (containers
-//! are the only part of an appliance that it reads as a stream) and of VMware's tools, which hash up to the end marker.
-//! It shares no code with the crate. What it refuses, they refuse.
+//! Our streamOptimized files in a reader that never goes back (`testkit::vmdk_stream`): the rules of VirtualBox's importer
+//! and of VMware's tools, which hash up to the end marker. What it refuses, they refuse.
 #![allow(clippy::unwrap_used, reason = "how a test fails")]
 
 mod common;
 
-use std::io::Read;
+use std::io::Write;
 
 use ::disk::OrderedSink;
-use common::{GRAIN, disk, drive_ordered, options, stream};
+use common::{GRAIN, disk, drive_ordered, noise, options, stream};
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use proptest::prelude::*;
+use testkit::vmdk_stream;
 use wimforge_vmdk::{Options, stream_optimized};
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
-}
-
-/// Bytes that are taken in order.
-struct Stream<'a> {
-    file: &'a [u8],
-    position: usize,
-}
-
-impl<'a> Stream<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8], String> {
-        let end = self.position + len;
-        let bytes = self.file.get(self.position..end).ok_or("ends without an end marker")?;
-        self.position = end;
-        Ok(bytes)
-    }
-}
-
-/// The disk in `file`, or the rule that it breaks.
+/// The disk in `file`, or the rule that it breaks. No grain of zeros is stored.
 fn read_sequentially(file: &[u8]) -> Result<Vec<u8>, String> {
-    let mut input = Stream { file, position: 0 };
-    let rule = |holds: bool, text: &str| if holds { Ok(()) } else { Err(text.to_owned()) };
-
-    let header = input.take(512)?;
-    rule(&header[..4] == b"KDMV", "magic")?;
-    rule(u32_at(header, 4) == 3, "ESXi: version 3")?;
-    rule(u32_at(header, 8) == 0x3_0001, "flags")?;
-    let (capacity, grain) = (u64_at(header, 12), u64_at(header, 20));
-    rule(grain == 128 && capacity.is_multiple_of(grain), "whole grains of 64 KiB")?;
-    rule(u64_at(header, 28) == 1, "qemu: descriptor in sector 1")?;
-    rule(u32_at(header, 44) == 512 && u64_at(header, 48) == 0, "512 entries, no second directory")?;
-    rule(u64_at(header, 56) == u64::MAX, "directory at the end")?;
-    rule(&header[72..79] == b"\0\n \r\n\x01\0", "clean, check bytes, deflate")?;
-    rule(header[79..].iter().all(|byte| *byte == 0), "padding")?;
-    let (overhead, descriptor_sectors) = (u64_at(header, 64), u64_at(header, 36));
-    let descriptor = input.take(descriptor_sectors as usize * 512)?;
-    rule(descriptor.starts_with(b"# Disk DescriptorFile\nversion=1\n"), "VirtualBox: first lines")?;
-    rule(!descriptor.contains(&b'\r'), "line ends")?;
-    let gap = input.take((overhead - 1 - descriptor_sectors) as usize * 512)?;
-    rule(gap.iter().all(|byte| *byte == 0), "nothing between descriptor and grains")?;
-
-    let mut disk = vec![0; (capacity * 512) as usize];
-    let mut next_lba = 0;
-    let mut table = vec![0u32; 512];
-    let mut tables = vec![0u32; capacity.div_ceil(128 * 512) as usize];
-    let mut directory_at = None;
-    let mut footer = None;
-    loop {
-        let at = input.position as u64;
-        let sector = input.take(512)?;
-        let (value, size, kind) = (u64_at(sector, 0), u32_at(sector, 8), u32_at(sector, 12));
-        if size != 0 {
-            rule(footer.is_none() && directory_at.is_none(), "grain after the directory")?;
-            rule(
-                value >= next_lba && value.is_multiple_of(128) && value < capacity,
-                "VirtualBox: ascending LBAs",
-            )?;
-            // A grain in another table's span comes after that table was written.
-            rule(
-                table.iter().all(|e| *e == 0) || value / (128 * 512) == (next_lba - 1) / (128 * 512),
-                "table is late",
-            )?;
-            next_lba = value + 128;
-            rule(size as usize + 12 <= 66_048, "VirtualBox: room for a grain")?;
-            let mut data = sector[12..].to_vec();
-            data.extend_from_slice(input.take((size as usize + 12).next_multiple_of(512) - 512)?);
-            rule(data[size as usize..].iter().all(|byte| *byte == 0), "padding of a grain")?;
-            let mut inflated = Vec::new();
-            let mut zlib = flate2::read::ZlibDecoder::new(&data[..size as usize]);
-            zlib.read_to_end(&mut inflated).map_err(|error| format!("inflate: {error}"))?;
-            rule(zlib.total_in() == u64::from(size), "nothing after the zlib stream")?;
-            rule(inflated.len() == GRAIN, "VirtualBox: a grain is whole")?;
-            rule(inflated.iter().any(|byte| *byte != 0), "grain of zeros stored")?;
-            disk[(value * 512) as usize..][..GRAIN].copy_from_slice(&inflated);
-            table[(value / 128 % 512) as usize] = (at / 512) as u32;
-            continue;
-        }
-        rule(sector[16..].iter().all(|byte| *byte == 0), "padding of a marker")?;
-        match kind {
-            0 => {
-                rule(value == 0, "end marker")?;
-                break;
-            }
-            1 => {
-                rule(value == 4 && next_lba > 0, "table marker")?;
-                let found: Vec<u32> = input.take(2048)?.chunks(4).map(|entry| u32_at(entry, 0)).collect();
-                rule(found == table, "table does not name the grains before it")?;
-                rule(found.iter().any(|entry| *entry != 0), "empty table stored")?;
-                tables[((next_lba - 1) / (128 * 512)) as usize] = (at / 512) as u32 + 1;
-                table.fill(0);
-            }
-            2 => {
-                let sectors = (tables.len() * 4).div_ceil(512);
-                rule(value == sectors as u64, "directory marker")?;
-                rule(table.iter().all(|entry| *entry == 0), "grains without a table")?;
-                directory_at = Some(at / 512 + 1);
-                let bytes = input.take(sectors * 512)?;
-                let found: Vec<u32> = bytes.chunks(4).map(|entry| u32_at(entry, 0)).collect();
-                rule(found[..tables.len()] == tables, "directory does not name the tables before it")?;
-                rule(found[tables.len()..].iter().all(|entry| *entry == 0), "padding of the directory")?;
-            }
-            3 => {
-                rule(value == 1, "footer marker")?;
-                footer = Some((at + 512, input.take(512)?));
-            }
-            other => return Err(format!("marker type {other}")),
-        }
-    }
-    let (footer_at, footer) = footer.ok_or("no footer")?;
-    rule(footer_at == file.len() as u64 - 1024, "footer 1024 bytes before the end")?;
-    rule(Some(u64_at(footer, 56)) == directory_at, "footer names the directory")?;
-    rule(footer[..56] == header[..56] && footer[64..] == header[64..], "footer repeats the header")?;
-    rule(input.take(1).is_err(), "something follows the end marker")?;
+    let mut disk = Vec::new();
+    let found = vmdk_stream::read(&mut &*file, &mut |offset, grain| {
+        assert!(grain.iter().any(|byte| *byte != 0), "grain of zeros at {offset:#x}");
+        disk.resize(offset as usize, 0);
+        disk.extend_from_slice(grain);
+    })?;
+    let size = found.disk_size as usize;
+    assert!(
+        disk.get(size..).unwrap_or_default().iter().all(|byte| *byte == 0),
+        "zeros behind the disk's end"
+    );
+    disk.resize(size, 0);
     Ok(disk)
 }
 
@@ -143,6 +41,25 @@ fn our_files_can_be_read_as_a_stream() {
     assert!(read_sequentially(&stream(&empty, &options(&empty))).unwrap() == empty);
 }
 
+/// A disk that ends inside a grain: the grain is whole, the header's capacity rounded up, the descriptor exact.
+#[test]
+fn sizes_that_are_no_whole_grains() {
+    for (sectors, last) in [(1, true), (127, true), (129, true), (4101, true), (4101, false), (70_001, true)]
+    {
+        let mut disk = noise(5, 3 * GRAIN);
+        disk.resize(sectors * 512, 0);
+        if last {
+            *disk.last_mut().unwrap() = 1;
+        } else {
+            disk[4000 * 512..].fill(0);
+        }
+        let file = stream(&disk, &options(&disk));
+        assert!(read_sequentially(&file).unwrap() == disk, "{sectors}");
+        let capacity = u64::from_le_bytes(file[12..20].try_into().unwrap());
+        assert_eq!(capacity, (sectors as u64).next_multiple_of(128));
+    }
+}
+
 /// The checker is checked: it refuses what its rules are about.
 #[test]
 fn broken_streams_are_refused() {
@@ -153,15 +70,84 @@ fn broken_streams_are_refused() {
         change(&mut file);
         read_sequentially(&file).unwrap_err()
     };
-    assert_eq!(fault(&|file| file[4] = 1), "ESXi: version 3");
+    assert_eq!(fault(&|file| file[4] = 1), "ESXi: header of version 3");
+    assert_eq!(fault(&|file| file[8] = 5), "VirtualBox: no marks for grains of zeros");
+    assert_eq!(fault(&|file| file[8] = 0), "VirtualBox: check bytes, compressed, markers");
+    assert_eq!(fault(&|file| file[12] = 1), "technical note: capacity of whole grains");
     assert_eq!(fault(&|file| file.truncate(file.len() - 512)), "ends without an end marker");
-    assert_eq!(fault(&|file| file.extend([0; 512])), "footer 1024 bytes before the end");
-    // The way qemu-img leaves its files: a gap of zeros before the first marker.
+    assert_eq!(fault(&|file| file.extend([0; 512])), "VMware: nothing behind the end marker");
     let gap = |file: &mut Vec<u8>| drop(file.splice(65_536..65_536, [0; 512]));
     assert_eq!(fault(&gap), "no footer");
-    assert_eq!(fault(&|file| file[65_536] = 0x80), "VirtualBox: ascending LBAs");
-    assert_eq!(fault(&|file| file[8] = 3), "flags");
+    let before_footer = |file: &mut Vec<u8>| {
+        let footer = file.len() - 1536;
+        drop(file.splice(footer..footer, [0; 512]));
+    };
+    assert_eq!(fault(&before_footer), "no footer");
+    let behind_footer = |file: &mut Vec<u8>| {
+        let end = file.len() - 512;
+        let mut marker = [0; 512];
+        marker[12] = 4;
+        drop(file.splice(end..end, marker));
+    };
+    assert_eq!(fault(&behind_footer), "VirtualBox, qemu: footer 1024 bytes before the end");
     assert!(fault(&|file| file[65_536 + 100] ^= 1).starts_with("inflate: "));
+    assert_eq!(fault(&|file| file[65_536] = 1), "grains on the disk");
+
+    let text = |old: &'static str, new: &'static str| {
+        let mut file = good.clone();
+        let at = file.windows(old.len()).position(|window| window == old.as_bytes()).unwrap();
+        file[at..at + old.len()].copy_from_slice(new.as_bytes());
+        read_sequentially(&file).unwrap_err()
+    };
+    assert_eq!(text("# Disk D", "# disk D"), "VirtualBox: first line");
+    assert_eq!(text("CID=12345678", "CID=ffffffff"), "VMware: reserved content ids");
+    assert_eq!(
+        text("CID=12345678\nparentCID=ffffffff", "parentCID=ffffffff\nCID=12345678"),
+        "qemu: the first CID is the disk's"
+    );
+    assert_eq!(text("ddb.toolsVersion", "tools.ddbVersion"), "VirtualBox: keys, extents, database");
+    assert_eq!(text("version=1", "version=2"), "VirtualBox: version 1");
+    assert_eq!(text("RW 81920", "RW 81792"), "descriptor and header of one size");
+}
+
+/// The record of a grain with this zlib stream.
+fn record(lba: u64, data: &[u8]) -> Vec<u8> {
+    let mut record = lba.to_le_bytes().to_vec();
+    record.extend((data.len() as u32).to_le_bytes());
+    record.extend(data);
+    record.resize(record.len().next_multiple_of(512), 0);
+    record
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+    zlib.write_all(bytes).unwrap();
+    zlib.finish().unwrap()
+}
+
+/// The faults that qemu-img's files are known for, each alone, in a file that is otherwise ours.
+#[test]
+fn the_faults_of_qemu_img_are_refused() {
+    let mut disk = vec![0; 3 * GRAIN];
+    for (index, grain) in disk.chunks_mut(GRAIN).enumerate() {
+        grain.copy_from_slice(&noise(index as u64 + 1, GRAIN));
+    }
+    let good = stream(&disk, &options(&disk));
+    // Three records of one size: noise is stored as it is.
+    let len = record(0, &[0; 2 + 2 * 5 + GRAIN + 4]).len();
+    let (head, rest) = good.split_at(65_536);
+    let (records, tail) = rest.split_at(3 * len);
+    let (first, others) = records.split_at(len);
+    let with = |records: &[&[u8]]| read_sequentially(&[head, &records.concat(), tail].concat());
+    assert!(with(&[first, others]).unwrap() == disk);
+    assert_eq!(with(&[others, first]).unwrap_err(), "VirtualBox: ascending LBAs");
+    let short = record(256, &zlib(&disk[2 * GRAIN..][..2560]));
+    assert_eq!(with(&[first, &others[..len], &short]).unwrap_err(), "VirtualBox: a grain is whole");
+    let long = record(256, &zlib(&noise(9, GRAIN + 512)));
+    assert_eq!(with(&[first, &others[..len], &long]).unwrap_err(), "VirtualBox: room for a grain");
+    // The space that was set aside for the last grain, left as zeros.
+    let slack = [good.as_slice(), &[0; 40_960]].concat();
+    assert_eq!(read_sequentially(&slack).unwrap_err(), "VMware: nothing behind the end marker");
 }
 
 /// qemu-img's own output is what VirtualBox and VMware refuse: the reason this crate's writer exists.
@@ -170,10 +156,33 @@ fn qemu_img_does_not_pass() {
     let Some(qemu) = testkit::tool("qemu-img") else { return };
     let directory = tempfile::tempdir().unwrap();
     let (raw, path) = (directory.path().join("disk.raw"), directory.path().join("disk.vmdk"));
-    std::fs::write(&raw, disk(40)).unwrap();
-    let args = ["convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized"];
-    qemu.run(args.iter().map(AsRef::as_ref).chain([raw.as_os_str(), path.as_os_str()]));
-    read_sequentially(&std::fs::read(&path).unwrap()).unwrap_err();
+    let fault = |disk: &[u8]| {
+        std::fs::write(&raw, disk).unwrap();
+        let args = ["convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized"];
+        qemu.run(args.iter().map(AsRef::as_ref).chain([raw.as_os_str(), path.as_os_str()]));
+        read_sequentially(&std::fs::read(&path).unwrap()).unwrap_err()
+    };
+    assert_eq!(fault(&disk(40)), "VMware: nothing behind the end marker");
+    assert_eq!(fault(&noise(3, (2 << 20) + 5 * 512)), "technical note: capacity of whole grains");
+}
+
+/// VMware's own files pass, in both shapes; the third is another program's, whose descriptor ends without a line end.
+#[test]
+fn vmware_passes() {
+    let Some(samples) = testkit::samples() else { return };
+    for (name, tool, expected) in [
+        ("iotest-version3.vmdk.bz2", "bzip2", Ok((16 << 30, 151))),
+        ("vmware-streamOptimized.vmdk.gz", "gzip", Ok((10 << 20, 52))),
+        ("vmware-streamOptimizedWithMarkers.vmdk.gz", "gzip", Err("line ends".to_owned())),
+    ] {
+        let Some(tool) = testkit::tool(tool) else { return };
+        let path = samples.join("disks").join(name);
+        let file = tool.run(["-dc".as_ref(), path.as_os_str()]).stdout;
+        let mut grains = 0;
+        let found = vmdk_stream::read(&mut file.as_slice(), &mut |_, _| grains += 1);
+        assert_eq!(found.map(|found| (found.disk_size, found.grains)), expected, "{name}");
+        assert_eq!(grains > 0, expected.is_ok());
+    }
 }
 
 proptest! {
