@@ -20,6 +20,7 @@ mod secure;
 mod short_names;
 mod system;
 mod tree;
+pub mod unused;
 mod upcase;
 mod volume;
 

@@ -125,8 +125,17 @@ impl Stream {
         self.size
     }
 
-    pub(super) fn initialized(&self) -> u64 {
+    /// Bytes from the beginning that were written; what follows reads as zero.
+    pub(crate) fn initialized(&self) -> u64 {
         self.initialized
+    }
+
+    /// Clusters in a compression unit of an LZNT1 stream.
+    pub(crate) fn unit(&self) -> Option<u64> {
+        match self.form {
+            Form::Clusters { unit, .. } => unit,
+            Form::Resident(_) => None,
+        }
     }
 
     /// Whether it is encrypted by EFS.
@@ -176,7 +185,7 @@ impl Stream {
     }
 
     /// The run that maps a cluster of the value.
-    pub(super) fn run(&self, vcn: u64) -> Option<Run> {
+    pub(crate) fn run(&self, vcn: u64) -> Option<Run> {
         let Form::Clusters { runs, .. } = &self.form else { return None };
         let after = runs.partition_point(|run| run.vcn <= vcn);
         let run = runs[..after].last()?;
@@ -196,7 +205,7 @@ impl Stream {
     }
 
     /// Fills `buf` from byte `offset`, for values that are not compressed.
-    pub(super) fn read(&self, volume: &Volume, offset: u64, buf: &mut [u8]) -> Result<()> {
+    pub(crate) fn read(&self, volume: &Volume, offset: u64, buf: &mut [u8]) -> Result<()> {
         let range = self.check_range(offset, buf.len(), self.size)?;
         if self.is_encrypted() {
             let feature = "encrypted by EFS; only its owner's keys, which are not on the volume, can read it";
@@ -221,7 +230,7 @@ impl Stream {
     }
 
     /// Fills `buf` with what the clusters hold from byte `offset`; holes are zero.
-    pub(super) fn read_clusters(&self, volume: &Volume, mut offset: u64, mut buf: &mut [u8]) -> Result<()> {
+    pub(crate) fn read_clusters(&self, volume: &Volume, mut offset: u64, mut buf: &mut [u8]) -> Result<()> {
         let cluster = u64::from(volume.boot.cluster_size);
         while !buf.is_empty() {
             let Some(run) = self.run(offset / cluster) else {
@@ -255,7 +264,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`Error::Limit`] when it is longer than `limit`.
-    pub(super) fn read_all(&self, volume: &Volume, limit: u64) -> Result<Vec<u8>> {
+    pub(crate) fn read_all(&self, volume: &Volume, limit: u64) -> Result<Vec<u8>> {
         if self.size > limit {
             return Err(Error::limit(self.place(), "length", self.size, limit));
         }
