@@ -1,4 +1,5 @@
 //! Other people's archivers take our packages apart.
+#![allow(clippy::unwrap_used, reason = "how a test fails")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Vagrant itself takes the boxes, and understands what is in them.
+#![allow(clippy::unwrap_used, reason = "how a test fails")]
 
 mod support;
 

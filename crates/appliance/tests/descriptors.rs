@@ -1,4 +1,5 @@
 //! OVF descriptors: the DMTF's schema, another reader, and VirtualBox's rules as far as they are known.
+#![allow(clippy::unwrap_used, reason = "how a test fails")]
 
 mod support;
 
