@@ -46,7 +46,7 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Build a disk image from a WIM, or from the WIM inside an ISO
     Build(Box<Build>),
-    /// Say what a file is: a WIM, an ISO, a disk image (raw, VHD, VMDK), a driver package
+    /// Say what a file is: a WIM, an ISO, a disk image (raw, VHD, VHDX, VMDK, VDI, qcow2), a driver package
     Info(Info),
     /// List files inside a WIM image, an ISO or a disk
     Ls(Ls),
@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Extract(Extract),
     /// Check every hash of a WIM, or a disk against the WIM that it was built from
     Verify(Verify),
-    /// Check the NTFS volumes of a disk, and whether it starts
+    /// Check a disk: its container, its NTFS and FAT volumes, and whether it starts
     Check(Check),
     /// Write a disk into another container
     Convert(Convert),
@@ -102,6 +102,20 @@ impl InIso {
     }
 }
 
+/// Where the parents of a differencing disk are.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Chain {
+    /// Of a differencing disk (VHD, VHDX, VMDK, qcow2): its parent, or a folder that it may be in; may be repeated
+    #[arg(long, value_name = "FILE|DIR")]
+    parent: Vec<PathBuf>,
+}
+
+impl Chain {
+    pub(crate) fn parents(&self) -> image::Parents {
+        image::Parents::in_places(self.parent.iter().cloned())
+    }
+}
+
 /// How much of the machine to use. None of it changes a byte of the output.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Resources {
@@ -127,6 +141,8 @@ pub(crate) struct Info {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) in_iso: InIso,
+    #[command(flatten)]
+    pub(crate) chain: Chain,
     /// Print the XML data of a WIM as it is stored, in UTF-8
     #[arg(long)]
     pub(crate) xml: bool,
@@ -144,11 +160,13 @@ Examples:
   wimforge ls server.iso sources -l             a directory of an ISO
   wimforge ls server.iso -i 2 Windows           a directory of image 2 of its install.wim; --wim takes another WIM")]
 pub(crate) struct Ls {
-    /// A WIM, an ISO, or a disk (raw, VHD, VMDK), where `FILE:2/path` is a path in partition 2
+    /// A WIM, an ISO, or a disk (raw, VHD, VHDX, VMDK, VDI, qcow2), where `FILE:2/path` is a path in partition 2
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) in_iso: InIso,
+    #[command(flatten)]
+    pub(crate) chain: Chain,
     /// A file or directory inside, with / or \; `*`, `?` and `[a-z]` allowed
     #[arg(value_name = "PATH", default_value = "/")]
     pub(crate) path: String,
@@ -178,11 +196,13 @@ Examples:
   wimforge cat server.iso sources/idwbinfo.txt               a file of an ISO
   wimforge cat server.iso -i 2 Windows/win.ini               a file of image 2 of its install.wim")]
 pub(crate) struct Cat {
-    /// A WIM, an ISO, or a disk (raw, VHD, VMDK), where `FILE:2/path` is a path in partition 2
+    /// A WIM, an ISO, or a disk (raw, VHD, VHDX, VMDK, VDI, qcow2), where `FILE:2/path` is a path in partition 2
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) in_iso: InIso,
+    #[command(flatten)]
+    pub(crate) chain: Chain,
     /// The file inside; `path:stream` names a stream
     #[arg(value_name = "PATH")]
     pub(crate) path: Option<String>,
@@ -207,11 +227,13 @@ Examples:
 Files are only ever written inside DIR. What the host cannot hold (named streams, short names, security
 descriptors, attributes, reparse points other than symbolic links) is counted and said.")]
 pub(crate) struct Extract {
-    /// A WIM, an ISO, or a disk (raw, VHD, VMDK), where `FILE:2/path` is a path in partition 2
+    /// A WIM, an ISO, or a disk (raw, VHD, VHDX, VMDK, VDI, qcow2), where `FILE:2/path` is a path in partition 2
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) in_iso: InIso,
+    #[command(flatten)]
+    pub(crate) chain: Chain,
     /// Files and directories inside, `*`, `?` and `[a-z]` allowed [default: everything]
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
@@ -246,6 +268,8 @@ pub(crate) struct Verify {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) in_iso: InIso,
+    #[command(flatten)]
+    pub(crate) chain: Chain,
     /// The WIM, or the ISO, that the disk was built from [the disk's largest NTFS volume is compared]
     #[arg(long, value_name = "SOURCE")]
     pub(crate) against: Option<PathBuf>,
@@ -262,7 +286,7 @@ pub(crate) struct Verify {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  wimforge check disk.vhd             every NTFS volume, and whether the disk starts
+  wimforge check disk.vhd             the container, every NTFS and FAT volume, and whether the disk starts
   wimforge check disk.vhd --boot      only that: from the partition table to the drivers of the disk, link by link
   wimforge check disk.vhd:2 --notes   only the volume in partition 2, with what is unusual but not wrong
   wimforge check disk.vmdk --json
@@ -270,9 +294,11 @@ Examples:
 Exit code 3 means that there are errors, or that a link of the boot chain is broken. A disk that was never meant to
 start has no chain; that is no error, unless --boot asks for it.")]
 pub(crate) struct Check {
-    /// The disk image (raw, VHD, VMDK) or a volume, or with `:N` its partition N
+    /// The disk image (raw, VHD, VHDX, VMDK, VDI, qcow2) or a volume, or with `:N` its partition N
     #[arg(value_name = "DISK")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) chain: Chain,
     /// Show notes, too: what Windows leaves behind and puts up with
     #[arg(long)]
     pub(crate) notes: bool,

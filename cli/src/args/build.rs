@@ -48,7 +48,8 @@ pub(crate) struct Build {
     #[arg(long, value_name = "NAME|FILE", value_delimiter = ',')]
     preset: Vec<String>,
 
-    /// Container: raw, vhd (dynamic), vhd-fixed, vmdk (streamOptimized) or vmdk-sparse [default: by OUT's extension]
+    /// Container: raw, vhd, vhd-fixed, vhdx, vhdx-fixed, vmdk (compressed, for import), vmdk-sparse, vmdk-flat, vmdk-split,
+    /// vdi, vdi-fixed, qcow2 or qcow2-compressed [default: by OUT's extension]
     #[arg(short, long, value_name = "FORMAT", help_heading = DISK)]
     format: Option<Spelled<Format>>,
     /// Partitions: mbr3 (System, Windows, Recovery), mbr1 (one), or for UEFI gpt (EFI system, Microsoft reserved,

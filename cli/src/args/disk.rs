@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use image::{Format, Level};
 
-use super::Resources;
+use super::{Chain, Resources};
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -22,6 +22,8 @@ pub(crate) struct Convert {
     /// The disk image to read
     #[arg(value_name = "SOURCE")]
     pub(crate) source: PathBuf,
+    #[command(flatten)]
+    pub(crate) chain: Chain,
     /// The disk image to write; `-` is standard output, a block device is overwritten in place
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
@@ -34,7 +36,8 @@ pub(crate) struct Convert {
 /// How a disk that exists is packed anew.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ContainerOptions {
-    /// Container [default: by OUT's extension]
+    /// Container: raw, vhd, vhd-fixed, vhdx, vhdx-fixed, vmdk (compressed, for import), vmdk-sparse, vmdk-flat, vmdk-split,
+    /// vdi, vdi-fixed, qcow2 or qcow2-compressed [default: by OUT's extension]
     #[arg(short, long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
     /// Compression, where the container compresses: fast, default or best [default: default]
@@ -59,6 +62,8 @@ pub(crate) struct Map {
     /// The disk image
     #[arg(value_name = "DISK")]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) chain: Chain,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -76,6 +81,8 @@ pub(crate) struct Compare {
     /// Another
     #[arg(value_name = "OTHER")]
     pub(crate) second: PathBuf,
+    #[command(flatten)]
+    pub(crate) chain: Chain,
     /// Disks of different sizes differ
     #[arg(long)]
     pub(crate) strict: bool,

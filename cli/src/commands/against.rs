@@ -23,7 +23,7 @@ pub(crate) fn run(args: &Verify, against: &Path, common: &Common) -> anyhow::Res
     let source = WimSource::open_choice(against, args.in_iso.choice().as_ref())?;
     let index = source.choose(args.image.as_ref())?;
     let place = DiskPlace::parse(&args.file);
-    let disk = DiskFile::open(&place.file)?;
+    let disk = DiskFile::open_with(&place.file, &args.chain.parents())?;
     let volume = choose(&disk, place.partition)?;
     let pool = super::pool(&args.resources)?;
     let (hashed, total) = (AtomicU64::new(0), AtomicU64::new(0));

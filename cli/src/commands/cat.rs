@@ -13,7 +13,8 @@ use crate::report::say;
 
 pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
     let asked = args.path.as_deref().unwrap_or_default();
-    let choice = Choice { image: args.image.as_ref(), wim: args.in_iso.choice() };
+    let (image, wim) = (args.image.as_ref(), args.in_iso.choice());
+    let choice = Choice { image, wim, parents: args.chain.parents() };
     let source = Found::open(&args.file, &[asked], choice, args.raw)?.files()?;
     let asked = source.paths.first().map_or("", String::as_str);
     if asked.is_empty() {

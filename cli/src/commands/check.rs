@@ -18,7 +18,11 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
         let what = "is a WIM; `wimforge verify` checks it".to_owned();
         return Err(Error::Unsupported { path: place.file, what }.into());
     }
-    let disk = DiskFile::open(&place.file)?;
+    let disk = DiskFile::open_with(&place.file, &args.chain.parents())?;
+    let container = match disk.check() {
+        Ok(container) => container,
+        Err(error) => return container_fault(&error, &place, common),
+    };
     // A chain goes through several partitions: whoever asks for one asks for its volume.
     let wants_chain = args.boot || !args.no_boot && place.partition.is_none();
     let chain = if wants_chain { Some(check_chain(&disk)?) } else { None };
@@ -35,9 +39,15 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
             Ok(found) => checks = found,
             // A disk that nothing can read still has a chain to speak of.
             Err(error) if starts => trouble = Some(error),
+            // And a container that is sound may hold anything.
+            Err(error) if container.is_some() && place.partition.is_none() => {
+                if !common.quiet {
+                    report::say(&format!("note: {:#}", anyhow::Error::from(error)));
+                }
+            }
             Err(error) => return Err(error.into()),
         }
-        if !starts && !checks.iter().any(VolumeCheck::is_checked) {
+        if container.is_none() && !starts && !checks.iter().any(VolumeCheck::is_checked) {
             let what = "holds no NTFS or FAT volume".to_owned();
             return Err(Error::Unsupported { path: place.file, what }.into());
         }
@@ -53,11 +63,17 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
             "schema": "wimforge.check/1",
             "path": path,
             "clean": clean,
+            "container": container,
             "volumes": volumes,
             "boot": chain,
         });
         writeln!(out, "{value:#}")?;
     } else {
+        if let Some(container) = container.filter(|_| !args.boot) {
+            let counts: Vec<String> =
+                container.counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+            writeln!(out, "container: {}, sound: {}", container.format, counts.join(", "))?;
+        }
         for check in &checks {
             as_text(check, args.notes, &mut out)?;
         }
@@ -70,6 +86,32 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
         report::say(&format!("error: {:#}", anyhow::Error::from(error)));
     }
     Ok(if clean { ExitCode::SUCCESS } else { report::VERIFICATION.into() })
+}
+
+/// A container whose structure is damaged: nothing on the disk in it is looked at.
+fn container_fault(error: &Error, place: &DiskPlace, common: &Common) -> anyhow::Result<ExitCode> {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    let mut out = io::stdout().lock();
+    if common.json {
+        let path = place.file.to_string_lossy();
+        let value = json!({
+            "schema": "wimforge.check/1",
+            "path": path,
+            "clean": false,
+            "container": { "fault": text },
+            "volumes": [],
+            "boot": null,
+        });
+        writeln!(out, "{value:#}")?;
+    } else {
+        writeln!(out, "container DAMAGED: {}", report::printable(&text))?;
+    }
+    Ok(report::VERIFICATION.into())
 }
 
 fn as_text(check: &VolumeCheck, notes: bool, out: &mut dyn Write) -> io::Result<()> {

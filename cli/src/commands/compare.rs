@@ -12,7 +12,9 @@ use crate::{progress, report, signal};
 
 pub(crate) fn run(args: &Compare, common: &Common) -> anyhow::Result<ExitCode> {
     let cancel = signal::cancel_flag()?;
-    let (first, second) = (DiskFile::open(&args.first)?, DiskFile::open(&args.second)?);
+    let parents = args.chain.parents();
+    let first = DiskFile::open_with(&args.first, &parents)?;
+    let second = DiskFile::open_with(&args.second, &parents)?;
     let counters = Counters::default();
     let pool = super::pool(&args.resources)?;
     let poll = || (counters.rendered.load(Ordering::Relaxed), counters.total.load(Ordering::Relaxed));

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use disk::BlockMap;
+use disk::{BlockMap, SectorSize};
 use image::{Conversion, Converted, Counters, DiskFile, Output, Run};
 
 use super::build::source_date_epoch;
@@ -16,11 +16,21 @@ use crate::size::human;
 use crate::{progress, signal};
 
 pub(crate) fn run(args: &Convert, common: &Common) -> anyhow::Result<ExitCode> {
-    let source = DiskFile::open(&args.source)?;
-    let disk = source.disk().as_ref();
-    let packed = Packed::pack(&args.source, disk, &args.output, &args.container, &args.resources, common)?;
+    let source = DiskFile::open_with(&args.source, &args.chain.parents())?;
+    let (disk, sectors) = (source.disk().as_ref(), source.sector_size());
+    let from = From { path: &args.source, disk, sectors };
+    let packed = Packed::pack(from, &args.output, &args.container, &args.resources, common)?;
     packed.report("converted", common)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A disk that was opened.
+#[derive(Clone, Copy)]
+pub(crate) struct From<'a> {
+    /// Its name, for messages.
+    pub(crate) path: &'a Path,
+    pub(crate) disk: &'a dyn BlockMap,
+    pub(crate) sectors: SectorSize,
 }
 
 /// A disk in its new container.
@@ -31,10 +41,9 @@ pub(crate) struct Packed<'a> {
 }
 
 impl<'a> Packed<'a> {
-    /// Writes `disk`, which was read from `path`, where the command line says.
+    /// Writes the disk where the command line says.
     pub(crate) fn pack(
-        path: &Path,
-        disk: &dyn BlockMap,
+        from: From<'_>,
         output: &'a Path,
         options: &ContainerOptions,
         resources: &Resources,
@@ -51,6 +60,7 @@ impl<'a> Packed<'a> {
             level: options.level.unwrap_or_default(),
             seed: options.seed.clone(),
             time: source_date_epoch()?,
+            sector_size: from.sectors,
             force: options.force,
             ..Conversion::new(if to_stdout { Output::Stdout } else { Output::File(output.to_owned()) })
         };
@@ -59,8 +69,9 @@ impl<'a> Packed<'a> {
         let poll = || (counters.rendered.load(Ordering::Relaxed), counters.total.load(Ordering::Relaxed));
         let run = Run { pool: &pool, memory: resources.memory, cancel, counters: &counters, profile: None };
         let started = Instant::now();
-        let converted =
-            progress::during("converting", common.quiet, &poll, || image::convert(path, disk, &wish, run))?;
+        let converted = progress::during("converting", common.quiet, &poll, || {
+            image::convert(from.path, from.disk, &wish, run)
+        })?;
         Ok(Self { converted, output, seconds: started.elapsed().as_secs_f64() })
     }
 

@@ -18,7 +18,8 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
         [] => vec![""],
         paths => paths.iter().map(String::as_str).collect(),
     };
-    let choice = Choice { image: args.image.as_ref(), wim: args.in_iso.choice() };
+    let (image, wim) = (args.image.as_ref(), args.in_iso.choice());
+    let choice = Choice { image, wim, parents: args.chain.parents() };
     let source = Found::open(&args.file, &asked, choice, args.raw)?.files()?;
     let everything = source.paths.iter().all(|path| path.is_empty());
     let scope = Scope::paths(source.paths.iter().map(String::as_str), true);

@@ -39,14 +39,14 @@ pub(crate) fn run(args: &Info, common: &Common) -> anyhow::Result<ExitCode> {
             ))
             .into());
         }
-        let disk = DiskFile::open(&args.file)?;
+        let disk = DiskFile::open_with(&args.file, &args.chain.parents())?;
         let (info, partitions) = (disk.info()?, volumes::describe(&disk));
         if kind == FileKind::Raw
             && info.partition_table.is_none()
             && partitions.is_none()
             && !looks_like_a_disk(&info)
         {
-            let what = "is neither a WIM, an ISO nor a disk image that this version knows (raw with a partition table, VHD, VMDK)";
+            let what = "is neither a WIM, an ISO nor a disk image that this version knows (raw with a partition table, VHD, VHDX, VMDK, VDI, qcow2)";
             return Err(Error::Unsupported { path: args.file.clone(), what: what.to_owned() }.into());
         }
         if common.json {
@@ -223,6 +223,17 @@ fn disk_text(info: &DiskInfo, whole: bool, out: &mut dyn Write) -> io::Result<()
     )?;
     for (name, value) in &info.container.details {
         writeln!(out, "  {name:<16} {}", printable(value))?;
+    }
+    if let Some(size) = info.file_size {
+        writeln!(out, "  {:<16} {}", "file on the host", human(size))?;
+    }
+    for (parent, below) in
+        info.chain.iter().zip(["parent"].into_iter().chain(std::iter::repeat("its parent")))
+    {
+        writeln!(out, "  {below:<16} {}", printable(parent))?;
+    }
+    for warning in &info.container.warnings {
+        writeln!(out, "  warning: {warning}")?;
     }
     if whole {
         return Ok(());

@@ -17,7 +17,8 @@ use crate::report::{self, printable};
 use crate::size::human;
 
 pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
-    let choice = Choice { image: args.image.as_ref(), wim: args.in_iso.choice() };
+    let (image, wim) = (args.image.as_ref(), args.in_iso.choice());
+    let choice = Choice { image, wim, parents: args.chain.parents() };
     let source = match Found::open(&args.file, &[&args.path], choice, args.raw)? {
         Found::Files(opened) => opened,
         Found::Several(disk, partitions) => return list_partitions(&disk, &partitions, common),

@@ -10,7 +10,7 @@ use crate::args::{Common, Map};
 use crate::size::human;
 
 pub(crate) fn run(args: &Map, common: &Common) -> anyhow::Result<ExitCode> {
-    let disk = DiskFile::open(&args.file)?;
+    let disk = DiskFile::open_with(&args.file, &args.chain.parents())?;
     let mut out = BufWriter::new(io::stdout().lock());
     if common.json {
         // By hand, as a map can be too long to be held as a value.

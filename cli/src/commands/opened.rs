@@ -5,8 +5,8 @@ use std::path::Path;
 use image::pipeline::BlobStore;
 use image::tree::Tree;
 use image::{
-    DiskFile, DiskPlace, DiskVolume, Error, FileKind, ImageChoice, IsoSource, Partitions, Scope, TreeIndex,
-    VolumeOptions, WimChoice, WimSource,
+    DiskFile, DiskPlace, DiskVolume, Error, FileKind, ImageChoice, IsoSource, Parents, Partitions, Scope,
+    TreeIndex, VolumeOptions, WimChoice, WimSource,
 };
 
 use crate::report::say;
@@ -31,6 +31,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) image: Option<&'a ImageChoice>,
     /// A WIM inside an ISO.
     pub(crate) wim: Option<WimChoice>,
+    /// Where parents of a differencing disk may be.
+    pub(crate) parents: Parents,
 }
 
 /// What a name on the command line leads to.
@@ -48,7 +50,7 @@ impl Found {
     pub(crate) fn open(
         file: &Path,
         paths: &[&str],
-        Choice { image: choice, wim: in_iso }: Choice<'_>,
+        Choice { image: choice, wim: in_iso, parents }: Choice<'_>,
         raw: bool,
     ) -> Result<Self, Error> {
         let place = DiskPlace::parse(file);
@@ -78,7 +80,7 @@ impl Found {
             let paths = paths.iter().map(|&path| path.to_owned()).collect();
             return Ok(Self::Files(Opened { source, paths }));
         }
-        let disk = DiskFile::open(&place.file)?;
+        let disk = DiskFile::open_with(&place.file, &parents)?;
         let partitions = Partitions::of(&disk)?;
         let mut number: Option<ImageChoice> = None;
         let mut inside = Vec::new();
@@ -146,7 +148,7 @@ fn kind(file: &Path) -> Result<FileKind, Error> {
         if !known || sector[510..] != [0x55, 0xAA] {
             // What a qcow2 is, is said when it is opened.
             DiskFile::open(file)?;
-            let what = "is neither a WIM, an ISO nor a disk image that this version knows (raw, VHD, VMDK)";
+            let what = "is neither a WIM, an ISO nor a disk image that this version knows (raw, VHD, VHDX, VMDK, VDI, qcow2)";
             return Err(Error::Unsupported { path: file.to_owned(), what: what.to_owned() });
         }
     }

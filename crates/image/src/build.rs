@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicBool;
 
-use disk::{Content, ExtentMap, FileTime, Label, NO_NODE, Seed};
+use disk::{Content, ExtentMap, FileTime, Label, NO_NODE, SectorSize, Seed};
 use ntfs_writer as ntfs;
 use serde::Serialize;
 
@@ -382,6 +382,7 @@ impl Plan {
             map: &self.map,
             seed: &self.seed,
             time: self.time,
+            sector_size: SectorSize::B512,
         };
         let mut stopwatch = Stopwatch::start(run.profile, "main");
         self.beside.check(self.recipe.force)?;
@@ -402,7 +403,7 @@ impl Plan {
         stopwatch.lap(Stage::Open);
         drop(stopwatch);
         let Run { pool, cancel, counters, profile, .. } = run;
-        let flushed = output::flush_meanwhile(opened.files()?, counters, || {
+        let flushed = output::flush_meanwhile(opened.file()?, counters, || {
             pipeline::run(&self.map, &blobs, &makers, sink, pool, settings, cancel, counters, profile)
         });
         flushed.map_err(named)?;

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use disk::{
-    BlockMap, Content, ExtentMap, FileTime, Label, MappedRange, PositionedSink, RangeKind, Seed, Sink,
+    BlockMap, Content, ExtentMap, FileTime, Label, MappedRange, PositionedSink, RangeKind, SectorSize, Seed,
+    Sink,
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -36,6 +37,8 @@ pub struct Conversion {
     pub seed: Option<String>,
     /// When the disk was made, for containers that say so; `None` is the earliest that they can say.
     pub time: Option<FileTime>,
+    /// The size of the disk's sectors.
+    pub sector_size: SectorSize,
     /// Replace an existing output, or overwrite a block device.
     pub force: bool,
 }
@@ -43,7 +46,15 @@ pub struct Conversion {
 impl Conversion {
     /// A conversion with the defaults for all but the output.
     pub fn new(output: Output) -> Self {
-        Self { output, format: None, level: Level::default(), seed: None, time: None, force: false }
+        Self {
+            output,
+            format: None,
+            level: Level::default(),
+            seed: None,
+            time: None,
+            sector_size: SectorSize::B512,
+            force: false,
+        }
     }
 }
 
@@ -83,6 +94,13 @@ pub fn convert(path: &Path, source: &dyn BlockMap, wish: &Conversion, run: Run<'
         None => Format::of_output(&wish.output)?,
     };
     output::refuse_source(path, &wish.output)?;
+    if wish.sector_size != SectorSize::B512 && !format.says_sector_size() {
+        return Err(Error::Recipe(format!(
+            "the disk has sectors of {} bytes, which {format} cannot say: Windows would not find its partitions; VHDX can, and \
+             raw leaves it to you",
+            wish.sector_size.bytes()
+        )));
+    }
     let named = |error: Error| match &wish.output {
         Output::File(path) => error.at_output(path),
         Output::Stdout => error.at_output("standard output".as_ref()),
@@ -118,6 +136,7 @@ pub fn convert(path: &Path, source: &dyn BlockMap, wish: &Conversion, run: Run<'
         map: &map,
         seed: &seed,
         time: wish.time.unwrap_or(FileTime::from_unix_seconds(EARLIEST)),
+        sector_size: wish.sector_size,
     };
     let opened = Opened::open(&wish.output, wish.force)?;
     let sink = match packing.open(&opened).map_err(named)? {
@@ -129,7 +148,7 @@ pub fn convert(path: &Path, source: &dyn BlockMap, wish: &Conversion, run: Run<'
     stopwatch.lap(Stage::Open);
     drop(stopwatch);
     let Run { pool, cancel, counters, profile, .. } = run;
-    output::flush_meanwhile(opened.files()?, counters, || {
+    output::flush_meanwhile(opened.file()?, counters, || {
         pipeline::run(&map, &NoBlobs, &reader, sink, pool, settings, cancel, counters, profile)
     })
     .map_err(named)?;

@@ -36,6 +36,15 @@ pub enum Error {
         #[source]
         source: vhd::Error,
     },
+    /// A VHDX is damaged or unsupported.
+    #[error("{}", path.display())]
+    Vhdx {
+        /// The VHDX.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: vhdx::Error,
+    },
     /// A VMDK is damaged or unsupported.
     #[error("{}", path.display())]
     Vmdk {
@@ -44,6 +53,24 @@ pub enum Error {
         /// Why.
         #[source]
         source: vmdk::Error,
+    },
+    /// A VDI is damaged or unsupported.
+    #[error("{}", path.display())]
+    Vdi {
+        /// The VDI.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: vdi::Error,
+    },
+    /// A qcow2 file is damaged or unsupported.
+    #[error("{}", path.display())]
+    Qcow2 {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: qcow2::Error,
     },
     /// An ISO image, or a file in it, is damaged or unsupported.
     #[error("{}", path.display())]
@@ -375,11 +402,17 @@ impl Error {
             | Self::Disk { source: ntfs_writer::read::Error::Unsupported { .. }, .. }
             | Self::Iso { source: iso::Error::Unsupported { .. }, .. }
             | Self::Vhd { source: vhd::Error::Unsupported { .. }, .. }
+            | Self::Vhdx { source: vhdx::Error::Unsupported { .. }, .. }
+            | Self::Vdi { source: vdi::Error::Unsupported { .. }, .. }
+            | Self::Qcow2 { source: qcow2::Error::Unsupported { .. }, .. }
             | Self::Vmdk { source: vmdk::Error::Unsupported { .. }, .. }
             | Self::Hive { source: hive::Error::Unsupported { .. }, .. }
             | Self::Reg { source: hive::reg::Error::Unsupported(_), .. }
             | Self::Volume { source: ntfs_writer::Error::Unsupported { .. }, .. } => ErrorKind::Unsupported,
             Self::Vhd { source: vhd::Error::Impossible(_), .. }
+            | Self::Vhdx { source: vhdx::Error::Impossible(_), .. }
+            | Self::Vdi { source: vdi::Error::Impossible(_), .. }
+            | Self::Qcow2 { source: qcow2::Error::Impossible(_), .. }
             | Self::Vmdk { source: vmdk::Error::Impossible(_), .. }
             | Self::Volume { source: ntfs_writer::Error::Option { .. }, .. }
             | Self::Bcd { source: bcd::Error::Impossible(_) }

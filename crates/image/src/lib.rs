@@ -44,7 +44,10 @@ pub use convert::{Conversion, Converted, convert};
 pub use customize::report::{CertificateReport, CopyReport, HiveReport, PackageReport, SecretReport};
 pub use customize::{About, Report};
 pub use differ::{DiskComparison, FirstDifference, compare_disks};
-pub use disk_file::{Container, DiskFile, DiskInfo, FileKind, FileSystemInfo, PartitionInfo, TableInfo};
+pub use disk_file::{
+    Container, ContainerCheck, DiskFile, DiskInfo, FileKind, FileSystemInfo, Parents, PartitionInfo,
+    TableInfo,
+};
 pub use disk_layout::TypeId;
 pub use disk_source::{
     DiskBlobs, DiskPartition, DiskPlace, DiskVolume, PartitionKind, Partitions, PartitionsInfo, Scope,

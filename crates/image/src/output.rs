@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use disk::WriteAt;
+
 use crate::recipe::is_block_device;
 use crate::{Counters, Error, Result};
 
@@ -15,14 +17,38 @@ use crate::{Counters, Error, Result};
 #[derive(Debug)]
 pub struct PartialFile {
     file: File,
-    partial: PathBuf,
-    target: PathBuf,
-    committed: bool,
+    names: Names,
 }
 
 impl PartialFile {
     /// Creates `<target>.partial`. An existing target is refused unless `force`; it stays as it is until the commit.
     pub fn create(target: &Path, force: bool) -> Result<Self> {
+        let (file, names) = Names::create(target, force)?;
+        Ok(Self { file, names })
+    }
+
+    /// A handle to write through.
+    pub fn file(&self) -> Result<File> {
+        self.file.try_clone().map_err(|source| Error::Write { path: self.names.target.clone(), source })
+    }
+
+    /// Makes the contents durable and gives the file its name.
+    pub fn commit(self) -> Result<()> {
+        self.names.sync(&self.file)?;
+        self.names.rename()
+    }
+}
+
+/// The two names of a file in the making. It is removed with them, unless it got the second.
+#[derive(Debug)]
+struct Names {
+    partial: PathBuf,
+    target: PathBuf,
+    committed: bool,
+}
+
+impl Names {
+    fn create(target: &Path, force: bool) -> Result<(File, Self)> {
         // Not `exists`: a dangling link is in the way, too.
         if !force && fs::symlink_metadata(target).is_ok() {
             return Err(Error::Exists { path: target.to_owned() });
@@ -43,22 +69,11 @@ impl PartialFile {
             Err(error) => return Err(wrap(error)),
         }
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&partial).map_err(wrap)?;
-        Ok(Self { file, partial, target: target.to_owned(), committed: false })
+        Ok((file, Self { partial, target: target.to_owned(), committed: false }))
     }
 
-    /// A handle to write through.
-    pub fn file(&self) -> Result<File> {
-        self.file.try_clone().map_err(|source| Error::Write { path: self.target.clone(), source })
-    }
-
-    /// Makes the contents durable and gives the file its name.
-    pub fn commit(self) -> Result<()> {
-        self.sync()?;
-        self.rename()
-    }
-
-    fn sync(&self) -> Result<()> {
-        self.file.sync_all().map_err(|source| Error::Write { path: self.target.clone(), source })
+    fn sync(&self, file: &File) -> Result<()> {
+        file.sync_all().map_err(|source| Error::Write { path: self.target.clone(), source })
     }
 
     fn rename(mut self) -> Result<()> {
@@ -69,7 +84,7 @@ impl PartialFile {
     }
 }
 
-impl Drop for PartialFile {
+impl Drop for Names {
     fn drop(&mut self) {
         if !self.committed {
             // Nothing can be done about a failure here; the error that led to it is already on its way.
@@ -124,8 +139,34 @@ fn same_file(a: &Path, b: &Path) -> bool {
 #[derive(Debug)]
 pub(crate) struct PartialSet {
     main: PartialFile,
-    beside: Mutex<Vec<PartialFile>>,
+    beside: Mutex<Vec<Names>>,
     force: bool,
+}
+
+/// An extent in the making. It is open only while it is written to: a disk of 2 TiB has more extents than a process may have
+/// files open.
+#[derive(Debug)]
+pub(crate) enum DiskPart {
+    /// The file that was asked for.
+    Main(File),
+    /// One beside it.
+    Beside(PathBuf),
+}
+
+impl WriteAt for DiskPart {
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        match self {
+            Self::Main(file) => file.write_all_at(buf, offset),
+            Self::Beside(path) => OpenOptions::new().write(true).open(path)?.write_all_at(buf, offset),
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        match self {
+            Self::Main(file) => file.set_len(len),
+            Self::Beside(path) => OpenOptions::new().write(true).open(path)?.set_len(len),
+        }
+    }
 }
 
 impl PartialSet {
@@ -139,32 +180,35 @@ impl PartialSet {
     }
 
     /// Creates a file of the plain name `name` in the same folder.
-    pub(crate) fn beside(&self, name: &str) -> Result<File> {
-        let partial = PartialFile::create(&self.main.target.with_file_name(name), self.force)?;
-        let file = partial.file()?;
-        self.beside.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(partial);
-        Ok(file)
+    pub(crate) fn beside(&self, name: &str) -> Result<DiskPart> {
+        let (_, names) = Names::create(&self.main.names.target.with_file_name(name), self.force)?;
+        let part = DiskPart::Beside(names.partial.clone());
+        self.beside.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(names);
+        Ok(part)
     }
 
-    /// All files get their names, the one that was asked for last: a descriptor never names extents that are not there. One that is
-    /// replaced goes before its extents do, so that it never names extents of another disk.
+    /// All files get their names, the one that was asked for last: a descriptor never names extents that are not there. One
+    /// that is replaced goes before its extents do, so that it never names extents of another disk.
     fn commit(self) -> Result<()> {
         let beside = self.beside.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for file in beside.iter().chain([&self.main]) {
-            file.sync()?;
+        for names in &beside {
+            let open = |source| Error::Write { path: names.target.clone(), source };
+            names.sync(&File::open(&names.partial).map_err(open)?)?;
         }
+        self.main.names.sync(&self.main.file)?;
+        let target = &self.main.names.target;
         if !beside.is_empty() {
-            match fs::remove_file(&self.main.target) {
+            match fs::remove_file(target) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::Write { path: self.main.target.clone(), source });
+                    return Err(Error::Write { path: target.clone(), source });
                 }
                 _ => {}
             }
         }
-        for file in beside {
-            file.rename()?;
+        for names in beside {
+            names.rename()?;
         }
-        self.main.rename()
+        self.main.names.rename()
     }
 }
 
@@ -190,11 +234,12 @@ impl Opened {
         }
     }
 
-    /// Handles to the new files.
-    pub(crate) fn files(&self) -> Result<Vec<File>> {
-        let Self::File(set) = self else { return Ok(Vec::new()) };
-        let beside = set.beside.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        beside.iter().chain([&set.main]).map(PartialFile::file).collect()
+    /// A handle to the new file, if there is one.
+    pub(crate) fn file(&self) -> Result<Option<File>> {
+        match self {
+            Self::File(set) => set.file().map(Some),
+            Self::Device(_) | Self::Stdout => Ok(None),
+        }
     }
 
     /// Makes what was written durable, and gives it its name.
@@ -213,13 +258,11 @@ const FLUSH: u64 = 64 << 20;
 /// Does the work while another thread sends what it has written to the disk, so that little is left for the end. That
 /// thread only waits; the disk is idle otherwise.
 pub(crate) fn flush_meanwhile(
-    files: Vec<File>,
+    file: Option<File>,
     counters: &Counters,
     work: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    if files.is_empty() {
-        return work();
-    }
+    let Some(file) = file else { return work() };
     let (sender, ended) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         let flusher = scope.spawn(move || -> io::Result<()> {
@@ -229,7 +272,7 @@ pub(crate) fn flush_meanwhile(
                 if rendered >= flushed + FLUSH {
                     flushed = rendered;
                     // The system tells of a failure once: it must not be lost here.
-                    files.iter().try_for_each(File::sync_data)?;
+                    file.sync_data()?;
                 }
             }
             Ok(())

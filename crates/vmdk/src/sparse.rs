@@ -6,11 +6,10 @@
 //! something are known before the first byte; grains are given out in disk order, and all tables are written up front.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::ops::Range;
 
-use codec::Tokens;
-use disk::{At, OrderedSink, PositionedSink, UnitEncoder, WriteAt};
+use disk::{At, PositionedSink, WriteAt};
 
 use crate::layout::{FLAG_CHECK_BYTES, FLAG_REDUNDANT, Header, SECTOR, TABLE_ENTRIES, TABLE_SECTORS};
 use crate::options::{
@@ -134,13 +133,9 @@ impl Plan {
     pub(crate) fn write_tables<F: WriteAt>(&self, file: &F) -> Result<()> {
         // The header comes last: until then nothing takes the file for a VMDK.
         file.set_len(self.end).map_err(Error::writing("VMDK", 0))?;
-        self.each_table(|what, bytes, sector| {
+        let write = |what, bytes: &[u8], sector: u64| {
             file.write_all_at(bytes, sector * SECTOR).map_err(Error::writing(what, sector * SECTOR))
-        })
-    }
-
-    /// Hands over every table: what it is, its bytes and its sector.
-    fn each_table(&self, mut write: impl FnMut(&'static str, &[u8], u64) -> Result<()>) -> Result<()> {
+        };
         for directory in [self.header.redundant_directory, self.header.grain_directory] {
             let first = directory + directory_sectors(self.len);
             let mut bytes: Vec<u8> = (0..tables(self.len))
@@ -153,22 +148,6 @@ impl Plan {
             }
         }
         Ok(())
-    }
-
-    /// The file up to its first grain. `descriptor` lies where the header says.
-    fn head(&self, descriptor: &[u8]) -> Vec<u8> {
-        let mut head = vec![0; (self.header.overhead * SECTOR) as usize];
-        let mut put = |bytes: &[u8], sector: u64| {
-            head[(sector * SECTOR) as usize..][..bytes.len()].copy_from_slice(bytes);
-        };
-        put(&self.header.to_sector(), 0);
-        put(descriptor, DESCRIPTOR_OFFSET);
-        let tables = self.each_table(|_, bytes, sector| {
-            put(bytes, sector);
-            Ok(())
-        });
-        tables.expect("nothing that could fail was asked to");
-        head
     }
 
     /// Writes `data` at byte `offset` of the extent's part of the disk.
@@ -252,98 +231,5 @@ impl<F: WriteAt> PositionedSink for MonolithicSparse<F> {
 
     fn finish(self: Box<Self>) -> io::Result<()> {
         self.file.write_all_at(&self.plan.header.to_sector(), 0)
-    }
-}
-
-/// A monolithicSparse VMDK that is written front to back to something that need not seek. The file is the same as that of
-/// [`monolithic_sparse`]; header, descriptor and tables are written at once, and parts of stored grains that are never
-/// handed over become zeros. Memory: as there, and the tables while this runs: 8 bytes per 64 KiB of disk.
-///
-/// # Errors
-/// As for [`monolithic_sparse`].
-pub fn monolithic_sparse_ordered<W: Write + Send>(
-    mut writer: W,
-    options: &Options,
-    allocated: impl Iterator<Item = Range<u64>>,
-) -> Result<MonolithicSparseStream<W>> {
-    let plan = plan(options, allocated)?;
-    let head = plan.head(&descriptor::embedded(options, Kind::MonolithicSparse));
-    writer.write_all(&head).map_err(Error::writing("VMDK header", 0))?;
-    let position = head.len() as u64;
-    Ok(MonolithicSparseStream { writer, plan, position })
-}
-
-/// A monolithicSparse VMDK that is being written front to back; see [`monolithic_sparse_ordered`].
-pub struct MonolithicSparseStream<W> {
-    writer: W,
-    plan: Plan,
-    /// Bytes of the file so far.
-    position: u64,
-}
-
-impl<W> fmt::Debug for MonolithicSparseStream<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plan, position, .. } = self;
-        f.debug_struct("MonolithicSparseStream")
-            .field("plan", plan)
-            .field("position", position)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<W: Write> MonolithicSparseStream<W> {
-    /// Zeros up to byte `to` of the file.
-    fn fill(&mut self, to: u64) -> io::Result<()> {
-        io::copy(&mut io::Read::take(io::repeat(0), to - self.position), &mut self.writer)?;
-        self.position = to;
-        Ok(())
-    }
-}
-
-impl<W: Write + Send> OrderedSink for MonolithicSparseStream<W> {
-    fn granularity(&self) -> u64 {
-        SECTOR
-    }
-
-    fn encoder(&self) -> Box<dyn UnitEncoder> {
-        Box::new(AsItIs)
-    }
-
-    fn commit(&mut self, offset: u64, len: u64, encoded: &[u8]) -> io::Result<()> {
-        let invalid = |why| io::Error::new(io::ErrorKind::InvalidInput, why);
-        let end = offset.checked_add(len).filter(|end| *end <= self.plan.len && len == encoded.len() as u64);
-        let Some(end) = end else { return Err(invalid("unit that does not lie on the disk")) };
-        let mut at = offset;
-        // Runs that touch on the disk were made one, so a unit lies in one; it is cut all the same.
-        while at < end {
-            let Some(run) = self.plan.run_at(at).copied() else {
-                return Err(invalid("write to a range that was not announced as allocated"));
-            };
-            let here = end.min(run.start + run.len) - at;
-            let file = run.file + (at - run.start);
-            if file < self.position {
-                return Err(invalid("unit out of order"));
-            }
-            self.fill(file)?;
-            self.writer.write_all(&encoded[(at - offset) as usize..][..here as usize])?;
-            self.position += here;
-            at += here;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self: Box<Self>) -> io::Result<()> {
-        self.fill(self.plan.end)?;
-        self.writer.flush()
-    }
-}
-
-/// Grains are stored as they are.
-struct AsItIs;
-
-impl UnitEncoder for AsItIs {
-    fn encode(&mut self, _: u64, data: &[u8], _: &Tokens, out: &mut Vec<u8>) -> io::Result<()> {
-        out.extend_from_slice(data);
-        Ok(())
     }
 }

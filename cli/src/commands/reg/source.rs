@@ -85,9 +85,13 @@ impl Inside {
     pub(super) fn open(source: &RegSource, place: &DiskPlace, key: &str) -> Result<Self, Error> {
         let path = place.path.trim_matches(['/', '\\']);
         if !path.is_empty() {
-            let opened =
-                Found::open(&source.file, &[], Choice { image: source.image.as_ref(), wim: None }, false)?
-                    .files()?;
+            let opened = Found::open(
+                &source.file,
+                &[],
+                Choice { image: source.image.as_ref(), ..Choice::default() },
+                false,
+            )?
+            .files()?;
             return Ok(Self { file: place.file.clone(), opened, which: None, path: path.replace('\\', "/") });
         }
         let key = KeyPath::parse(key);
@@ -102,9 +106,13 @@ impl Inside {
 
     /// For one of the hives that are known.
     pub(super) fn of(source: &RegSource, place: &DiskPlace, which: KnownHive) -> Result<Self, Error> {
-        let opened =
-            Found::open(&source.file, &[""], Choice { image: source.image.as_ref(), wim: None }, false)?
-                .holding(which.files())?;
+        let opened = Found::open(
+            &source.file,
+            &[""],
+            Choice { image: source.image.as_ref(), ..Choice::default() },
+            false,
+        )?
+        .holding(which.files())?;
         Ok(Self { file: place.file.clone(), opened, which: Some(which), path: String::new() })
     }
 

@@ -3,13 +3,12 @@
 
 pub(crate) mod raw;
 
-use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
-use disk::{ExtentMap, FileTime, OrderedSink, PositionedSink, Seed, Sink};
+use disk::{ExtentMap, FileTime, OrderedSink, PositionedSink, SectorSize, Seed, Sink};
 
-use crate::output::Opened;
+use crate::output::{DiskPart, Opened, PartialSet};
 use crate::recipe::{Format, Level, Output};
 use crate::{Error, Result};
 
@@ -25,6 +24,8 @@ pub(crate) struct Packing<'a> {
     pub(crate) seed: &'a Seed,
     /// When the disk was made, for containers that say so.
     pub(crate) time: FileTime,
+    /// The size of the disk's sectors, which only VHDX can say.
+    pub(crate) sector_size: SectorSize,
 }
 
 impl Packing<'_> {
@@ -33,8 +34,9 @@ impl Packing<'_> {
         match to {
             Opened::Stdout if self.format.is_stream() => self.ordered(io::stdout()),
             Opened::Stdout => Err(Error::Recipe(format!(
-                "{} cannot be written to standard output; formats that can are raw, vhd-fixed and vmdk",
-                self.format
+                "{} cannot be written to standard output; formats that can are {}",
+                self.format,
+                Format::STREAMS
             ))),
             Opened::Device(_) if self.format != Format::Raw => Err(Error::Recipe(format!(
                 "a block device takes the disk itself (--format raw), not a {} file",
@@ -51,51 +53,149 @@ impl Packing<'_> {
                 }
                 self.ordered(device)
             }
-            // The one format with tables behind compressed data of unknown size.
-            Opened::File(file) if self.format == Format::Vmdk => self.ordered(file.file()?),
-            Opened::File(file) => self.positioned(file.file()?),
+            Opened::File(set) => self.in_file(set),
         }
     }
 
+    /// A container that is written front to back, to what need not seek.
     fn ordered(&self, writer: impl io::Write + Send + 'static) -> Result<Sink<'static>> {
         let writer = BufWriter::with_capacity(STREAM_BUFFER, writer);
         let sink: Box<dyn OrderedSink> = match self.format {
             Format::VhdFixed => {
                 Box::new(vhd::fixed::ordered(writer, &self.vhd_options()).map_err(|e| self.vhd_error(e))?)
             }
+            Format::Vhdx | Format::VhdxFixed => {
+                let options = self.vhdx_options();
+                let allocated = self.map.allocated(options.block_size.into());
+                Box::new(vhdx::ordered(writer, &options, allocated).map_err(|e| self.vhdx_error(e))?)
+            }
             Format::Vmdk => Box::new(
                 vmdk::stream_optimized(writer, &self.vmdk_options()).map_err(|e| self.vmdk_error(e))?,
             ),
-            _ => Box::new(raw::Stream::new(writer, self.map.len())),
+            Format::Vdi => {
+                let allocated = self.map.allocated(vdi::BLOCK_SIZE);
+                let options = self.vdi_options();
+                Box::new(vdi::dynamic::ordered(writer, &options, allocated).map_err(|e| self.vdi_error(e))?)
+            }
+            Format::VdiFixed => {
+                let options = self.vdi_options();
+                Box::new(vdi::fixed::ordered(writer, &options).map_err(|e| self.vdi_error(e))?)
+            }
+            Format::Qcow2 => {
+                let allocated = self.map.allocated(qcow2::CLUSTER_SIZE);
+                let options = self.qcow2_options();
+                Box::new(qcow2::plain::ordered(writer, &options, allocated).map_err(|e| self.qcow2_error(e))?)
+            }
+            Format::Raw => Box::new(raw::Stream::new(writer, self.map.len())),
+            Format::Vhd
+            | Format::VmdkSparse
+            | Format::VmdkFlat
+            | Format::VmdkSplit
+            | Format::Qcow2Compressed => unreachable!("{} is not a stream", self.format),
         };
         Ok(Sink::Ordered(sink))
     }
 
-    fn positioned(&self, file: File) -> Result<Sink<'static>> {
+    /// A container in a file, by all workers at once where its tables come first.
+    fn in_file(&self, set: &PartialSet) -> Result<Sink<'static>> {
         let sink: Box<dyn PositionedSink> = match self.format {
+            Format::Raw => Box::new(raw::Sparse::new(set.file()?, self.map.len()).map_err(Error::writing)?),
             Format::Vhd => {
                 let options = self.vhd_options();
                 let allocated = self.map.allocated(options.block_size.into());
+                let file = set.file()?;
                 Box::new(vhd::dynamic::positioned(file, &options, allocated).map_err(|e| self.vhd_error(e))?)
             }
             Format::VhdFixed => {
+                let file = set.file()?;
                 Box::new(vhd::fixed::positioned(file, &self.vhd_options()).map_err(|e| self.vhd_error(e))?)
             }
+            Format::Vhdx | Format::VhdxFixed => {
+                let options = self.vhdx_options();
+                let allocated = self.map.allocated(options.block_size.into());
+                let file = set.file()?;
+                Box::new(vhdx::positioned(file, &options, allocated).map_err(|e| self.vhdx_error(e))?)
+            }
+            // Tables follow compressed data of unknown size.
+            Format::Vmdk => return self.ordered(set.file()?),
             Format::VmdkSparse => {
                 let allocated = self.map.allocated(vmdk::GRAIN_SIZE);
-                let options = self.vmdk_options();
+                let (file, options) = (set.file()?, self.vmdk_options());
                 Box::new(vmdk::monolithic_sparse(file, &options, allocated).map_err(|e| self.vmdk_error(e))?)
             }
-            Format::Raw | Format::Vmdk => {
-                Box::new(raw::Sparse::new(file, self.map.len()).map_err(Error::writing)?)
+            Format::Vdi => {
+                let allocated = self.map.allocated(vdi::BLOCK_SIZE);
+                let (file, options) = (set.file()?, self.vdi_options());
+                Box::new(vdi::dynamic::positioned(file, &options, allocated).map_err(|e| self.vdi_error(e))?)
             }
+            Format::VdiFixed => {
+                let (file, options) = (set.file()?, self.vdi_options());
+                Box::new(vdi::fixed::positioned(file, &options).map_err(|e| self.vdi_error(e))?)
+            }
+            Format::Qcow2 => {
+                let allocated = self.map.allocated(qcow2::CLUSTER_SIZE);
+                let (file, options) = (set.file()?, self.qcow2_options());
+                Box::new(
+                    qcow2::plain::positioned(file, &options, allocated).map_err(|e| self.qcow2_error(e))?,
+                )
+            }
+            // Compressed data lies before the tables that say where it is, and the header says where these are.
+            Format::Qcow2Compressed => {
+                let (file, options) = (set.file()?, self.qcow2_options());
+                let sink = qcow2::compressed::in_file(file, &options).map_err(|e| self.qcow2_error(e))?;
+                return Ok(Sink::Ordered(Box::new(sink)));
+            }
+            Format::VmdkFlat => return self.in_files(vmdk::Kind::MonolithicFlat, set),
+            Format::VmdkSplit => return self.in_files(vmdk::Kind::TwoGbMaxExtentSparse, set),
         };
         Ok(Sink::Positioned(sink))
+    }
+
+    /// A VMDK whose data is in files beside the descriptor.
+    fn in_files(&self, kind: vmdk::Kind, set: &PartialSet) -> Result<Sink<'static>> {
+        let options = self.vmdk_options();
+        // What keeps a file from being made is an error of ours, on its way through the crate.
+        let mut failed = None;
+        let make = |extent: &vmdk::ExtentFile| {
+            set.beside(&extent.name).map_err(|error| {
+                failed = Some(error);
+                io::Error::other("see above")
+            })
+        };
+        let allocated = self.map.allocated(vmdk::GRAIN_SIZE);
+        let sink = vmdk::split(kind, DiskPart::Main(set.file()?), make, &options, allocated);
+        match (sink, failed) {
+            (Ok(sink), _) => Ok(Sink::Positioned(Box::new(sink))),
+            (Err(_), Some(error)) => Err(error),
+            (Err(error), None) => Err(self.vmdk_error(error)),
+        }
     }
 
     fn vhd_options(&self) -> vhd::Options {
         let timestamp = vhd::timestamp(self.time);
         vhd::Options { timestamp, ..vhd::Options::new(self.map.len(), self.seed.guid("vhd")) }
+    }
+
+    fn vhdx_options(&self) -> vhdx::Options {
+        let fixed = self.format == Format::VhdxFixed;
+        vhdx::Options {
+            fixed,
+            sector_size: self.sector_size,
+            ..vhdx::Options::new(self.map.len(), self.seed)
+        }
+    }
+
+    fn vdi_options(&self) -> vdi::Options {
+        vdi::Options::new(self.map.len(), self.seed.guid("vdi"), self.seed.guid("vdi content"))
+    }
+
+    fn qcow2_options(&self) -> qcow2::Options {
+        let level = match self.level {
+            Level::Fast => qcow2::Level::Fast,
+            Level::Default => qcow2::Level::Default,
+            Level::Best => qcow2::Level::Best,
+        };
+        qcow2::Options { level, ..qcow2::Options::new(self.map.len()) }
     }
 
     fn vmdk_options(&self) -> vmdk::Options {
@@ -121,6 +221,18 @@ impl Packing<'_> {
 
     fn vhd_error(&self, source: vhd::Error) -> Error {
         Error::Vhd { path: PathBuf::from(self.path()), source }
+    }
+
+    fn vhdx_error(&self, source: vhdx::Error) -> Error {
+        Error::Vhdx { path: PathBuf::from(self.path()), source }
+    }
+
+    fn vdi_error(&self, source: vdi::Error) -> Error {
+        Error::Vdi { path: PathBuf::from(self.path()), source }
+    }
+
+    fn qcow2_error(&self, source: qcow2::Error) -> Error {
+        Error::Qcow2 { path: PathBuf::from(self.path()), source }
     }
 
     fn vmdk_error(&self, source: vmdk::Error) -> Error {

@@ -143,15 +143,35 @@ pub enum Format {
     Vhd,
     /// Fixed VHD.
     VhdFixed,
+    /// Dynamic VHDX.
+    Vhdx,
+    /// Fixed VHDX.
+    VhdxFixed,
     /// streamOptimized VMDK: compressed, for import and distribution.
     Vmdk,
     /// monolithicSparse VMDK: writable, for running.
     VmdkSparse,
+    /// monolithicFlat VMDK: a descriptor, and the raw disk in a file beside it.
+    VmdkFlat,
+    /// twoGbMaxExtentSparse VMDK: a descriptor, and sparse files of 2 GiB beside it.
+    VmdkSplit,
+    /// Dynamic VDI.
+    Vdi,
+    /// Fixed VDI.
+    VdiFixed,
+    /// qcow2, not compressed: for running.
+    Qcow2,
+    /// qcow2 with compressed clusters: for distribution. It can be run, too; what is written then is not compressed.
+    Qcow2Compressed,
 }
 
 impl Format {
     /// All names, for messages.
-    pub const NAMES: &'static str = "raw, vhd, vhd-fixed, vmdk, vmdk-sparse";
+    pub const NAMES: &'static str = "raw, vhd, vhd-fixed, vhdx, vhdx-fixed, vmdk, vmdk-sparse, vmdk-flat, vmdk-split, vdi, vdi-fixed, qcow2, \
+         qcow2-compressed";
+    /// Those that can be written front to back.
+    pub(crate) const STREAMS: &'static str =
+        "raw, vhd-fixed, vhdx, vhdx-fixed, vmdk, vdi, vdi-fixed and qcow2";
 
     /// The usual container for a file of this name.
     pub fn of_path(path: &Path) -> Option<Self> {
@@ -161,7 +181,10 @@ impl Format {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "raw" | "img" | "dd" | "bin" => Some(Self::Raw),
             "vhd" => Some(Self::Vhd),
+            "vhdx" => Some(Self::Vhdx),
             "vmdk" => Some(Self::Vmdk),
+            "vdi" => Some(Self::Vdi),
+            "qcow2" => Some(Self::Qcow2),
             _ => None,
         }
     }
@@ -169,9 +192,10 @@ impl Format {
     /// The container that an output's name asks for.
     pub(crate) fn of_output(output: &Output) -> Result<Self> {
         match output {
-            Output::Stdout => Err(Error::Recipe(
-                "writing to standard output needs --format (raw, vhd-fixed or vmdk)".to_owned(),
-            )),
+            Output::Stdout => Err(Error::Recipe(format!(
+                "writing to standard output needs --format, one of {}",
+                Self::STREAMS
+            ))),
             Output::File(path) => Self::of_path(path).ok_or_else(|| {
                 Error::Recipe(format!(
                     "cannot tell the format of {} from its name; give --format ({})",
@@ -186,15 +210,34 @@ impl Format {
     /// of the disk before the first byte.
     pub(crate) fn table_granularity(self) -> Option<u64> {
         match self {
-            Self::Raw | Self::VhdFixed | Self::Vmdk => None,
+            Self::Raw | Self::VhdFixed | Self::VhdxFixed | Self::VmdkFlat | Self::VdiFixed => None,
+            Self::Vmdk | Self::Qcow2Compressed => None,
+            Self::Vdi => Some(vdi::BLOCK_SIZE),
+            Self::Qcow2 => Some(qcow2::CLUSTER_SIZE),
+            Self::Vhdx => Some(vhdx::DEFAULT_BLOCK_SIZE.into()),
             Self::Vhd => Some(vhd::DEFAULT_BLOCK_SIZE.into()),
-            Self::VmdkSparse => Some(vmdk::GRAIN_SIZE),
+            Self::VmdkSparse | Self::VmdkSplit => Some(vmdk::GRAIN_SIZE),
         }
     }
 
     /// Whether it can be written front to back, and so to standard output.
     pub fn is_stream(self) -> bool {
-        matches!(self, Self::Raw | Self::VhdFixed | Self::Vmdk)
+        matches!(
+            self,
+            Self::Raw
+                | Self::VhdFixed
+                | Self::Vhdx
+                | Self::VhdxFixed
+                | Self::Vmdk
+                | Self::Vdi
+                | Self::VdiFixed
+                | Self::Qcow2
+        )
+    }
+
+    /// Whether it can say that sectors have another size than 512, or says nothing of them at all.
+    pub(crate) fn says_sector_size(self) -> bool {
+        matches!(self, Self::Raw | Self::Vhdx | Self::VhdxFixed)
     }
 }
 
@@ -204,8 +247,16 @@ impl std::fmt::Display for Format {
             Self::Raw => "raw",
             Self::Vhd => "vhd",
             Self::VhdFixed => "vhd-fixed",
+            Self::Vhdx => "vhdx",
+            Self::VhdxFixed => "vhdx-fixed",
             Self::Vmdk => "vmdk",
             Self::VmdkSparse => "vmdk-sparse",
+            Self::VmdkFlat => "vmdk-flat",
+            Self::VmdkSplit => "vmdk-split",
+            Self::Vdi => "vdi",
+            Self::VdiFixed => "vdi-fixed",
+            Self::Qcow2 => "qcow2",
+            Self::Qcow2Compressed => "qcow2-compressed",
         })
     }
 }
@@ -218,8 +269,16 @@ impl FromStr for Format {
             "raw" => Ok(Self::Raw),
             "vhd" => Ok(Self::Vhd),
             "vhd-fixed" => Ok(Self::VhdFixed),
+            "vhdx" => Ok(Self::Vhdx),
+            "vhdx-fixed" => Ok(Self::VhdxFixed),
             "vmdk" => Ok(Self::Vmdk),
             "vmdk-sparse" => Ok(Self::VmdkSparse),
+            "vmdk-flat" => Ok(Self::VmdkFlat),
+            "vmdk-split" => Ok(Self::VmdkSplit),
+            "vdi" => Ok(Self::Vdi),
+            "vdi-fixed" => Ok(Self::VdiFixed),
+            "qcow2" => Ok(Self::Qcow2),
+            "qcow2-compressed" => Ok(Self::Qcow2Compressed),
             _ => Err(format!("unknown format (known: {})", Self::NAMES)),
         }
     }

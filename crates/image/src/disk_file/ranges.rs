@@ -1,0 +1,71 @@
+//! Walking a block map, and the map of a raw disk.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use disk::{BlockMap, MappedRange, ReadAt};
+
+/// The ranges of a disk, neighbours of one kind merged.
+pub(crate) struct Ranges<'a> {
+    disk: &'a dyn BlockMap,
+    /// The next byte; `None` at the end, and after an error.
+    at: Option<u64>,
+}
+
+impl<'a> Ranges<'a> {
+    pub(crate) fn of(disk: &'a dyn BlockMap) -> Self {
+        Self { disk, at: Some(0) }
+    }
+
+    /// What the map says from `at` on.
+    fn at(&self, at: u64) -> io::Result<Option<MappedRange>> {
+        let Some(range) = self.disk.range_at(at)? else { return Ok(None) };
+        let end = range.start.saturating_add(range.len);
+        if end <= at || range.start > at {
+            return Err(io::Error::other(format!("a block map that says nothing of byte {at:#x}")));
+        }
+        Ok(Some(MappedRange { start: at, len: end - at, kind: range.kind }))
+    }
+}
+
+impl Iterator for Ranges<'_> {
+    type Item = io::Result<MappedRange>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.at.take()?;
+        let mut merged: Option<MappedRange> = None;
+        loop {
+            let at = merged.map_or(start, |merged| merged.start + merged.len);
+            match (self.at(at), &mut merged) {
+                (Err(error), _) => return Some(Err(error)),
+                (Ok(None), _) => return merged.map(Ok),
+                (Ok(Some(next)), Some(merged)) if next.kind == merged.kind => merged.len += next.len,
+                (Ok(Some(_)), Some(merged)) => {
+                    self.at = Some(at);
+                    return Some(Ok(*merged));
+                }
+                (Ok(Some(next)), None) => merged = Some(next),
+            }
+        }
+    }
+}
+
+/// A raw disk. What the file system knows to be a hole is not stored.
+pub(crate) struct RawDisk(pub(crate) Arc<File>);
+
+impl ReadAt for RawDisk {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+}
+
+impl BlockMap for RawDisk {
+    fn range_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
+        self.0.stored_at(offset)
+    }
+}
