@@ -13,6 +13,7 @@ mod open;
 mod options;
 mod read;
 mod sparse;
+mod sparse_stream;
 mod split;
 mod stream;
 
@@ -25,5 +26,6 @@ pub use open::is_vmdk;
 pub use options::{Adapter, GRAIN_SIZE, Level, MAX_FLAT_SIZE, MAX_SIZE, Options};
 pub use read::{ExtentOpener, ParentReference, Vmdk};
 pub use sparse::{MonolithicSparse, monolithic_sparse, monolithic_sparse_size};
+pub use sparse_stream::{MonolithicSparseStream, monolithic_sparse_ordered};
 pub use split::{Split, split, split_size};
 pub use stream::{StreamOptimized, stream_optimized};

@@ -59,7 +59,7 @@ pub(crate) fn touched_grains(
 pub(crate) struct Plan {
     pub(crate) header: Header,
     /// Bytes of disk in it.
-    len: u64,
+    pub(crate) len: u64,
     runs: Vec<Run>,
     /// Length of the file in bytes.
     pub(crate) end: u64,
@@ -133,9 +133,16 @@ impl Plan {
     pub(crate) fn write_tables<F: WriteAt>(&self, file: &F) -> Result<()> {
         // The header comes last: until then nothing takes the file for a VMDK.
         file.set_len(self.end).map_err(Error::writing("VMDK", 0))?;
-        let write = |what, bytes: &[u8], sector: u64| {
+        self.each_table(|what, bytes, sector| {
             file.write_all_at(bytes, sector * SECTOR).map_err(Error::writing(what, sector * SECTOR))
-        };
+        })
+    }
+
+    /// Hands over every table: what it is, its bytes and its sector.
+    pub(crate) fn each_table(
+        &self,
+        mut write: impl FnMut(&'static str, &[u8], u64) -> Result<()>,
+    ) -> Result<()> {
         for directory in [self.header.redundant_directory, self.header.grain_directory] {
             let first = directory + directory_sectors(self.len);
             let mut bytes: Vec<u8> = (0..tables(self.len))
@@ -148,6 +155,13 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Where disk byte `offset` lies in the file, and how many bytes lie together from there.
+    pub(crate) fn place(&self, offset: u64) -> Option<(u64, u64)> {
+        let run = self.run_at(offset)?;
+        let inside = offset - run.start;
+        Some((run.file + inside, run.len - inside))
     }
 
     /// Writes `data` at byte `offset` of the extent's part of the disk.
@@ -175,7 +189,7 @@ pub fn monolithic_sparse_size(options: &Options, allocated: impl Iterator<Item =
     Ok(plan(options, allocated)?.end)
 }
 
-fn plan(options: &Options, allocated: impl Iterator<Item = Range<u64>>) -> Result<Plan> {
+pub(crate) fn plan(options: &Options, allocated: impl Iterator<Item = Range<u64>>) -> Result<Plan> {
     options.check(Kind::MonolithicSparse)?;
     Plan::new(options.size, true, touched_grains(options.size, allocated)?.into_iter())
 }
