@@ -102,9 +102,7 @@ impl<'v> Scan<'v> {
         for number in 0..mirrored {
             let mut bytes = vec![0; size as usize];
             mirror.read_clusters(volume, number * size, &mut bytes)?;
-            if in_use(&bytes) {
-                self.patch(Form::Mirrored, &mirror, number * size, &bytes)?;
-            }
+            self.patch(Form::Mirrored, &mirror, number * size, &bytes)?;
         }
         Ok(())
     }
@@ -126,7 +124,8 @@ impl<'v> Scan<'v> {
         };
         if !record.in_use() {
             if mirrored {
-                self.kept.mirrored += 1;
+                self.kept.mirrored += u64::from(record.attributes().next().is_some());
+                self.patch(Form::Mirrored, mft, at, bytes)?;
             } else if !self.patch(Form::FreeRecord, mft, at, bytes)? {
                 self.kept.records += 1;
             }
@@ -330,10 +329,6 @@ impl KeptCounts {
 fn too_many(what: &str) -> Error {
     let text = format!("more than {MAX_HELD} {what}, or more than {MAX_BYTES} bytes of them");
     Error::Refused { reason: Reason::Limit, text }
-}
-
-fn in_use(bytes: &[u8]) -> bool {
-    parse::record(bytes).is_ok_and(|record| record.in_use())
 }
 
 /// Where on the volume bytes of a value lie, neighbours joined; `None` when some of them lie in no cluster, or are split

@@ -46,7 +46,7 @@ impl Scan<'_> {
         for run in &runs[first..] {
             // Runs end within 2^42 clusters of at most 2 MiB.
             let (start, end) = (run.vcn * cluster, (run.vcn + run.clusters) * cluster);
-            if start >= to {
+            if start.max(from) >= to {
                 break;
             }
             let Some(lcn) = run.lcn else { continue };
