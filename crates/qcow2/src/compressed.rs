@@ -222,18 +222,19 @@ impl<F: WriteAt> OrderedSink for Compressed<F> {
         };
         let l1 = mem::take(&mut self.l1);
         let l1 = self.append(&table(l1))? / CLUSTER_SIZE;
+        // The table comes last: 7-Zip takes what it does not know, such as blocks, for something behind the file's end.
         let (table_clusters, blocks) = refcount_clusters(self.refcounts.len() as u64);
-        let first_block = self.refcounts.len() as u64 + table_clusters;
-        let entries = (0..blocks).map(|block| (first_block + block) * CLUSTER_SIZE).collect();
-        let refcounts = self.append(&table(entries))? / CLUSTER_SIZE;
-        let counted = self.refcounts.len();
         let mut counts = mem::take(&mut self.refcounts);
-        counts.resize(counted + blocks as usize, 1);
+        let first_block = counts.len() as u64;
+        counts.resize(counts.len() + (blocks + table_clusters) as usize, 1);
         for (index, block) in counts.chunks(BLOCK_ENTRIES as usize).enumerate() {
             let mut bytes: Vec<u8> = block.iter().flat_map(|count| count.to_be_bytes()).collect();
             bytes.resize(CLUSTER_SIZE as usize, 0);
             self.out.put(&bytes, (first_block + index as u64) * CLUSTER_SIZE)?;
         }
+        let entries = (0..blocks).map(|block| (first_block + block) * CLUSTER_SIZE).collect();
+        let refcounts = first_block + blocks;
+        self.out.put(&table(entries), refcounts * CLUSTER_SIZE)?;
         self.out.flush()?;
         let header = self.options.header(l1, refcounts, table_clusters);
         self.out.file.write_all_at(&header.to_bytes(), 0)

@@ -306,6 +306,9 @@ impl Qcow2 {
         let there = self.opened.file_len.saturating_sub(at).min(part.len() as u64) as usize;
         let (bytes, rest) = part.split_at_mut(there);
         rest.fill(0);
+        if bytes.is_empty() {
+            return Ok(());
+        }
         self.file.read_exact_at(bytes, at).map_err(Error::reading("qcow2 cluster", at))
     }
 
@@ -330,7 +333,7 @@ impl Qcow2 {
         let there = parent.size()?.saturating_sub(offset).min(part.len() as u64) as usize;
         let (bytes, rest) = part.split_at_mut(there);
         rest.fill(0);
-        parent.read_exact_at(bytes, offset)
+        if bytes.is_empty() { Ok(()) } else { parent.read_exact_at(bytes, offset) }
     }
 
     /// What the backing file knows of `start..end`, from `offset` on.

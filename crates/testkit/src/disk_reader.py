@@ -50,7 +50,8 @@ def dissect(paths):
     if kind == "vdi":
         from dissect.hypervisor.disk.vdi import VDI
 
-        return VDI(open(paths[0], "rb"))
+        disk = VDI(open(paths[0], "rb"))
+        return disk.open() if hasattr(disk, "open") else disk
     if kind == "qcow2":
         from dissect.hypervisor.disk.qcow2 import QCow2
 

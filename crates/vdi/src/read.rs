@@ -230,7 +230,7 @@ impl Vdi {
         let there = parent.size()?.saturating_sub(offset).min(part.len() as u64) as usize;
         let (bytes, rest) = part.split_at_mut(there);
         rest.fill(0);
-        parent.read_exact_at(bytes, offset)
+        if bytes.is_empty() { Ok(()) } else { parent.read_exact_at(bytes, offset) }
     }
 
     /// What the parent knows of `start..end`, from `offset` on.
