@@ -6,7 +6,8 @@ use clap::Args as ClapArgs;
 use image::recipe::{CompactOs, RecipeFile, Size, Spelled};
 use image::registry::HiveChoice;
 use image::{
-    Algorithm, BcdDevice, BootCode, BootMenu, CopyChoice, Debug, Format, ImageChoice, Layout, Level, Serial,
+    Algorithm, BcdDevice, BootCode, BootMenu, CopyChoice, Debug, Format, ImageChoice, Layout, Level,
+    Platform, Serial,
 };
 
 use super::{InIso, Resources};
@@ -52,6 +53,10 @@ pub(crate) struct Build {
     /// vdi, vdi-fixed, qcow2 or qcow2-compressed [default: by OUT's extension]
     #[arg(short, long, value_name = "FORMAT", help_heading = DISK)]
     format: Option<Spelled<Format>>,
+    /// Where the disk is to start: azure, hyperv, hyperv-gen1, virtualbox, vmware, esxi or kvm. Chooses container and layout,
+    /// and refuses what is not taken there
+    #[arg(long = "for", value_name = "PLATFORM", help_heading = DISK)]
+    platform: Option<Spelled<Platform>>,
     /// Partitions: mbr3 (System, Windows, Recovery), mbr1 (one), or for UEFI gpt (EFI system, Microsoft reserved,
     /// Windows, Recovery) [default: mbr3]
     #[arg(short, long, value_name = "LAYOUT", help_heading = DISK)]
@@ -302,6 +307,7 @@ impl Build {
             image: self.image.clone(),
             output: self.output.clone(),
             format: self.format.clone(),
+            r#for: self.platform.clone(),
             preset: self.preset.clone(),
             layout: self.layout.clone(),
             size: self.size.clone(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use image::{Format, Level};
+use image::{Format, Level, Platform};
 
 use super::{Chain, Resources};
 
@@ -12,6 +12,7 @@ use super::{Chain, Resources};
 Examples:
   wimforge convert disk.vhd disk.vmdk                 a compressed VMDK for import into any hypervisor
   wimforge convert disk.raw disk.vhd --format vhd-fixed
+  wimforge convert disk.vhdx upload.vhd --for azure   what Azure takes: a fixed VHD
   wimforge convert disk.vmdk /dev/sdx --force         onto a device, which is overwritten
   wimforge convert disk.vhd - --format vmdk | ssh host 'cat > disk.vmdk'
 
@@ -40,6 +41,10 @@ pub(crate) struct ContainerOptions {
     /// vdi, vdi-fixed, qcow2 or qcow2-compressed [default: by OUT's extension]
     #[arg(short, long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
+    /// Where the disk is to start: azure, hyperv, hyperv-gen1, virtualbox, vmware, esxi or kvm. Chooses the container that is
+    /// taken there, and refuses what is not
+    #[arg(long = "for", value_name = "PLATFORM")]
+    pub(crate) platform: Option<Platform>,
     /// Compression, where the container compresses: fast, default or best [default: default]
     #[arg(long, value_name = "LEVEL")]
     pub(crate) level: Option<Level>,

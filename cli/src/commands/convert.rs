@@ -57,6 +57,7 @@ impl<'a> Packed<'a> {
         }
         let wish = Conversion {
             format: options.format,
+            platform: options.platform,
             level: options.level.unwrap_or_default(),
             seed: options.seed.clone(),
             time: source_date_epoch()?,

@@ -895,12 +895,16 @@ fn info_of_disks_of_other_products() {
             None => drop(std::fs::copy(&source, &plain).expect("copied")),
         }
         let ended = wimforge(args!["info", &plain, "--json"]);
-        if name.contains(".vhdx") {
-            ended.badly(&[4]).says(&["VHDX", "qemu-img convert"]);
-        } else if ended.code == Some(0) {
+        if ended.code == Some(0) {
             let info: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
-            let format = if name.contains(".vhd") { Format::Vpc } else { Format::Vmdk };
-            if let Some(theirs) = inspect(&plain, format) {
+            let format = match () {
+                () if name.contains(".vhdx") => Format::Vhdx,
+                () if name.contains(".vhd") => Format::Vpc,
+                () => Format::Vmdk,
+            };
+            // What has a log to be replayed, qemu does not open for reading.
+            let replayed = info["disk"]["container"]["warnings"].to_string().contains("replayed");
+            if let Some(theirs) = (!replayed).then(|| inspect(&plain, format)).flatten() {
                 // qemu believes a VHD's geometry before its size, unless it knows the creator.
                 let (ours, theirs) = (info["disk"]["disk_size"].as_u64(), theirs["virtual-size"].as_u64());
                 let (ours, theirs) = (ours.expect("a size"), theirs.expect("a size"));
@@ -912,7 +916,7 @@ fn info_of_disks_of_other_products() {
         }
         std::fs::remove_file(plain).expect("was just made");
     }
-    assert!(described >= 6, "{described}");
+    assert!(described >= 14, "{described}");
 }
 
 #[test]
@@ -929,7 +933,9 @@ fn what_is_neither_a_wim_nor_a_disk() {
         (b"\x1F\x8B\x08\0", "gzip"),
     ] {
         std::fs::write(&odd, bytes).expect("written");
-        wimforge(args!["info", &odd]).badly(&[4]).says(&["odd", word]);
+        // What says that it is a VDI or a qcow2 and is none is damaged, the rest is not for us.
+        let code = if matches!(word, "VDI" | "qcow2") { 3 } else { 4 };
+        wimforge(args!["info", &odd]).badly(&[code]).says(&["odd", word]);
         wimforge(args!["ls", &odd]).badly(&[1, 3, 4]).says(&["odd"]);
     }
     wimforge(args!["info", &scratch.path().join("gone")]).badly(&[1]).says(&["gone"]);

@@ -21,7 +21,7 @@ use crate::container::Packing;
 use crate::disk_file::Ranges;
 use crate::output::{self, Opened};
 use crate::pipeline::{self, BlobRead, BlobStore, CheckedBlobs, Maker, Settings, Stage, Stopwatch};
-use crate::recipe::{Format, Level, Output};
+use crate::recipe::{Format, Level, Output, Platform};
 use crate::{Error, Result, Run};
 
 /// What a conversion is to make.
@@ -31,6 +31,8 @@ pub struct Conversion {
     pub output: Output,
     /// The container; `None` chooses by the output's extension.
     pub format: Option<Format>,
+    /// Where the disk is to start, which decides on the container, too.
+    pub platform: Option<Platform>,
     /// Compression of containers that compress.
     pub level: Level,
     /// Text from which the container's ids derive; `None` takes the beginning of the disk.
@@ -49,6 +51,7 @@ impl Conversion {
         Self {
             output,
             format: None,
+            platform: None,
             level: Level::default(),
             seed: None,
             time: None,
@@ -89,9 +92,10 @@ const HOLE: usize = 32 << 10;
 /// [`Error::Recipe`] when the container cannot hold the disk, [`Error::Read`], [`Error::Write`], [`Error::Exists`],
 /// [`Error::Cancelled`].
 pub fn convert(path: &Path, source: &dyn BlockMap, wish: &Conversion, run: Run<'_>) -> Result<Converted> {
-    let format = match wish.format {
-        Some(format) => format,
-        None => Format::of_output(&wish.output)?,
+    let format = match (wish.platform, wish.format) {
+        (Some(platform), asked) => platform.format(asked, &wish.output)?,
+        (None, Some(format)) => format,
+        (None, None) => Format::of_output(&wish.output)?,
     };
     output::refuse_source(path, &wish.output)?;
     if wish.sector_size != SectorSize::B512 && !format.says_sector_size() {
@@ -111,6 +115,7 @@ pub fn convert(path: &Path, source: &dyn BlockMap, wish: &Conversion, run: Run<'
     if disk_size == 0 {
         return Err(Error::Unsupported { path: path.to_owned(), what: "holds a disk of 0 bytes".to_owned() });
     }
+    wish.platform.map_or(Ok(()), |platform| platform.check_size(disk_size))?;
     let reader = Reader { path: path.to_owned(), disk: source };
     let seed = match &wish.seed {
         Some(text) => Seed::new(text.as_bytes()),

@@ -395,7 +395,18 @@ impl Error {
             | Self::Hive { source: hive::Error::Malformed { .. } | hive::Error::Dirty { .. }, .. } => {
                 ErrorKind::Verification
             }
+            // It may be about an extent, and wrapped in that.
+            Self::Vmdk { source, .. } => match source.root() {
+                vmdk::Error::Malformed { .. } => ErrorKind::Verification,
+                vmdk::Error::Unsupported { .. } => ErrorKind::Unsupported,
+                vmdk::Error::Impossible(_) => ErrorKind::Usage,
+                _ => ErrorKind::Failed,
+            },
             Self::DiskFat { source: fat::Error::Malformed { .. }, .. }
+            | Self::Vhd { source: vhd::Error::Malformed { .. }, .. }
+            | Self::Vhdx { source: vhdx::Error::Malformed { .. }, .. }
+            | Self::Vdi { source: vdi::Error::Malformed { .. }, .. }
+            | Self::Qcow2 { source: qcow2::Error::Malformed { .. }, .. }
             | Self::Iso { source: iso::Error::Malformed { .. }, .. } => ErrorKind::Verification,
             Self::Unsupported { .. }
             | Self::DiskFat { source: fat::Error::Unsupported { .. }, .. }
@@ -405,7 +416,6 @@ impl Error {
             | Self::Vhdx { source: vhdx::Error::Unsupported { .. }, .. }
             | Self::Vdi { source: vdi::Error::Unsupported { .. }, .. }
             | Self::Qcow2 { source: qcow2::Error::Unsupported { .. }, .. }
-            | Self::Vmdk { source: vmdk::Error::Unsupported { .. }, .. }
             | Self::Hive { source: hive::Error::Unsupported { .. }, .. }
             | Self::Reg { source: hive::reg::Error::Unsupported(_), .. }
             | Self::Volume { source: ntfs_writer::Error::Unsupported { .. }, .. } => ErrorKind::Unsupported,
@@ -413,7 +423,6 @@ impl Error {
             | Self::Vhdx { source: vhdx::Error::Impossible(_), .. }
             | Self::Vdi { source: vdi::Error::Impossible(_), .. }
             | Self::Qcow2 { source: qcow2::Error::Impossible(_), .. }
-            | Self::Vmdk { source: vmdk::Error::Impossible(_), .. }
             | Self::Volume { source: ntfs_writer::Error::Option { .. }, .. }
             | Self::Bcd { source: bcd::Error::Impossible(_) }
             | Self::Recipe(_)

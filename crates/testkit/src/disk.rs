@@ -13,8 +13,14 @@ pub enum Format {
     Raw,
     /// VHD, fixed or dynamic.
     Vpc,
+    /// VHDX.
+    Vhdx,
     /// VMDK, any kind.
     Vmdk,
+    /// VDI.
+    Vdi,
+    /// qcow2.
+    Qcow2,
 }
 
 impl Format {
@@ -23,7 +29,10 @@ impl Format {
         match self {
             Self::Raw => "raw",
             Self::Vpc => "vpc",
+            Self::Vhdx => "vhdx",
             Self::Vmdk => "vmdk",
+            Self::Vdi => "vdi",
+            Self::Qcow2 => "qcow2",
         }
     }
 }

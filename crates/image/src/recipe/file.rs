@@ -27,7 +27,7 @@ use super::spelled::{Size, Spelled};
 use super::wishes::{CopyChoice, Customize, HttpsChoice, RegistryValue};
 use super::{
     Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, Debug, Format, ImageChoice, Layout, Level,
-    Output, Recipe, Serial, presets,
+    Output, Platform, Recipe, Serial, presets,
 };
 use crate::iso_source::WimChoice;
 use crate::registry::HiveChoice;
@@ -52,6 +52,7 @@ pub struct RecipeFile {
     pub image: Option<Spelled<ImageChoice>>,
     pub output: Option<PathBuf>,
     pub format: Option<Spelled<Format>>,
+    pub r#for: Option<Spelled<Platform>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub preset: Vec<String>,
 
@@ -307,7 +308,7 @@ impl RecipeFile {
             };
         }
         join! {
-            once: source wim image output format layout size system_size recovery_size cluster_size compact_os level
+            once: source wim image output format r#for layout size system_size recovery_size cluster_size compact_os level
                 seed boot_code bcd_device boot_timeout boot_menu ems debug computer_name admin_password_file time_zone
                 locale ui_language input_locale system_locale user_locale owner organization product_key domain_blob
                 unattend setup_complete winrm_key;
@@ -381,12 +382,17 @@ impl RecipeFile {
             return Err(Error::Recipe(format!("{flag} is about compressed files, and needs --compact-os")));
         }
         let (assume_driver, verify_source) = (self.assume_wof, !self.no_verify_source);
+        let asked = (self.format.map(|format| format.value), self.layout.map(|layout| layout.value));
+        let (format, layout) = match self.r#for.map(|platform| platform.value) {
+            Some(platform) => (Some(platform.format(asked.0, &output)?), platform.layout(asked.1)?),
+            None => (asked.0, asked.1.unwrap_or_default()),
+        };
         let value = |size: Option<Spelled<Size>>| size.map(|size| size.value.0);
         Ok(Recipe {
             wim,
             image: self.image.map(|image| image.value),
-            format: self.format.map(|format| format.value),
-            layout: self.layout.map(|layout| layout.value).unwrap_or_default(),
+            format,
+            layout,
             size: value(self.size),
             system_size: value(self.system_size),
             recovery_size: value(self.recovery_size),

@@ -3,6 +3,7 @@
 
 pub mod file;
 mod keys;
+mod platform;
 pub mod presets;
 mod spelled;
 mod wishes;
@@ -15,6 +16,7 @@ use disk::FileTime;
 pub use firstboot::{Account, FirewallRule, Interface, Secret};
 
 pub use self::file::{CompactOs, RecipeFile};
+pub use self::platform::Platform;
 pub use self::spelled::{Size, Spelled};
 pub use self::wishes::{CopyChoice, Customize, Data, HttpsChoice, RegistryValue, ValueType};
 use crate::iso_source::WimChoice;
@@ -186,6 +188,18 @@ impl Format {
             "vdi" => Some(Self::Vdi),
             "qcow2" => Some(Self::Qcow2),
             _ => None,
+        }
+    }
+
+    /// What files of it are called.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Vhd | Self::VhdFixed => "vhd",
+            Self::Vhdx | Self::VhdxFixed => "vhdx",
+            Self::Vmdk | Self::VmdkSparse | Self::VmdkFlat | Self::VmdkSplit => "vmdk",
+            Self::Vdi | Self::VdiFixed => "vdi",
+            Self::Qcow2 | Self::Qcow2Compressed => "qcow2",
         }
     }
 
