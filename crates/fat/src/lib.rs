@@ -8,6 +8,7 @@ mod name;
 mod plan;
 mod read;
 mod time;
+pub mod unused;
 
 pub use error::{Error, Result};
 pub use name::same_name;

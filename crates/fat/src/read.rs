@@ -63,9 +63,11 @@ pub struct Volume {
     pub(crate) info_sector: u16,
     pub(crate) backup_sector: u16,
     /// Where FAT12 and FAT16 have the root directory.
-    root: Region,
+    pub(crate) root: Region,
     pub(crate) root_cluster: u32,
     data_start: u64,
+    /// Bytes of all sectors.
+    pub(crate) len: u64,
 }
 
 /// Bytes of the volume.
@@ -273,6 +275,7 @@ impl Volume {
             root: Region { start: root_start * sector, len: u64::from(raw.root_entries) * ENTRY_LEN as u64 },
             root_cluster,
             data_start: data * sector,
+            len: sectors * sector,
         };
         if kind == Kind::Fat32 {
             volume.checked(root_cluster, At::new(WHAT, 0x2C))?;
@@ -501,7 +504,7 @@ impl Volume {
     }
 
     /// The bytes of a cluster that was checked.
-    fn region(&self, cluster: u32) -> Region {
+    pub(crate) fn region(&self, cluster: u32) -> Region {
         let len = u64::from(self.cluster_size);
         Region { start: self.data_start + u64::from(cluster - FIRST_CLUSTER) * len, len }
     }
