@@ -31,6 +31,23 @@ def libyal(paths):
     return disk
 
 
+class Sectors:
+    """dissect's VMDK without its buffer, which reads past the end of disks whose size is no multiple of it."""
+
+    def __init__(self, disk):
+        self.disk, self.size, self.position = disk, disk.size, 0
+
+    def seek(self, position):
+        self.position = position
+
+    def read(self, length):
+        end = min(self.position + length, self.size)
+        first, last = self.position // 512, (end + 511) // 512
+        data = self.disk.read_sectors(first, last - first)[self.position - first * 512 :][: end - self.position]
+        self.position = end
+        return data
+
+
 def dissect(paths):
     from pathlib import Path
 
@@ -46,7 +63,7 @@ def dissect(paths):
     if kind == "vmdk":
         from dissect.hypervisor.disk.vmdk import VMDK
 
-        return VMDK(Path(paths[0]))
+        return Sectors(VMDK(Path(paths[0])))
     if kind == "vdi":
         from dissect.hypervisor.disk.vdi import VDI
 

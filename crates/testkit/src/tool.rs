@@ -43,6 +43,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("kill", "procps"),
     ("mkudffs", "udftools"),
     ("certtool", "gnutls-bin"),
+    ("bsdtar", "libarchive-tools"),
+    ("xmllint", "libxml2-utils"),
+    ("sha256sum", "coreutils"),
 ];
 
 /// Directories that hold administrators' tools and are not in every user's `PATH`.

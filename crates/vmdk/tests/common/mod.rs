@@ -6,11 +6,15 @@
     reason = "tests fail by panicking, and not each uses all"
 )]
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use disk::{OrderedSink, PositionedSink};
-use wimforge_vmdk::{GRAIN_SIZE, Options, monolithic_sparse, stream_optimized};
+use disk::{BlockMap, OrderedSink, PositionedSink, RangeKind, ReadAt};
+use wimforge_vmdk::{GRAIN_SIZE, Kind, Options, Result, Vmdk, monolithic_sparse, split, stream_optimized};
 
 pub const GRAIN: usize = GRAIN_SIZE as usize;
 
@@ -107,4 +111,130 @@ pub fn sparse(disk: &[u8], options: &Options) -> Vec<u8> {
 
 pub fn options(disk: &[u8]) -> Options {
     Options::new(disk.len() as u64, "disk.vmdk", 0x1234_5678)
+}
+
+/// The files of a disk: the descriptor's name is empty.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// `disk` in several files.
+pub fn files(kind: Kind, disk: &[u8], options: &Options) -> Files {
+    let descriptor = Arc::new(Mutex::new(Vec::new()));
+    let mut made = BTreeMap::from([(String::new(), Arc::clone(&descriptor))]);
+    let ranges = allocated(disk, GRAIN);
+    let make = |extent: &wimforge_vmdk::ExtentFile| {
+        let file = Arc::new(Mutex::new(Vec::new()));
+        made.insert(extent.name.clone(), Arc::clone(&file));
+        Ok(file)
+    };
+    let sink = split(kind, descriptor, make, options, ranges.iter().cloned()).unwrap();
+    drive_positioned(Box::new(sink), disk, &ranges);
+    made.into_iter().map(|(name, file)| (name, std::mem::take(&mut *file.lock().unwrap()))).collect()
+}
+
+/// Opens what [`files`] made.
+pub fn open_files(files: &Files) -> Result<Vmdk> {
+    let find = |name: &str| {
+        let file = files.get(name).filter(|_| !name.is_empty());
+        Ok(Arc::new(file.ok_or(io::ErrorKind::NotFound)?.clone()) as Arc<dyn ReadAt>)
+    };
+    Vmdk::open_with(Arc::new(files[""].clone()), &mut { find })
+}
+
+/// Opens a VMDK and the files beside it.
+pub fn open_path(path: &Path) -> Result<Vmdk> {
+    let beside = |name: &str| {
+        assert!(!name.contains('/'), "{name}");
+        Ok(Arc::new(File::open(path.with_file_name(name))?) as Arc<dyn ReadAt>)
+    };
+    Vmdk::open_with(Arc::new(File::open(path).unwrap()), &mut { beside })
+}
+
+/// The whole disk, read in pieces that fit nothing.
+pub fn read_all(vmdk: &Vmdk) -> Vec<u8> {
+    let mut bytes = vec![0xAA; vmdk.disk_size() as usize];
+    for (index, piece) in bytes.chunks_mut(150_001).enumerate() {
+        vmdk.read_exact_at(piece, index as u64 * 150_001).unwrap();
+    }
+    bytes
+}
+
+/// Everything that the map calls zero is; ranges follow each other up to the disk's end. Returns the bytes of data.
+pub fn check_map(vmdk: &dyn BlockMap, disk: &[u8]) -> u64 {
+    let (mut offset, mut data) = (0, 0);
+    while let Some(range) = vmdk.range_at(offset).unwrap() {
+        let end = range.start + range.len;
+        assert!(range.start <= offset && end > offset && end <= disk.len() as u64, "{range:?} {offset:#x}");
+        let bytes = &disk[offset as usize..end as usize];
+        match range.kind {
+            RangeKind::Zero => assert!(bytes.iter().all(|byte| *byte == 0)),
+            RangeKind::Data => data += end - offset,
+        }
+        offset = end;
+    }
+    assert_eq!(offset, disk.len() as u64);
+    data
+}
+
+/// Writes what the disk stores to a sparse file.
+pub fn to_raw(vmdk: &Vmdk, path: &Path) {
+    use disk::WriteAt;
+    let raw = File::create(path).unwrap();
+    raw.set_len(vmdk.disk_size()).unwrap();
+    let mut offset = 0;
+    let mut buf = vec![0; 1 << 20];
+    while let Some(range) = vmdk.range_at(offset).unwrap() {
+        let end = range.start + range.len;
+        while range.kind == RangeKind::Data && offset < end {
+            let part = &mut buf[..(end - offset).min(1 << 20) as usize];
+            vmdk.read_exact_at(part, offset).unwrap();
+            raw.write_all_at(part, offset).unwrap();
+            offset += part.len() as u64;
+        }
+        offset = end;
+    }
+}
+
+/// qemu-img finds the disk that we read in `path` equal to the one that it reads.
+pub fn qemu_agrees(qemu: &testkit::Tool, path: &Path, vmdk: &Vmdk) {
+    let raw = path.with_extension("ours");
+    to_raw(vmdk, &raw);
+    qemu.run(testkit::args!["compare", "-f", "vmdk", "-F", "raw", path, &raw]);
+    std::fs::remove_file(raw).unwrap();
+}
+
+/// A copy-on-write extent of ESX, of so many sectors, and what is on it: two runs of sectors, one backwards.
+pub fn cowd(sectors: usize) -> (Vec<u8>, Vec<u8>) {
+    let mut disk = vec![0; sectors * 512];
+    let tables = sectors.div_ceil(4096);
+    let mut file = vec![0; (5 + tables * 32) * 512];
+    let put = |file: &mut Vec<u8>, at: usize, value: usize| {
+        file[at..at + 4].copy_from_slice(&(value as u32).to_le_bytes());
+    };
+    file[..4].copy_from_slice(b"COWD");
+    // Version, flags, sectors, sectors of a grain, the directory's place and entries.
+    for (index, value) in [1, 3, sectors, 1, 4, tables].into_iter().enumerate() {
+        put(&mut file, 4 + index * 4, value);
+    }
+    for table in 0..tables {
+        put(&mut file, 4 * 512 + table * 4, 5 + table * 32);
+    }
+    let backwards = (3500..4500).rev();
+    for sector in (100..1100).chain(backwards) {
+        let data = noise(sector as u64 + 1, 512);
+        disk[sector * 512..][..512].copy_from_slice(&data);
+        let (at, entry) = (file.len() / 512, (5 + sector / 4096 * 32) * 512 + sector % 4096 * 4);
+        put(&mut file, entry, at);
+        file.extend(data);
+    }
+    let free = file.len() / 512;
+    put(&mut file, 28, free);
+    (file, disk)
+}
+
+pub fn cowd_descriptor(sectors: usize) -> String {
+    format!(
+        "# Disk DescriptorFile\nversion=1\nCID=11223344\nparentCID=ffffffff\ncreateType=\"vmfsSparse\"\n\
+         # Extent description\nRW {sectors} VMFSSPARSE \"old-delta.vmdk\"\n\
+         # The Disk Data Base\n#DDB\nddb.adapterType = \"lsilogic\"\n"
+    )
 }
