@@ -56,6 +56,7 @@ targets! {
     unattend_xml = "../../../fuzz/fuzz_targets/unattend_xml.rs",
     vdi_open = "../../../fuzz/fuzz_targets/vdi_open.rs",
     vhd_open = "../../../fuzz/fuzz_targets/vhd_open.rs",
+    vhdx_open = "../../../fuzz/fuzz_targets/vhdx_open.rs",
     vmdk_open = "../../../fuzz/fuzz_targets/vmdk_open.rs",
     wim_open = "../../../fuzz/fuzz_targets/wim_open.rs",
     xpress = "../../../fuzz/fuzz_targets/xpress.rs",
