@@ -18,6 +18,7 @@ Examples:
   wimforge build nano.wim -o nano.vmdk                  a compressed VMDK for import into any hypervisor
   wimforge build server.iso -i 2 -o core.vhd            from the install.wim of an ISO, in its place
   wimforge build server.iso --nano -i 1 -o nano.vmdk    from its NanoServer/NanoServer.wim
+  wimforge build nano.wim -o nano.box --preset vagrant  a Vagrant box for VirtualBox; other providers: --format
   wimforge build --recipe nano.toml                     all of it from a file; options go on top
   wimforge build install.wim -i \"Windows Server 2019 SERVERSTANDARD\" -o core.raw --layout mbr1
   wimforge build nano.wim -o - --format raw | ssh host 'cat > /dev/vg0/nano'
@@ -50,7 +51,8 @@ pub(crate) struct Build {
     preset: Vec<String>,
 
     /// Container: raw, vhd, vhd-fixed, vhdx, vhdx-fixed, vmdk (compressed, for import), vmdk-sparse, vmdk-flat, vmdk-split,
-    /// vdi, vdi-fixed, qcow2 or qcow2-compressed [default: by OUT's extension]
+    /// vdi, vdi-fixed, qcow2 or qcow2-compressed; a Vagrant box: box-virtualbox, box-hyperv, box-libvirt or box-vmware; or
+    /// ova [default: by OUT's extension; .box is for VirtualBox]
     #[arg(short, long, value_name = "FORMAT", help_heading = DISK)]
     format: Option<Spelled<Format>>,
     /// Where the disk is to start: azure, hyperv, hyperv-gen1, virtualbox, vmware, esxi or kvm. Chooses container and layout,
@@ -92,6 +94,22 @@ pub(crate) struct Build {
     /// Text from which disk signature, serial numbers and ids derive [default: the WIM's own hashes]
     #[arg(long, value_name = "TEXT", help_heading = DISK)]
     seed: Option<String>,
+
+    /// Name of the machine in a box or an OVA [default: OUT's name]
+    #[arg(long, value_name = "NAME", help_heading = PACKAGE)]
+    machine_name: Option<String>,
+    /// Its memory, a multiple of 4MiB [default: 2GiB]
+    #[arg(long, value_name = "SIZE", help_heading = PACKAGE)]
+    machine_memory: Option<Spelled<Size>>,
+    /// Its processors [default: 2]
+    #[arg(long, value_name = "NUMBER", help_heading = PACKAGE)]
+    machine_cpus: Option<u32>,
+    /// Where the box is going to be found: writes a catalog beside it (OUT with .catalog.json) that `vagrant box add` takes
+    #[arg(long, value_name = "URL", help_heading = PACKAGE)]
+    catalog: Option<String>,
+    /// The box's version in that catalog [default: 1.0.0]
+    #[arg(long, value_name = "VERSION", help_heading = PACKAGE)]
+    box_version: Option<String>,
 
     /// Copy no boot files, write no BCD, leave the recovery environment where it is
     #[arg(long, help_heading = BOOT)]
@@ -285,6 +303,7 @@ pub(crate) struct Build {
 }
 
 const DISK: &str = "Disk";
+const PACKAGE: &str = "Boxes and OVA";
 const BOOT: &str = "Boot";
 const IDENTITY: &str = "Identity";
 const NETWORK: &str = "Network";
@@ -323,6 +342,11 @@ impl Build {
             no_verify_source: self.no_verify_source,
             level: self.level.clone(),
             seed: self.seed.clone(),
+            machine_name: self.machine_name.clone(),
+            machine_memory: self.machine_memory.clone(),
+            machine_cpus: self.machine_cpus,
+            catalog: self.catalog.clone(),
+            box_version: self.box_version.clone(),
             no_boot_files: self.no_boot_files,
             boot_code: self.boot_code.clone(),
             bcd_device: self.bcd_device.clone(),

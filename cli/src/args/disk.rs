@@ -1,9 +1,9 @@
 //! The commands that take one disk and know nothing of Windows.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
-use image::{Format, Level, Platform};
+use image::{About, DiskFile, Format, Level, MachineWish, Platform, Size};
 
 use super::{Chain, Resources};
 
@@ -14,6 +14,7 @@ Examples:
   wimforge convert disk.raw disk.vhd --format vhd-fixed
   wimforge convert disk.vhdx upload.vhd --for azure   what Azure takes: a fixed VHD
   wimforge convert disk.vmdk /dev/sdx --force         onto a device, which is overwritten
+  wimforge convert disk.vhd nano.box --format box-hyperv --machine-memory 4GiB
   wimforge convert disk.vhd - --format vmdk | ssh host 'cat > disk.vmdk'
 
 The bytes of the disk stay as they are. What is zero is not stored, where the format can leave it out; free space that
@@ -34,11 +35,31 @@ pub(crate) struct Convert {
     pub(crate) resources: Resources,
 }
 
+const PACKAGE: &str = "Boxes and OVA";
+
+impl ContainerOptions {
+    /// The machine that a package describes. What Windows it runs is looked up only for a package.
+    pub(crate) fn machine(&self, disk: &DiskFile, output: &Path) -> MachineWish {
+        let format = self.format.or_else(|| Format::of_path(output));
+        let about = format.filter(|format| format.is_package()).and_then(|_| About::of_disk(disk));
+        MachineWish {
+            guest: about.map(|about| about.guest()),
+            name: self.machine_name.clone(),
+            memory: self.machine_memory.map(|size| size.0),
+            cpus: self.machine_cpus,
+            catalog: self.catalog.clone(),
+            version: self.box_version.clone(),
+            ..MachineWish::default()
+        }
+    }
+}
+
 /// How a disk that exists is packed anew.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ContainerOptions {
     /// Container: raw, vhd, vhd-fixed, vhdx, vhdx-fixed, vmdk (compressed, for import), vmdk-sparse, vmdk-flat, vmdk-split,
-    /// vdi, vdi-fixed, qcow2 or qcow2-compressed [default: by OUT's extension]
+    /// vdi, vdi-fixed, qcow2 or qcow2-compressed; a Vagrant box: box-virtualbox, box-hyperv, box-libvirt or box-vmware; or
+    /// ova [default: by OUT's extension; .box is for VirtualBox]
     #[arg(short, long, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,
     /// Where the disk is to start: azure, hyperv, hyperv-gen1, virtualbox, vmware, esxi or kvm. Chooses the container that is
@@ -51,6 +72,21 @@ pub(crate) struct ContainerOptions {
     /// Text from which the container's ids derive [default: the beginning of the disk]
     #[arg(long, value_name = "TEXT")]
     pub(crate) seed: Option<String>,
+    /// Name of the machine in a box or an OVA [default: OUT's name]
+    #[arg(long, value_name = "NAME", help_heading = PACKAGE)]
+    pub(crate) machine_name: Option<String>,
+    /// Its memory, a multiple of 4MiB [default: 2GiB]
+    #[arg(long, value_name = "SIZE", help_heading = PACKAGE)]
+    pub(crate) machine_memory: Option<Size>,
+    /// Its processors [default: 2]
+    #[arg(long, value_name = "NUMBER", help_heading = PACKAGE)]
+    pub(crate) machine_cpus: Option<u32>,
+    /// Where the box is going to be found: writes a catalog beside it (OUT with .catalog.json) that `vagrant box add` takes
+    #[arg(long, value_name = "URL", help_heading = PACKAGE)]
+    pub(crate) catalog: Option<String>,
+    /// The box's version in that catalog [default: 1.0.0]
+    #[arg(long, value_name = "VERSION", help_heading = PACKAGE)]
+    pub(crate) box_version: Option<String>,
     /// Replace OUT if it exists; overwrite a block device
     #[arg(long)]
     pub(crate) force: bool,

@@ -18,7 +18,7 @@ use crate::{progress, signal};
 pub(crate) fn run(args: &Convert, common: &Common) -> anyhow::Result<ExitCode> {
     let source = DiskFile::open_with(&args.source, &args.chain.parents())?;
     let (disk, sectors) = (source.disk().as_ref(), source.sector_size());
-    let from = From { path: &args.source, disk, sectors };
+    let from = From { path: &args.source, file: &source, disk, sectors };
     let packed = Packed::pack(from, &args.output, &args.container, &args.resources, common)?;
     packed.report("converted", common)?;
     Ok(ExitCode::SUCCESS)
@@ -29,6 +29,8 @@ pub(crate) fn run(args: &Convert, common: &Common) -> anyhow::Result<ExitCode> {
 pub(crate) struct From<'a> {
     /// Its name, for messages.
     pub(crate) path: &'a Path,
+    /// The file, whatever is done with its disk.
+    pub(crate) file: &'a DiskFile,
     pub(crate) disk: &'a dyn BlockMap,
     pub(crate) sectors: SectorSize,
 }
@@ -62,6 +64,7 @@ impl<'a> Packed<'a> {
             seed: options.seed.clone(),
             time: source_date_epoch()?,
             sector_size: from.sectors,
+            machine: options.machine(from.file, output),
             force: options.force,
             ..Conversion::new(if to_stdout { Output::Stdout } else { Output::File(output.to_owned()) })
         };

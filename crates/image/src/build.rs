@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::blobs::BuildBlobs;
 use crate::boot::{Boot, BootCodes, BootSummary, DiskId};
 use crate::compact::{self, CompactSummary, Packed};
-use crate::container::Packing;
+use crate::container::{Packing, package};
 use crate::customize::{self, About, Beside, Report};
 use crate::disk_layout::{self, Role, TypeId, VolumeKind};
 use crate::edit::{self, Change, Editor};
@@ -143,9 +143,10 @@ const UNIT: u64 = MIB;
 impl Plan {
     /// Reads the source's metadata and plans the disk. Takes no time to speak of, unless files are to be kept compressed
     /// in another way than the source has them: then they are compressed here.
-    pub fn new(recipe: Recipe, run: Run<'_>) -> Result<Self> {
+    pub fn new(mut recipe: Recipe, run: Run<'_>) -> Result<Self> {
         let mut stopwatch = Stopwatch::start(run.profile, "main");
         let format = recipe.format()?;
+        package::check(format, &recipe.machine, &recipe.output, recipe.force)?;
         disk_layout::check(&recipe)?;
         let source = WimSource::open_choice(&recipe.source, recipe.wim.as_ref())?;
         for part in source.parts() {
@@ -182,6 +183,7 @@ impl Plan {
         };
         let customized = customize::apply(&mut tree, &context)?;
         let mut changes = customized.changes;
+        recipe.machine.guest.get_or_insert(package::guest(&customized.about));
         for note in customized.notes {
             if !notes.contains(&note) {
                 notes.push(note);
@@ -383,6 +385,9 @@ impl Plan {
             seed: &self.seed,
             time: self.time,
             sector_size: SectorSize::B512,
+            machine: &self.recipe.machine,
+            firmware: package::firmware_of(self.recipe.layout),
+            threads: run.pool.current_num_threads(),
         };
         let mut stopwatch = Stopwatch::start(run.profile, "main");
         self.beside.check(self.recipe.force)?;
@@ -411,6 +416,7 @@ impl Plan {
         let committed = opened.commit().map_err(named);
         stopwatch.lap(Stage::Sync);
         committed?;
+        packing.write_catalog(self.recipe.force)?;
         self.beside.write_certificate(self.recipe.force)
     }
 }

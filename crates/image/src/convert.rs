@@ -17,11 +17,11 @@ use disk::{
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::container::Packing;
+use crate::container::{Packing, package};
 use crate::disk_file::Ranges;
 use crate::output::{self, Opened};
 use crate::pipeline::{self, BlobRead, BlobStore, CheckedBlobs, Maker, Settings, Stage, Stopwatch};
-use crate::recipe::{Format, Level, Output, Platform};
+use crate::recipe::{Format, Level, MachineWish, Output, Platform};
 use crate::{Error, Result, Run};
 
 /// What a conversion is to make.
@@ -41,6 +41,8 @@ pub struct Conversion {
     pub time: Option<FileTime>,
     /// The size of the disk's sectors.
     pub sector_size: SectorSize,
+    /// The machine that a package describes.
+    pub machine: MachineWish,
     /// Replace an existing output, or overwrite a block device.
     pub force: bool,
 }
@@ -56,6 +58,7 @@ impl Conversion {
             seed: None,
             time: None,
             sector_size: SectorSize::B512,
+            machine: MachineWish::default(),
             force: false,
         }
     }
@@ -98,6 +101,7 @@ pub fn convert(path: &Path, source: &dyn BlockMap, wish: &Conversion, run: Run<'
         (None, None) => Format::of_output(&wish.output)?,
     };
     output::refuse_source(path, &wish.output)?;
+    package::check(format, &wish.machine, &wish.output, wish.force)?;
     if wish.sector_size != SectorSize::B512 && !format.says_sector_size() {
         return Err(Error::Recipe(format!(
             "the disk has sectors of {} bytes, which {format} cannot say: Windows would not find its partitions; VHDX can, and \
@@ -142,6 +146,9 @@ pub fn convert(path: &Path, source: &dyn BlockMap, wish: &Conversion, run: Run<'
         seed: &seed,
         time: wish.time.unwrap_or(FileTime::from_unix_seconds(EARLIEST)),
         sector_size: wish.sector_size,
+        machine: &wish.machine,
+        firmware: package::firmware(source, wish.sector_size.bytes().into()).map_err(reading)?,
+        threads: run.pool.current_num_threads(),
     };
     let opened = Opened::open(&wish.output, wish.force)?;
     let sink = match packing.open(&opened).map_err(named)? {
@@ -159,6 +166,7 @@ pub fn convert(path: &Path, source: &dyn BlockMap, wish: &Conversion, run: Run<'
     .map_err(named)?;
     let mut stopwatch = Stopwatch::start(profile, "main");
     opened.commit().map_err(named)?;
+    packing.write_catalog(wish.force)?;
     stopwatch.lap(Stage::Sync);
     let stored = stored.iter().map(|range| range.end - range.start).sum();
     Ok(Converted { format, disk_size, source_stored, stored })

@@ -45,6 +45,15 @@ pub enum Error {
         #[source]
         source: vhdx::Error,
     },
+    /// No box or OVA can be made around a disk.
+    #[error("{}", path.display())]
+    Appliance {
+        /// The box or OVA.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: appliance::Error,
+    },
     /// A VMDK is damaged or unsupported.
     #[error("{}", path.display())]
     Vmdk {
@@ -423,6 +432,10 @@ impl Error {
             | Self::Vhdx { source: vhdx::Error::Impossible(_), .. }
             | Self::Vdi { source: vdi::Error::Impossible(_), .. }
             | Self::Qcow2 { source: qcow2::Error::Impossible(_), .. }
+            | Self::Appliance {
+                source: appliance::Error::Impossible(_) | appliance::Error::Limit { .. },
+                ..
+            }
             | Self::Volume { source: ntfs_writer::Error::Option { .. }, .. }
             | Self::Bcd { source: bcd::Error::Impossible(_) }
             | Self::Recipe(_)

@@ -63,7 +63,7 @@ pub use output::PartialFile;
 pub use pipeline::{Counters, Profile, Stage, ThreadProfile};
 pub use recipe::{
     Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, CompactOs, CopyChoice, Customize, Debug, Format,
-    ImageChoice, Layout, Level, Output, Platform, Recipe, RecipeFile, Serial, Size, Spelled,
+    ImageChoice, Layout, Level, MachineWish, Output, Platform, Recipe, RecipeFile, Serial, Size, Spelled,
 };
 pub use security::sddl;
 pub use source::{WimBlobs, WimSource};

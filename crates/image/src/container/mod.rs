@@ -1,6 +1,7 @@
 //! Choosing and opening the container of a disk. The containers themselves are crates of their own; only the plain
 //! disk is here.
 
+pub(crate) mod package;
 pub(crate) mod raw;
 
 use std::io::{self, BufWriter};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use disk::{ExtentMap, FileTime, OrderedSink, PositionedSink, SectorSize, Seed, Sink};
 
 use crate::output::{DiskPart, Opened, PartialSet};
-use crate::recipe::{Format, Level, Output};
+use crate::recipe::{Format, Level, MachineWish, Output};
 use crate::{Error, Result};
 
 /// Bytes that a stream output collects before it writes.
@@ -26,6 +27,12 @@ pub(crate) struct Packing<'a> {
     pub(crate) time: FileTime,
     /// The size of the disk's sectors, which only VHDX can say.
     pub(crate) sector_size: SectorSize,
+    /// The machine that a package describes.
+    pub(crate) machine: &'a MachineWish,
+    /// How that machine starts.
+    pub(crate) firmware: appliance::Firmware,
+    /// Threads for containers that bring their own.
+    pub(crate) threads: usize,
 }
 
 impl Packing<'_> {
@@ -60,6 +67,9 @@ impl Packing<'_> {
     /// A container that is written front to back, to what need not seek.
     fn ordered(&self, writer: impl io::Write + Send + 'static) -> Result<Sink<'static>> {
         let writer = BufWriter::with_capacity(STREAM_BUFFER, writer);
+        if let Some(kind) = package::kind(self.format) {
+            return self.package_stream(kind, writer);
+        }
         let sink: Box<dyn OrderedSink> = match self.format {
             Format::VhdFixed => {
                 Box::new(vhd::fixed::ordered(writer, &self.vhd_options()).map_err(|e| self.vhd_error(e))?)
@@ -91,7 +101,12 @@ impl Packing<'_> {
             | Format::VmdkSparse
             | Format::VmdkFlat
             | Format::VmdkSplit
-            | Format::Qcow2Compressed => unreachable!("{} is not a stream", self.format),
+            | Format::Qcow2Compressed
+            | Format::BoxVirtualbox
+            | Format::BoxHyperv
+            | Format::BoxLibvirt
+            | Format::BoxVmware
+            | Format::Ova => unreachable!("{} is not a stream", self.format),
         };
         Ok(Sink::Ordered(sink))
     }
@@ -144,6 +159,17 @@ impl Packing<'_> {
                 let (file, options) = (set.file()?, self.qcow2_options());
                 let sink = qcow2::compressed::in_file(file, &options).map_err(|e| self.qcow2_error(e))?;
                 return Ok(Sink::Ordered(Box::new(sink)));
+            }
+            Format::BoxVirtualbox
+            | Format::BoxHyperv
+            | Format::BoxLibvirt
+            | Format::BoxVmware
+            | Format::Ova => {
+                let kind = package::kind(self.format).expect("these are packages");
+                return match kind.disk().is_stored() {
+                    true => self.package_in_file(kind, set.file()?),
+                    false => self.ordered(set.file()?),
+                };
             }
             Format::VmdkFlat => return self.in_files(vmdk::Kind::MonolithicFlat, set),
             Format::VmdkSplit => return self.in_files(vmdk::Kind::TwoGbMaxExtentSparse, set),

@@ -7,7 +7,10 @@ use hive::{Key, Value};
 use serde::Serialize;
 
 use super::Session;
-use crate::Result;
+use crate::pipeline::BlobStore as _;
+use crate::registry::{MAX_HIVE, find_hive};
+use crate::tree::Content;
+use crate::{DiskFile, DiskVolume, Error, Partitions, Result, Scope, TreeIndex, VolumeOptions};
 
 /// An image, as a report shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -56,6 +59,51 @@ impl About {
             languages,
             server: None,
         }
+    }
+
+    /// Of the Windows on a disk, by its registry; `None` when there is none that can be read.
+    pub fn of_disk(disk: &DiskFile) -> Option<Self> {
+        let partitions = Partitions::of(disk).ok()?.partitions;
+        let ntfs = partitions.iter().filter(|partition| partition.is_ntfs());
+        let volumes = ntfs.filter_map(|found| DiskVolume::open(disk, found, VolumeOptions::default()).ok());
+        volumes.filter_map(|volume| Self::of_volume(&volume)).next()
+    }
+
+    fn of_volume(volume: &DiskVolume) -> Option<Self> {
+        // A directory is listed, and so the logs beside the hives are among what is found.
+        let (tree, blobs) = volume.tree(&Scope::paths(["Windows/System32/config"], false)).ok()?;
+        let index = TreeIndex::new(&tree);
+        let mut reader = blobs.reader();
+        let mut read = |path: &str| {
+            let Some((_, node)) = index.find(path) else { return Ok(None) };
+            match &tree.nodes[node.0 as usize].data {
+                Some(Content::Empty) => Ok(Some(Vec::new())),
+                Some(Content::Bytes(bytes)) => Ok(Some(bytes.to_vec())),
+                Some(Content::Blob { blob, len }) if *len <= MAX_HIVE => {
+                    let mut bytes = vec![0; *len as usize];
+                    reader.read(*blob, 0, &mut bytes, None)?;
+                    Ok(Some(bytes))
+                }
+                _ => Ok(None),
+            }
+        };
+        let mut open = |which| {
+            let found = find_hive(volume.path(), which, &mut read)?;
+            found.open(volume.path()).map(|(hive, _)| hive)
+        };
+        let software = open(KnownHive::Software).ok()?;
+        let mut about = Self::default();
+        about.software(software.root());
+        let system: Result<_, Error> = open(KnownHive::System);
+        if let Ok(system) = system {
+            about.system(system.root());
+        }
+        about.build.map(|_| about)
+    }
+
+    /// The same for packages. What says nothing of itself is taken for Windows Server 2016 on x86-64.
+    pub fn guest(&self) -> appliance::Guest {
+        crate::container::package::guest(self)
     }
 
     /// Adds what the description does not say.

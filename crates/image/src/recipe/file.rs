@@ -27,7 +27,7 @@ use super::spelled::{Size, Spelled};
 use super::wishes::{CopyChoice, Customize, HttpsChoice, RegistryValue};
 use super::{
     Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, Debug, Format, ImageChoice, Layout, Level,
-    Output, Platform, Recipe, Serial, presets,
+    MachineWish, Output, Platform, Recipe, Serial, presets,
 };
 use crate::iso_source::WimChoice;
 use crate::registry::HiveChoice;
@@ -71,6 +71,11 @@ pub struct RecipeFile {
     pub no_verify_source: bool,
     pub level: Option<Spelled<Level>>,
     pub seed: Option<String>,
+    pub machine_name: Option<String>,
+    pub machine_memory: Option<Spelled<Size>>,
+    pub machine_cpus: Option<u32>,
+    pub catalog: Option<String>,
+    pub box_version: Option<String>,
 
     #[serde(skip_serializing_if = "is_false")]
     pub no_boot_files: bool,
@@ -311,7 +316,7 @@ impl RecipeFile {
             once: source wim image output format r#for layout size system_size recovery_size cluster_size compact_os level
                 seed boot_code bcd_device boot_timeout boot_menu ems debug computer_name admin_password_file time_zone
                 locale ui_language input_locale system_locale user_locale owner organization product_key domain_blob
-                unattend setup_complete winrm_key;
+                unattend setup_complete winrm_key machine_name machine_memory machine_cpus catalog box_version;
             flags: nano short_names assume_wof no_verify_source no_boot_files bootex test_signing quiet_setup grow
                 remote_management remote_administrators winrm winrm_basic winrm_unencrypted winrm_public winrm_https
                 rdp private_network allow_unsigned host guest oem_drivers;
@@ -369,6 +374,15 @@ impl RecipeFile {
             (None, nano) => nano.then_some(WimChoice::Nano),
         };
         let customize = self.customize(&output, secret)?;
+        let machine = MachineWish {
+            name: self.machine_name.clone(),
+            memory: self.machine_memory.as_ref().map(|size| size.value.0),
+            cpus: self.machine_cpus,
+            catalog: self.catalog.clone(),
+            version: self.box_version.clone(),
+            guest: None,
+            remote: crate::container::package::remote(&customize),
+        };
         let cluster_size = self.cluster_size.map_or(4096, |size| size.value.0);
         let cluster_size = u32::try_from(cluster_size)
             .map_err(|_| Error::Recipe(format!("cluster-size: {cluster_size} is past 2MiB")))?;
@@ -415,6 +429,7 @@ impl RecipeFile {
             customize,
             seed: self.seed,
             level: self.level.map(|level| level.value).unwrap_or_default(),
+            machine,
             ..Recipe::new(source, output)
         })
     }

@@ -3,6 +3,7 @@
 
 pub mod file;
 mod keys;
+mod machine;
 mod platform;
 pub mod presets;
 mod spelled;
@@ -16,6 +17,7 @@ use disk::FileTime;
 pub use firstboot::{Account, FirewallRule, Interface, Secret};
 
 pub use self::file::{CompactOs, RecipeFile};
+pub use self::machine::MachineWish;
 pub use self::platform::Platform;
 pub use self::spelled::{Size, Spelled};
 pub use self::wishes::{CopyChoice, Customize, Data, HttpsChoice, RegistryValue, ValueType};
@@ -67,6 +69,8 @@ pub struct Recipe {
     pub time: Option<FileTime>,
     /// Compression of containers that compress.
     pub level: Level,
+    /// The machine that a package describes.
+    pub machine: MachineWish,
     /// Replace an existing output, or overwrite a block device.
     pub force: bool,
 }
@@ -94,6 +98,7 @@ impl Recipe {
             seed: None,
             time: None,
             level: Level::default(),
+            machine: MachineWish::default(),
             force: false,
         }
     }
@@ -165,15 +170,25 @@ pub enum Format {
     Qcow2,
     /// qcow2 with compressed clusters: for distribution. It can be run, too; what is written then is not compressed.
     Qcow2Compressed,
+    /// Vagrant box for VirtualBox.
+    BoxVirtualbox,
+    /// Vagrant box for Hyper-V.
+    BoxHyperv,
+    /// Vagrant box for libvirt.
+    BoxLibvirt,
+    /// Vagrant box for VMware Workstation and Fusion.
+    BoxVmware,
+    /// OVA: an appliance for VMware and VirtualBox.
+    Ova,
 }
 
 impl Format {
     /// All names, for messages.
     pub const NAMES: &'static str = "raw, vhd, vhd-fixed, vhdx, vhdx-fixed, vmdk, vmdk-sparse, vmdk-flat, vmdk-split, vdi, vdi-fixed, qcow2, \
-         qcow2-compressed";
+         qcow2-compressed, box-virtualbox, box-hyperv, box-libvirt, box-vmware, ova";
     /// Those that can be written front to back.
     pub(crate) const STREAMS: &'static str =
-        "raw, vhd-fixed, vhdx, vhdx-fixed, vmdk, vdi, vdi-fixed and qcow2";
+        "raw, vhd-fixed, vhdx, vhdx-fixed, vmdk, vdi, vdi-fixed, qcow2, box-hyperv and box-vmware";
 
     /// The usual container for a file of this name.
     pub fn of_path(path: &Path) -> Option<Self> {
@@ -187,6 +202,8 @@ impl Format {
             "vmdk" => Some(Self::Vmdk),
             "vdi" => Some(Self::Vdi),
             "qcow2" => Some(Self::Qcow2),
+            "box" => Some(Self::BoxVirtualbox),
+            "ova" => Some(Self::Ova),
             _ => None,
         }
     }
@@ -200,6 +217,8 @@ impl Format {
             Self::Vmdk | Self::VmdkSparse | Self::VmdkFlat | Self::VmdkSplit => "vmdk",
             Self::Vdi | Self::VdiFixed => "vdi",
             Self::Qcow2 | Self::Qcow2Compressed => "qcow2",
+            Self::BoxVirtualbox | Self::BoxHyperv | Self::BoxLibvirt | Self::BoxVmware => "box",
+            Self::Ova => "ova",
         }
     }
 
@@ -225,12 +244,12 @@ impl Format {
     pub(crate) fn table_granularity(self) -> Option<u64> {
         match self {
             Self::Raw | Self::VhdFixed | Self::VhdxFixed | Self::VmdkFlat | Self::VdiFixed => None,
-            Self::Vmdk | Self::Qcow2Compressed => None,
+            Self::Vmdk | Self::Qcow2Compressed | Self::BoxVirtualbox | Self::BoxLibvirt | Self::Ova => None,
             Self::Vdi => Some(vdi::BLOCK_SIZE),
             Self::Qcow2 => Some(qcow2::CLUSTER_SIZE),
-            Self::Vhdx => Some(vhdx::DEFAULT_BLOCK_SIZE.into()),
+            Self::Vhdx | Self::BoxHyperv => Some(vhdx::DEFAULT_BLOCK_SIZE.into()),
             Self::Vhd => Some(vhd::DEFAULT_BLOCK_SIZE.into()),
-            Self::VmdkSparse | Self::VmdkSplit => Some(vmdk::GRAIN_SIZE),
+            Self::VmdkSparse | Self::VmdkSplit | Self::BoxVmware => Some(vmdk::GRAIN_SIZE),
         }
     }
 
@@ -246,12 +265,19 @@ impl Format {
                 | Self::Vdi
                 | Self::VdiFixed
                 | Self::Qcow2
+                | Self::BoxHyperv
+                | Self::BoxVmware
         )
+    }
+
+    /// Whether it is more than a disk: a Vagrant box or an appliance.
+    pub fn is_package(self) -> bool {
+        crate::container::package::kind(self).is_some()
     }
 
     /// Whether it can say that sectors have another size than 512, or says nothing of them at all.
     pub(crate) fn says_sector_size(self) -> bool {
-        matches!(self, Self::Raw | Self::Vhdx | Self::VhdxFixed)
+        matches!(self, Self::Raw | Self::Vhdx | Self::VhdxFixed | Self::BoxHyperv)
     }
 }
 
@@ -271,6 +297,11 @@ impl std::fmt::Display for Format {
             Self::VdiFixed => "vdi-fixed",
             Self::Qcow2 => "qcow2",
             Self::Qcow2Compressed => "qcow2-compressed",
+            Self::BoxVirtualbox => "box-virtualbox",
+            Self::BoxHyperv => "box-hyperv",
+            Self::BoxLibvirt => "box-libvirt",
+            Self::BoxVmware => "box-vmware",
+            Self::Ova => "ova",
         })
     }
 }
@@ -293,6 +324,11 @@ impl FromStr for Format {
             "vdi-fixed" => Ok(Self::VdiFixed),
             "qcow2" => Ok(Self::Qcow2),
             "qcow2-compressed" => Ok(Self::Qcow2Compressed),
+            "box-virtualbox" => Ok(Self::BoxVirtualbox),
+            "box-hyperv" => Ok(Self::BoxHyperv),
+            "box-libvirt" => Ok(Self::BoxLibvirt),
+            "box-vmware" => Ok(Self::BoxVmware),
+            "ova" => Ok(Self::Ova),
             _ => Err(format!("unknown format (known: {})", Self::NAMES)),
         }
     }

@@ -35,21 +35,23 @@ impl Platform {
     /// What it takes, the best first.
     fn formats(self) -> &'static [Format] {
         use Format::{
-            Qcow2, Qcow2Compressed, Raw, Vdi, VdiFixed, Vhd, VhdFixed, Vhdx, VhdxFixed, Vmdk, VmdkFlat,
-            VmdkSparse, VmdkSplit,
+            BoxHyperv, BoxLibvirt, BoxVirtualbox, BoxVmware, Ova, Qcow2, Qcow2Compressed, Raw, Vdi, VdiFixed,
+            Vhd, VhdFixed, Vhdx, VhdxFixed, Vmdk, VmdkFlat, VmdkSparse, VmdkSplit,
         };
         match self {
             Self::Azure => &[VhdFixed],
             // Virtual machines of the second generation have no use for VHD.
-            Self::Hyperv => &[Vhdx, VhdxFixed],
-            Self::HypervGen1 => &[Vhd, VhdFixed, Vhdx, VhdxFixed],
+            Self::Hyperv => &[Vhdx, VhdxFixed, BoxHyperv],
+            Self::HypervGen1 => &[Vhd, VhdFixed, Vhdx, VhdxFixed, BoxHyperv],
             // A streamOptimized VMDK can be attached there, and is slow: last.
-            Self::Virtualbox => &[Vdi, VmdkSparse, Vhd, VdiFixed, VmdkFlat, VmdkSplit, VhdFixed, Vmdk],
+            Self::Virtualbox => {
+                &[Vdi, VmdkSparse, Vhd, VdiFixed, VmdkFlat, VmdkSplit, VhdFixed, Vmdk, BoxVirtualbox, Ova]
+            }
             // Workstation does not start from a streamOptimized one.
-            Self::Vmware => &[VmdkSparse, VmdkSplit, VmdkFlat],
+            Self::Vmware => &[VmdkSparse, VmdkSplit, VmdkFlat, BoxVmware, Ova],
             // ESXi takes sparse disks by import only; flat ones can lie in a datastore.
-            Self::Esxi => &[Vmdk, VmdkFlat],
-            Self::Kvm => &[Qcow2, Qcow2Compressed, Raw],
+            Self::Esxi => &[Vmdk, VmdkFlat, Ova],
+            Self::Kvm => &[Qcow2, Qcow2Compressed, Raw, BoxLibvirt],
         }
     }
 
