@@ -2,6 +2,7 @@
 
 mod compact;
 mod contest;
+mod convert;
 mod corpus;
 mod decode;
 mod generate;
@@ -45,6 +46,8 @@ usage: cargo run --release -p wimforge-benches -- COMMAND
   decode [WIM...] [--runs N]       chunks decoded on one core: ours, libwim, ms-compress, 7-Zip; of both corpora or of WIMs
   reg [--runs N]                   5,000 values into a hive: wimforge against hivexregedit; needs the samples
   compact [WIM] [--runs N]         Compact OS: times, size beside the WIM, and where it goes; on a corpus of 500 MB or WIM
+  convert [WIM] [--threads 1,2] [--place DIR] [--runs N]
+                                   the disk of WIM, or of the corpus, into other containers, against qemu-img
   corpus [--corpus ..] [--source ..]  make corpora, and say where they are
   many COUNT                       make a WIM of COUNT files, and say where it is
 
@@ -83,6 +86,20 @@ fn run(command: &str, mut options: Options) -> Result<bool> {
             let program = options.value("--wimforge")?;
             options.rest()?;
             reference::check(&program.map_or_else(wimforge, Ok)?, &file, &place, update)?;
+            return Ok(true);
+        }
+        "convert" => {
+            let mut threads = vec![1, measure::threads()];
+            threads.dedup();
+            let threads = options.list("--threads", threads)?;
+            let place = options.value("--place")?.unwrap_or_else(memory);
+            let runs = options.value("--runs")?.unwrap_or(5).max(1);
+            let rest = options.rest()?;
+            let wim = match rest.first() {
+                Some(wim) => PathBuf::from(wim),
+                None => corpus::get("LZX")?,
+            };
+            convert::run(&wimforge()?, &wim, &place, &threads, runs)?;
             return Ok(true);
         }
         "corpus" => {
