@@ -28,6 +28,7 @@ pub mod pipeline;
 mod prepass;
 pub mod recipe;
 pub mod registry;
+pub mod resize;
 mod source;
 mod split_set;
 mod spool;

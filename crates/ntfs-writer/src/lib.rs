@@ -15,6 +15,7 @@ pub mod parse;
 mod place;
 mod plan;
 pub mod read;
+pub mod resize;
 mod runs;
 mod secure;
 mod short_names;

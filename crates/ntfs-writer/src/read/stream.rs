@@ -178,7 +178,7 @@ impl Stream {
     }
 
     /// Where byte `at` lies on the volume.
-    pub(super) fn place_on_volume(&self, volume: &Volume, at: u64) -> Option<u64> {
+    pub(crate) fn place_on_volume(&self, volume: &Volume, at: u64) -> Option<u64> {
         let cluster = u64::from(volume.boot.cluster_size);
         let run = self.run(at / cluster)?;
         Some((run.lcn? + at / cluster - run.vcn) * cluster + at % cluster)

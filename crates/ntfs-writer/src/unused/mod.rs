@@ -43,7 +43,7 @@ mod clusters;
 mod index;
 mod patch;
 mod scan;
-mod sound;
+pub(crate) mod sound;
 mod streams;
 
 use std::ops::Range;

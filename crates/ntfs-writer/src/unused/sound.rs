@@ -46,7 +46,7 @@ fn reason(finding: &Finding) -> Option<Reason> {
 }
 
 /// Opens a volume that is found sound.
-pub(super) fn open(volume: &Arc<dyn ReadAt>) -> Result<Volume> {
+pub(crate) fn open(volume: &Arc<dyn ReadAt>) -> Result<Volume> {
     // BitLocker and what is no NTFS at all are better said by the reader.
     let opened = match Volume::open(volume.clone(), read::Options { raw: true }) {
         Ok(opened) => opened,
@@ -77,7 +77,7 @@ pub(super) fn open(volume: &Arc<dyn ReadAt>) -> Result<Volume> {
 
 /// Refuses a volume on which a session of Windows sleeps. `hiberfil.sys` begins with `wake` once it was resumed, and is
 /// zero after it was given up; whatever else it begins with is taken for a session.
-pub(super) fn check_awake(volume: &Volume, options: &Options) -> Result<()> {
+pub(crate) fn check_awake(volume: &Volume, options: &Options) -> Result<()> {
     const LOOKED_AT: u64 = 4096;
     let Some(file) = find(volume, "hiberfil.sys")? else { return Ok(()) };
     if options.hiberfil && droppable(volume, &file)?.is_some() {

@@ -1,0 +1,181 @@
+//! Volumes made larger and smaller: what they hold stays, and every checker is content. Judged by our own check, ntfs-3g's
+//! tools, sleuthkit and 7-Zip.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+#[path = "unused/lived.rs"]
+#[allow(dead_code)]
+mod lived;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use disk::ReadAt;
+use sha1::{Digest as _, Sha1};
+use testkit::{args, tool};
+use wimforge_ntfs_writer::check::{self, Severity, check};
+use wimforge_ntfs_writer::read::{self, Volume};
+use wimforge_ntfs_writer::resize::{Content, Error, Resized, resize};
+use wimforge_ntfs_writer::unused::Reason;
+
+const MIB: u64 = 1 << 20;
+
+fn source(image: &[u8]) -> Arc<dyn ReadAt> {
+    Arc::new(image.to_vec())
+}
+
+/// The bytes of the resized volume.
+fn rendered(image: &[u8], resized: &Resized) -> Vec<u8> {
+    let mut out = vec![0xAA; resized.len as usize];
+    let mut at = 0;
+    for segment in &resized.segments {
+        assert_eq!(segment.start, at, "no gaps");
+        assert!(segment.len > 0);
+        at = segment.end();
+        let part = &mut out[segment.start as usize..at as usize];
+        match &segment.content {
+            Content::Volume(from) => part.copy_from_slice(&image[*from as usize..][..segment.len as usize]),
+            Content::Bytes(bytes) => part.copy_from_slice(bytes),
+            Content::Zero => part.fill(0),
+        }
+    }
+    assert_eq!(at, resized.len);
+    out
+}
+
+/// Number, streams and their hashes of each file, but for those that say how large the volume is.
+fn content(image: &[u8]) -> BTreeMap<(u64, Vec<u16>), (u64, Vec<u8>)> {
+    let volume = Volume::open(source(image), read::Options { raw: true }).unwrap();
+    let mut found = BTreeMap::new();
+    for number in 0..volume.record_count() {
+        // $MFT and its mirror hold changed records; $Bitmap, $Boot and $BadClus say the size.
+        if [0, 1, 6, 7, 8].contains(&number) {
+            continue;
+        }
+        let Ok(file) = volume.file(number) else { continue };
+        for name in file.stream_names() {
+            let Ok(mut reader) = file.open(&volume, &name) else { continue };
+            let mut hash = Sha1::new();
+            let mut at = 0;
+            let mut buf = vec![0; 1 << 20];
+            while at < reader.size().min(64 << 20) {
+                let len = (reader.size() - at).min(buf.len() as u64) as usize;
+                reader.read_at(at, &mut buf[..len]).unwrap();
+                hash.update(&buf[..len]);
+                at += len as u64;
+            }
+            found.insert((number, name.to_vec()), (reader.size(), hash.finalize().to_vec()));
+        }
+        let names: Vec<u8> =
+            file.names().unwrap().iter().flat_map(|name| format!("{name:?}").into_bytes()).collect();
+        found.insert((number, "names".encode_utf16().collect()), (0, names));
+    }
+    assert!(found.len() > 5);
+    found
+}
+
+/// What the checker says that it did not say before.
+fn new_findings(before: &[u8], after: &[u8]) -> Vec<String> {
+    let texts = |image: &[u8]| -> Vec<String> {
+        let report = check(&image, &check::Options::default()).unwrap();
+        let severe = report.findings.iter().filter(|finding| finding.severity != Severity::Note);
+        severe.map(|finding| format!("{:?} {}", finding.code, finding.text)).collect()
+    };
+    let old = texts(before);
+    texts(after).into_iter().filter(|text| !old.contains(text)).collect()
+}
+
+fn tools_are_content(path: &Path, image: &[u8]) {
+    std::fs::write(path, image).unwrap();
+    if let Some(fix) = tool("ntfsfix") {
+        let text = fix.text(args!["-n", path]);
+        assert!(text.contains("processed successfully") && !text.contains("FAILED"), "{text}");
+    }
+    if let Some(resize) = tool("ntfsresize") {
+        let text = resize.text(args!["-i", "-f", path]);
+        assert!(text.contains("Collecting resizing constraints"), "{text}");
+        assert!(!text.contains("ERROR"), "{text}");
+    }
+    if let Some(info) = tool("ntfsinfo") {
+        info.run(args!["-m", path]);
+    }
+    if let Some(fls) = tool("fls") {
+        assert!(fls.text(args!["-r", "-p", "-f", "ntfs", path]).lines().count() > 8);
+    }
+    if let Some(seven) = tool("7zz") {
+        let output = seven.command().args(args!["t", "-tntfs", path]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("Everything is Ok"), "{text}");
+    }
+}
+
+fn holds(before: &[u8], len: u64) -> Vec<u8> {
+    let resized = resize(&source(before), len).unwrap_or_else(|error| panic!("{len}: {error}"));
+    let after = rendered(before, &resized);
+    assert_eq!(new_findings(before, &after), Vec::<String>::new(), "{len}");
+    let volume = Volume::open(source(&after), read::Options::default()).unwrap();
+    let sector = u64::from(volume.boot().sector_size);
+    assert_eq!(volume.boot().total_sectors, len / sector - 1);
+    assert_eq!(after[..512], after[(len - sector) as usize..][..512], "the copy of the boot sector");
+    let (old, new) = (content(before), content(&after));
+    for (key, value) in &old {
+        assert!(new.get(key) == Some(value), "record {} {:?}", key.0, String::from_utf16_lossy(&key.1));
+    }
+    assert_eq!(old.len(), new.len());
+    after
+}
+
+/// Volumes with a life behind them, larger, smaller, and back.
+#[test]
+fn volumes_that_were_lived_on() {
+    for (cluster, len) in [(4096, 96 * MIB), (512, 64 * MIB), (65_536, 128 * MIB)] {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("volume.img");
+        let Some(()) = lived::volume(&path, len as usize, cluster) else { return };
+        let image = std::fs::read(&path).unwrap();
+        for new in [len + u64::from(cluster), len + 100 * MIB, 700 * MIB, len] {
+            let larger = holds(&image, new);
+            tools_are_content(&path, &larger);
+            if new == 700 * MIB {
+                // And back: what was moved to the new space comes along.
+                let back = holds(&larger, len);
+                tools_are_content(&path, &back);
+            }
+        }
+        // mkntfs puts the mirror into the middle.
+        let used = Volume::open(source(&image), read::Options::default()).unwrap().usage().unwrap().used;
+        let least = used * u64::from(cluster) + 512;
+        for new in [len - MIB, (len / 2 - MIB).max(least + MIB), least + 2 * MIB] {
+            let smaller = holds(&image, new.next_multiple_of(4096));
+            tools_are_content(&path, &smaller);
+        }
+        match resize(&source(&image), least - 512 - u64::from(cluster)) {
+            Err(Error::TooSmall { needed, .. }) => assert_eq!(needed, least),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn sizes_that_cannot_be() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("volume.img");
+    let Some(()) = lived::volume(&path, 64 << 20, 512) else { return };
+    let mut image = std::fs::read(&path).unwrap();
+    for len in [0, 512, 1 << 41, (64 * MIB) + 1] {
+        let error = resize(&source(&image), len).unwrap_err();
+        assert!(matches!(error, Error::Impossible(_)), "{len}: {error}");
+    }
+    // The flag of volumes that were not closed.
+    let volume = Volume::open(source(&image), read::Options::default()).unwrap();
+    let at = volume.file(3).unwrap().offset() as usize;
+    let flag =
+        (at..at + 1024).find(|at| image[*at..at + 4] == [0x70, 0, 0, 0]).map(|at| at + 24 + 10).unwrap();
+    image[flag] |= 1;
+    match resize(&source(&image), 80 * MIB) {
+        Err(Error::Refused { reason, .. }) => assert_eq!(reason, Reason::Dirty),
+        other => panic!("{other:?}"),
+    }
+}
