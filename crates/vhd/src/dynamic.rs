@@ -7,11 +7,12 @@
 //! Windows and VirtualBox read a sector whose bit is clear as zero, qemu ignores them.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::ops::Range;
 
-use disk::{At, PositionedSink, WriteAt};
+use disk::{At, OrderedSink, PositionedSink, UnitEncoder, WriteAt};
 
+use crate::fixed::Verbatim;
 use crate::layout::{ABSENT, FOOTER_LEN, HEADER_LEN};
 use crate::{Error, Options, Result};
 
@@ -71,12 +72,19 @@ impl Plan {
         let footer = (end + FOOTER_LEN as u64).next_multiple_of(ALIGNMENT) - FOOTER_LEN as u64;
         Ok(Self { table, table_end, footer })
     }
+
+    /// The table as it lies in the file, with what pads it.
+    fn table_bytes(&self) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self.table.iter().flat_map(|sector| sector.to_be_bytes()).collect();
+        bytes.resize((self.table_end - TABLE_OFFSET) as usize, 0xFF);
+        bytes
+    }
 }
 
-/// Length in bytes of the file that [`positioned`] makes from the same arguments.
+/// Length in bytes of the file that [`positioned`] and [`ordered`] make from the same arguments.
 ///
 /// # Errors
-/// As for [`positioned`], without its I/O.
+/// As for these, without their I/O.
 pub fn file_size(options: &Options, allocated: impl Iterator<Item = Range<u64>>) -> Result<u64> {
     Ok(Plan::new(options, allocated)?.footer + FOOTER_LEN as u64)
 }
@@ -101,9 +109,7 @@ pub fn positioned<F: WriteAt>(
     let header = options.header(TABLE_OFFSET).to_bytes();
     file.write_all_at(&header, FOOTER_LEN as u64)
         .map_err(Error::writing("VHD dynamic header", FOOTER_LEN as u64))?;
-    let mut table: Vec<u8> = plan.table.iter().flat_map(|sector| sector.to_be_bytes()).collect();
-    table.resize((plan.table_end - TABLE_OFFSET) as usize, 0xFF);
-    file.write_all_at(&table, TABLE_OFFSET)
+    file.write_all_at(&plan.table_bytes(), TABLE_OFFSET)
         .map_err(Error::writing("VHD block allocation table", TABLE_OFFSET))?;
     let bitmap = vec![0xFF; bitmap_len(options.block_size) as usize];
     for sector in plan.table.iter().filter(|sector| **sector != ABSENT) {
@@ -111,6 +117,126 @@ pub fn positioned<F: WriteAt>(
         file.write_all_at(&bitmap, offset).map_err(Error::writing("VHD sector bitmap", offset))?;
     }
     Ok(InFile { file, options: options.clone(), plan })
+}
+
+/// A dynamic VHD that is written front to back to something that need not seek: the footer is known before the first
+/// byte, and the blocks lie in the order of the disk. Arguments are those of [`positioned`]; parts of stored blocks that are
+/// never handed over become zeros. Memory: 4 bytes per block.
+///
+/// # Errors
+/// As for [`positioned`].
+pub fn ordered<W: Write + Send>(
+    mut writer: W,
+    options: &Options,
+    allocated: impl Iterator<Item = Range<u64>>,
+) -> Result<Stream<W>> {
+    let plan = Plan::new(options, allocated)?;
+    let mut head = options.dynamic_footer().to_bytes().to_vec();
+    head.extend_from_slice(&options.header(TABLE_OFFSET).to_bytes());
+    head.extend_from_slice(&plan.table_bytes());
+    writer.write_all(&head).map_err(Error::writing("VHD structures", 0))?;
+    let written = head.len() as u64;
+    Ok(Stream { writer, options: options.clone(), plan, written, block: 0, position: 0 })
+}
+
+/// A dynamic VHD that is being written front to back; see [`ordered`].
+pub struct Stream<W> {
+    writer: W,
+    options: Options,
+    plan: Plan,
+    /// How many bytes of the file are written.
+    written: u64,
+    /// The block whose bitmap comes next, unless it is not stored.
+    block: usize,
+    /// The byte of the disk before which nothing may come any more.
+    position: u64,
+}
+
+impl<W> fmt::Debug for Stream<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("options", &self.options)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<W: Write> Stream<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes)?;
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn zeros_up_to(&mut self, offset: u64) -> io::Result<()> {
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        while self.written < offset {
+            let len = (offset - self.written).min(ZEROS.len() as u64);
+            self.write(&ZEROS[..len as usize])?;
+        }
+        Ok(())
+    }
+
+    /// Writes what lies before the data of block `end`: the bitmaps of the blocks from the last on, and zeros for what was
+    /// not handed over of these.
+    fn begin_blocks(&mut self, end: usize) -> io::Result<()> {
+        while self.block < end {
+            let sector = self.plan.table[self.block];
+            self.block += 1;
+            if sector != ABSENT {
+                self.zeros_up_to(u64::from(sector) * 512)?;
+                self.write(&vec![0xFF; bitmap_len(self.options.block_size) as usize])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write + Send> OrderedSink for Stream<W> {
+    fn granularity(&self) -> u64 {
+        512
+    }
+
+    fn encoder(&self) -> Box<dyn UnitEncoder> {
+        Box::new(Verbatim)
+    }
+
+    fn commit(&mut self, offset: u64, len: u64, encoded: &[u8]) -> io::Result<()> {
+        let refused = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        let end = offset.checked_add(len).filter(|end| *end <= self.options.size);
+        let Some(end) = end.filter(|_| offset >= self.position) else {
+            return refused("unit out of order or past the disk's end");
+        };
+        if encoded.len() as u64 != len {
+            return refused("unit is not as long as its range");
+        }
+        self.position = end;
+        let block_size = u64::from(self.options.block_size);
+        let (mut offset, mut data) = (offset, encoded);
+        while !data.is_empty() {
+            let (block, inside) = ((offset / block_size) as usize, offset % block_size);
+            let (part, rest) = data.split_at(data.len().min((block_size - inside) as usize));
+            let sector = self.plan.table[block];
+            if sector == ABSENT {
+                return refused("write to a block that was not announced as allocated");
+            }
+            self.begin_blocks(block + 1)?;
+            let place = u64::from(sector) * 512 + u64::from(bitmap_len(self.options.block_size)) + inside;
+            self.zeros_up_to(place)?;
+            self.write(part)?;
+            offset += part.len() as u64;
+            data = rest;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        self.begin_blocks(self.plan.table.len())?;
+        self.zeros_up_to(self.plan.footer)?;
+        let footer = self.options.dynamic_footer().to_bytes();
+        self.write(&footer)?;
+        self.writer.flush()
+    }
 }
 
 /// A dynamic VHD that is being written; see [`positioned`].

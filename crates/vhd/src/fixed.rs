@@ -92,7 +92,7 @@ impl<W: Write + Send> OrderedSink for Stream<W> {
 }
 
 /// The disk's bytes are the file's.
-struct Verbatim;
+pub(crate) struct Verbatim;
 
 impl UnitEncoder for Verbatim {
     fn encode(&mut self, _: u64, data: &[u8], _: &Tokens, out: &mut Vec<u8>) -> io::Result<()> {

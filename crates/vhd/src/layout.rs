@@ -1,4 +1,4 @@
-//! The two structures of a VHD. All numbers are big-endian.
+//! The structures of a VHD. All numbers are big-endian.
 //!
 //! Source: Microsoft's "Virtual Hard Disk Image Format Specification" 1.0, corrected by what the products write
 //! (observed: Virtual PC 2007, Hyper-V 2012 R2, Windows 10, disk2vhd) where noted.
@@ -31,6 +31,17 @@ pub const TYPE_FIXED: u32 = 2;
 pub const TYPE_DYNAMIC: u32 = 3;
 /// [`Footer::disk_type`] of a differencing disk.
 pub const TYPE_DIFFERENCING: u32 = 4;
+
+/// Units of UTF-16 in [`DynamicHeader::parent_name`].
+pub const PARENT_NAME_LEN: usize = 256;
+/// How many locators a dynamic header has room for.
+pub const LOCATORS: usize = 8;
+/// [`LocatorEntry::platform`]: a path of Windows from the folder of the file, UTF-16 little-endian.
+pub const LOCATOR_RELATIVE: [u8; 4] = *b"W2ru";
+/// [`LocatorEntry::platform`]: a path of Windows from a drive, UTF-16 little-endian.
+pub const LOCATOR_ABSOLUTE: [u8; 4] = *b"W2ku";
+/// [`LocatorEntry::platform`]: a file URL, UTF-8.
+pub const LOCATOR_URL: [u8; 4] = *b"MacX";
 
 const FOOTER_CHECKSUM: usize = 64;
 const HEADER_CHECKSUM: usize = 36;
@@ -75,7 +86,7 @@ pub struct Footer {
     pub saved_state: u8,
 }
 
-/// What follows the copy of the footer in a dynamic disk.
+/// What follows the copy of the footer in a dynamic or differencing disk.
 #[binrw]
 #[brw(big)]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,11 +105,34 @@ pub struct DynamicHeader {
     pub block_size: u32,
     /// 36: see [`checksum`](fn@checksum).
     pub checksum: u32,
-    /// 40: identity of the parent of a differencing disk. Its name, time and locators follow; they are not read.
+    /// 40: identity of the parent of a differencing disk; what follows is about it as well.
     #[br(map = Guid)]
     #[bw(map = |guid| guid.0)]
-    #[brw(pad_after = 968)]
     pub parent_id: Guid,
+    /// 56: when its file was last changed, in seconds since 2000-01-01 UTC. Windows 10 writes 0.
+    #[brw(pad_after = 4)]
+    pub parent_timestamp: u32,
+    /// 64: the name of its file, UTF-16 big-endian, zeros after it.
+    pub parent_name: [u16; PARENT_NAME_LEN],
+    /// 576: where to find it, for each platform.
+    #[brw(pad_after = 256)]
+    pub locators: [LocatorEntry; LOCATORS],
+}
+
+/// One of the places in a dynamic header that say where the name of the parent lies, in the way of a platform.
+#[binrw]
+#[brw(big)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LocatorEntry {
+    /// 0: whose name it is; zero for none. See [`LOCATOR_RELATIVE`] and its neighbours.
+    pub platform: [u8; 4],
+    /// 4: how much room it has. The specification says in sectors, Windows writes bytes (observed: Windows 10).
+    pub space: u32,
+    /// 8: length in bytes.
+    #[brw(pad_after = 4)]
+    pub len: u32,
+    /// 16: offset in the file.
+    pub offset: u64,
 }
 
 /// One's complement of the sum of the bytes, with the checksum's own four bytes (at `field`) left out.

@@ -1,8 +1,8 @@
 use disk::{FileTime, Guid};
 
 use crate::layout::{
-    DynamicHeader, FOOTER_COOKIE, FOOTER_LEN, Footer, HEADER_COOKIE, NOWHERE, TYPE_DYNAMIC, TYPE_FIXED,
-    VERSION,
+    DynamicHeader, FOOTER_COOKIE, FOOTER_LEN, Footer, HEADER_COOKIE, NOWHERE, PARENT_NAME_LEN, TYPE_DYNAMIC,
+    TYPE_FIXED, VERSION,
 };
 use crate::{Error, Geometry, Result};
 
@@ -110,6 +110,9 @@ impl Options {
             block_size: self.block_size,
             checksum: 0,
             parent_id: Guid::NIL,
+            parent_timestamp: 0,
+            parent_name: [0; PARENT_NAME_LEN],
+            locators: Default::default(),
         }
     }
 }

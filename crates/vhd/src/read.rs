@@ -1,29 +1,25 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use disk::{At, BlockMap, MappedRange, RangeKind, ReadAt};
+use disk::{BlockMap, Guid, MappedRange, RangeKind, ReadAt};
 
-use crate::dynamic::bitmap_len;
+use crate::blocks::Blocks;
 use crate::layout::{
-    ABSENT, DynamicHeader, FOOTER_COOKIE, FOOTER_LEN, Footer, HEADER_LEN, TYPE_DIFFERENCING, TYPE_DYNAMIC,
-    TYPE_FIXED,
+    ABSENT, DynamicHeader, FOOTER_COOKIE, FOOTER_LEN, Footer, TYPE_DIFFERENCING, TYPE_DYNAMIC, TYPE_FIXED,
 };
+use crate::parent::ParentReference;
 use crate::{Error, Result};
 
-/// The most entries of a block allocation table that are held: 2040 GiB in blocks of 256 KiB, 32 MiB of memory.
-const MAX_BLOCKS: u64 = 8 << 20;
-/// The largest block that is accepted.
-const MAX_BLOCK_SIZE: u32 = 256 << 20;
-
-/// The kinds of VHD that are read.
+/// The kinds of VHD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Everything is stored.
     Fixed,
     /// Blocks that hold something are stored.
     Dynamic,
+    /// What differs from another disk is stored.
+    Differencing,
 }
 
 /// Whether `file` says it is a VHD: the signature of a footer at its end, or of a footer's copy at its start.
@@ -46,23 +42,12 @@ pub fn is_vhd(file: &dyn ReadAt) -> io::Result<bool> {
 
 /// An open VHD: the disk inside, as something to read from.
 pub struct Vhd {
-    file: Arc<dyn ReadAt>,
+    pub(crate) file: Arc<dyn ReadAt>,
     footer: Footer,
-    body: Body,
-}
-
-enum Body {
-    Fixed,
-    Dynamic(Blocks),
-}
-
-struct Blocks {
-    header: DynamicHeader,
-    /// For each block of the disk its first sector in the file (that of the bitmap), or [`ABSENT`].
-    table: Vec<u32>,
-    /// For each block whether its bitmap was read and is full: looking again at every read would double the reads.
-    bitmap_full: Vec<AtomicBool>,
-    footer_copy_equal: bool,
+    pub(crate) footer_at: u64,
+    /// `None` in a fixed disk.
+    blocks: Option<Box<Blocks>>,
+    parent: Option<Arc<dyn BlockMap>>,
 }
 
 impl fmt::Debug for Vhd {
@@ -75,11 +60,12 @@ impl fmt::Debug for Vhd {
 }
 
 impl Vhd {
-    /// Opens a fixed or dynamic VHD and checks its structure.
+    /// Opens a VHD and checks its structure. A differencing one needs its parent to be read: see
+    /// [`with_parent`](Self::with_parent).
     ///
     /// # Errors
     /// [`Error::Malformed`] when footers, header and table contradict the format, each other or the file's length;
-    /// [`Error::Unsupported`] for differencing disks; [`Error::Limit`]; [`Error::Io`].
+    /// [`Error::Limit`]; [`Error::Io`].
     pub fn open(file: Arc<dyn ReadAt>) -> Result<Self> {
         let file_len = file.size().map_err(Error::reading("VHD", 0))?;
         let Some(footer_at) = file_len.checked_sub(FOOTER_LEN as u64) else {
@@ -91,19 +77,17 @@ impl Vhd {
             let reason = format!("current size {}, expected a positive multiple of 512", footer.current_size);
             return Err(Error::malformed("VHD footer", footer_at, reason));
         }
-        let body = match footer.disk_type {
+        let blocks = match footer.disk_type {
             TYPE_FIXED => {
                 if footer.current_size != footer_at {
                     let reason =
                         format!("current size {}, but {footer_at} bytes precede it", footer.current_size);
                     return Err(Error::malformed("VHD footer", footer_at, reason));
                 }
-                Body::Fixed
+                None
             }
-            TYPE_DYNAMIC => Body::Dynamic(Blocks::open(&*file, &footer, &footer_bytes, footer_at)?),
-            TYPE_DIFFERENCING => {
-                let feature = "differencing disk (merge it with its parent first)".to_owned();
-                return Err(Error::Unsupported { at: At::new("VHD footer", footer_at), feature });
+            TYPE_DYNAMIC | TYPE_DIFFERENCING => {
+                Some(Box::new(Blocks::open(&*file, &footer, &footer_bytes, footer_at)?))
             }
             other => {
                 let reason =
@@ -111,15 +95,45 @@ impl Vhd {
                 return Err(Error::malformed("VHD footer", footer_at, reason));
             }
         };
-        Ok(Self { file, footer, body })
+        Ok(Self { file, footer, footer_at, blocks, parent: None })
     }
 
-    /// Fixed or dynamic.
-    pub fn kind(&self) -> Kind {
-        match self.body {
-            Body::Fixed => Kind::Fixed,
-            Body::Dynamic(_) => Kind::Dynamic,
+    /// Gives a differencing disk its parent, whose footer has `unique_id`.
+    ///
+    /// # Errors
+    /// [`Error::Impossible`] when the disk has no parent, or another one, or one of another size (all parents are as large
+    /// as their children: a parent that was resized no longer fits); [`Error::Io`].
+    pub fn with_parent(mut self, parent: Arc<dyn BlockMap>, unique_id: Guid) -> Result<Self> {
+        let Some(reference) = self.parent() else {
+            return Err(Error::Impossible("a parent for a disk that is not differencing".to_owned()));
+        };
+        if reference.unique_id != unique_id {
+            let expected = reference.unique_id;
+            let reason = format!("parent with id {unique_id}, the disk was made on {expected}");
+            return Err(Error::Impossible(reason));
         }
+        let size = parent.size().map_err(Error::reading("parent of a VHD", 0))?;
+        if size != self.disk_size() {
+            let expected = self.disk_size();
+            let reason = format!("parent of {size} bytes for a disk of {expected}: one of them was resized");
+            return Err(Error::Impossible(reason));
+        }
+        self.parent = Some(parent);
+        Ok(self)
+    }
+
+    /// Fixed, dynamic or differencing.
+    pub fn kind(&self) -> Kind {
+        match self.blocks() {
+            None => Kind::Fixed,
+            Some(Blocks { parent: None, .. }) => Kind::Dynamic,
+            Some(_) => Kind::Differencing,
+        }
+    }
+
+    /// How a differencing disk names its parent.
+    pub fn parent(&self) -> Option<&ParentReference> {
+        self.blocks().and_then(|blocks| blocks.parent.as_ref())
     }
 
     /// Size in bytes of the disk: the footer's current size. The footer's geometry may describe less, and readers that
@@ -133,181 +147,46 @@ impl Vhd {
         &self.footer
     }
 
-    /// The header of a dynamic disk: block size, table.
+    pub(crate) fn blocks(&self) -> Option<&Blocks> {
+        self.blocks.as_deref()
+    }
+
+    /// The header of a disk that is not fixed: block size, table, parent.
     pub fn header(&self) -> Option<&DynamicHeader> {
-        match &self.body {
-            Body::Fixed => None,
-            Body::Dynamic(blocks) => Some(&blocks.header),
-        }
+        self.blocks().map(|blocks| &blocks.header)
     }
 
-    /// How many blocks a dynamic disk stores.
+    /// How many blocks a disk that is not fixed stores, in full or in part.
     pub fn allocated_blocks(&self) -> Option<u32> {
-        match &self.body {
-            Body::Fixed => None,
-            Body::Dynamic(blocks) => {
-                Some(blocks.table.iter().filter(|entry| **entry != ABSENT).count() as u32)
-            }
-        }
+        self.blocks().map(|blocks| blocks.table.iter().filter(|entry| **entry != ABSENT).count() as u32)
     }
 
-    /// Whether the copy of the footer at the start of a dynamic disk is equal to it byte for byte. Small differences are
-    /// accepted; a copy that describes another disk is not.
+    /// Whether the copy of the footer at the start of a disk that is not fixed is equal to it byte for byte. Small
+    /// differences are accepted; a copy that describes another disk is not.
     pub fn footer_copy_equal(&self) -> Option<bool> {
-        match &self.body {
-            Body::Fixed => None,
-            Body::Dynamic(blocks) => Some(blocks.footer_copy_equal),
+        self.blocks().map(|blocks| blocks.footer_copy_equal)
+    }
+
+    /// What a part of the disk that is not stored reads as.
+    fn read_below(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        match &self.parent {
+            _ if self.kind() != Kind::Differencing => {
+                buf.fill(0);
+                Ok(())
+            }
+            Some(parent) => parent.read_exact_at(buf, offset),
+            None => {
+                let why = "this part of the differencing VHD is its parent's, which was not given";
+                Err(io::Error::new(io::ErrorKind::NotFound, why))
+            }
         }
     }
 }
 
-fn read_footer(file: &dyn ReadAt, at: u64) -> Result<(Footer, [u8; FOOTER_LEN])> {
+pub(crate) fn read_footer(file: &dyn ReadAt, at: u64) -> Result<(Footer, [u8; FOOTER_LEN])> {
     let mut bytes = [0; FOOTER_LEN];
     file.read_exact_at(&mut bytes, at).map_err(Error::reading("VHD footer", at))?;
     Ok((Footer::parse(&bytes, at)?, bytes))
-}
-
-impl Blocks {
-    fn open(
-        file: &dyn ReadAt,
-        footer: &Footer,
-        footer_bytes: &[u8; FOOTER_LEN],
-        footer_at: u64,
-    ) -> Result<Self> {
-        let (copy, copy_bytes) = read_footer(file, 0)?;
-        let essence =
-            |footer: &Footer| (footer.disk_type, footer.current_size, footer.data_offset, footer.unique_id);
-        if essence(&copy) != essence(footer) {
-            let reason = "describes another disk than the footer at the file's end";
-            return Err(Error::malformed("copy of the VHD footer", 0, reason));
-        }
-
-        let header_at = footer.data_offset;
-        let header_end =
-            inside(header_at, HEADER_LEN as u64, FOOTER_LEN as u64, footer_at).map_err(|reason| {
-                Error::malformed("VHD footer", footer_at, format!("dynamic header offset {reason}"))
-            })?;
-        let mut bytes = [0; HEADER_LEN];
-        file.read_exact_at(&mut bytes, header_at).map_err(Error::reading("VHD dynamic header", header_at))?;
-        let header = DynamicHeader::parse(&bytes, header_at)?;
-        let malformed = |reason: String| Error::malformed("VHD dynamic header", header_at, reason);
-
-        let block_size = header.block_size;
-        if !block_size.is_power_of_two() || block_size < 512 {
-            return Err(malformed(format!("block size {block_size}, expected a power of two from 512")));
-        }
-        let limit = |what, found, limit| Error::Limit {
-            at: At::new("VHD dynamic header", header_at),
-            what,
-            found,
-            limit,
-        };
-        if block_size > MAX_BLOCK_SIZE {
-            return Err(limit("block size", block_size.into(), MAX_BLOCK_SIZE.into()));
-        }
-        let blocks = footer.current_size.div_ceil(block_size.into());
-        if blocks > u64::from(header.max_table_entries) {
-            return Err(malformed(format!(
-                "{} table entries, a disk of {} bytes needs {blocks}",
-                header.max_table_entries, footer.current_size
-            )));
-        }
-        if blocks > MAX_BLOCKS {
-            return Err(limit("number of blocks", blocks, MAX_BLOCKS));
-        }
-        let table_at = header.table_offset;
-        // Only the entries that the disk needs must be there. Old versions of qemu wrote one more.
-        let table_end = inside(table_at, blocks * 4, FOOTER_LEN as u64, footer_at)
-            .map_err(|reason| malformed(format!("block allocation table offset {reason}")))?;
-        if table_at < header_end && header_at < table_end {
-            return Err(malformed(format!("block allocation table at {table_at:#x} overlaps the header")));
-        }
-
-        let mut bytes = vec![0; blocks as usize * 4];
-        file.read_exact_at(&mut bytes, table_at)
-            .map_err(Error::reading("VHD block allocation table", table_at))?;
-        let table: Vec<u32> = bytes
-            .chunks_exact(4)
-            .map(|entry| u32::from_be_bytes(entry.try_into().expect("four bytes")))
-            .collect();
-        drop(bytes);
-        let blocks = Self {
-            bitmap_full: table.iter().map(|_| AtomicBool::new(false)).collect(),
-            header,
-            table,
-            footer_copy_equal: copy_bytes == *footer_bytes,
-        };
-        blocks.check_overlaps(&[(header_at, header_end), (table_at, table_end)], footer_at)?;
-        Ok(blocks)
-    }
-
-    /// No two blocks share bytes of the file, nor does a block with another structure.
-    fn check_overlaps(&self, structures: &[(u64, u64)], footer_at: u64) -> Result<()> {
-        let len = u64::from(bitmap_len(self.header.block_size)) + u64::from(self.header.block_size);
-        let entry_at = |block: u32| self.header.table_offset + u64::from(block) * 4;
-        let fault = |block: u32, reason: String| {
-            Err(Error::malformed("VHD block allocation table entry", entry_at(block), reason))
-        };
-        let mut order: Vec<u32> =
-            (0..self.table.len() as u32).filter(|block| self.table[*block as usize] != ABSENT).collect();
-        order.sort_unstable_by_key(|block| self.table[*block as usize]);
-        let mut previous = None;
-        for block in order {
-            let start = u64::from(self.table[block as usize]) * 512;
-            let end = match inside(start, len, FOOTER_LEN as u64, footer_at) {
-                Ok(end) => end,
-                Err(reason) => return fault(block, format!("block {block} {reason}")),
-            };
-            if structures.iter().any(|(a, b)| start < *b && *a < end) {
-                return fault(block, format!("block {block} at {start:#x} overlaps the header or the table"));
-            }
-            if let Some((other, other_end)) = previous.replace((block, end))
-                && start < other_end
-            {
-                return fault(block, format!("block {block} at {start:#x} overlaps block {other}"));
-            }
-        }
-        Ok(())
-    }
-
-    /// The bitmap of a block that is stored, unless all its sectors are.
-    fn partial_bitmap(&self, file: &dyn ReadAt, block: usize) -> io::Result<Option<Vec<u8>>> {
-        if self.bitmap_full[block].load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-        let mut bitmap = vec![0; (self.header.block_size / 512).div_ceil(8) as usize];
-        file.read_exact_at(&mut bitmap, u64::from(self.table[block]) * 512)?;
-        let full = bitmap.iter().all(|byte| *byte == 0xFF);
-        self.bitmap_full[block].store(full, Ordering::Relaxed);
-        Ok(if full { None } else { Some(bitmap) })
-    }
-
-    /// Fills `buf` from byte `inside` of a block that is stored.
-    fn read_block(&self, file: &dyn ReadAt, block: usize, inside: u64, buf: &mut [u8]) -> io::Result<()> {
-        let data = u64::from(self.table[block]) * 512 + u64::from(bitmap_len(self.header.block_size));
-        file.read_exact_at(buf, data + inside)?;
-        let Some(bitmap) = self.partial_bitmap(file, block)? else { return Ok(()) };
-        // A sector whose bit is clear was never written, whatever lies there.
-        let end = inside + buf.len() as u64;
-        for sector in inside / 512..end.div_ceil(512) {
-            if bitmap[sector as usize / 8] & 0x80 >> (sector % 8) == 0 {
-                let from = (sector * 512).max(inside) - inside;
-                let to = (sector * 512 + 512).min(end) - inside;
-                buf[from as usize..to as usize].fill(0);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The end of `len` bytes at `start`, when they lie between `first` and `last`; else why not.
-fn inside(start: u64, len: u64, first: u64, last: u64) -> Result<u64, String> {
-    match start.checked_add(len) {
-        Some(end) if start >= first && end <= last => Ok(end),
-        _ => Err(format!(
-            "{start:#x} (+ {len:#x}) does not lie between {first:#x} and the footer at {last:#x}"
-        )),
-    }
 }
 
 impl ReadAt for Vhd {
@@ -315,21 +194,19 @@ impl ReadAt for Vhd {
         if offset.checked_add(buf.len() as u64).is_none_or(|end| end > self.disk_size()) {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "read past the disk's end"));
         }
-        let blocks = match &self.body {
-            Body::Fixed => return self.file.read_exact_at(buf, offset),
-            Body::Dynamic(blocks) => blocks,
-        };
+        let Some(blocks) = self.blocks() else { return self.file.read_exact_at(buf, offset) };
         let block_size = u64::from(blocks.header.block_size);
         let (mut offset, mut buf) = (offset, buf);
         while !buf.is_empty() {
             let inside = offset % block_size;
-            let len = buf.len().min((block_size - inside) as usize);
+            let len = (buf.len() as u64).min(block_size - inside) as usize;
             let (part, rest) = buf.split_at_mut(len);
             let block = (offset / block_size) as usize;
             if blocks.table[block] == ABSENT {
-                part.fill(0);
+                self.read_below(part, offset)?;
             } else {
-                blocks.read_block(&*self.file, block, inside, part)?;
+                let below = |buf: &mut [u8], offset| self.read_below(buf, offset);
+                blocks.read_block(&*self.file, block, inside, part, below)?;
             }
             offset += len as u64;
             buf = rest;
@@ -348,15 +225,33 @@ impl BlockMap for Vhd {
         if offset >= size {
             return Ok(None);
         }
-        let Body::Dynamic(blocks) = &self.body else {
-            return Ok(Some(MappedRange { start: 0, len: size, kind: RangeKind::Data }));
+        let whole = MappedRange { start: 0, len: size, kind: RangeKind::Data };
+        let Some(blocks) = self.blocks() else {
+            // What lies behind the disk is the footer.
+            let stored = self.file.stored_at(offset)?.unwrap_or(whole);
+            return Ok(Some(cut(stored, 0, size)));
         };
         let block_size = u64::from(blocks.header.block_size);
         let first = (offset / block_size) as usize;
         let absent = blocks.table[first] == ABSENT;
         let same = blocks.table[first..].iter().take_while(|entry| (**entry == ABSENT) == absent).count();
         let start = first as u64 * block_size;
-        let len = (same as u64 * block_size).min(size - start);
-        Ok(Some(MappedRange { start, len, kind: if absent { RangeKind::Zero } else { RangeKind::Data } }))
+        let end = (start + same as u64 * block_size).min(size);
+        let kind = match (absent, self.kind(), &self.parent) {
+            (true, Kind::Differencing, Some(parent)) => {
+                let theirs = parent.range_at(offset)?.unwrap_or(whole);
+                return Ok(Some(cut(theirs, start, end)));
+            }
+            // Without its parent nothing is known of it; reading says so.
+            (true, Kind::Differencing, None) | (false, ..) => RangeKind::Data,
+            (true, ..) => RangeKind::Zero,
+        };
+        Ok(Some(MappedRange { start, len: end - start, kind }))
     }
+}
+
+/// The part of `range` between `start` and `end`, of which it has some.
+fn cut(range: MappedRange, start: u64, end: u64) -> MappedRange {
+    let (from, to) = (range.start.max(start), range.start.saturating_add(range.len).min(end));
+    MappedRange { start: from, len: to - from, kind: range.kind }
 }

@@ -107,6 +107,9 @@ fn what_is_written_is_read() {
                 offset += range.len;
             }
             assert_eq!(offset, len as u64);
+            let usage = vhd.check().unwrap();
+            assert_eq!(usage.present, u64::from(vhd.allocated_blocks().unwrap_or(0)));
+            assert!(usage.unused < 8192 + 4096 * usage.present, "{usage:?}");
             if let Some(blocks) = vhd.allocated_blocks() {
                 let block_size = vhd.header().unwrap().block_size;
                 assert_eq!(u64::from(blocks), stored.div_ceil(block_size.into()));
@@ -150,6 +153,15 @@ fn accepted_by_others() {
                 let info = qemu.text(["info", "-f", "vpc", path]);
                 assert!(info.contains(&format!("({len} bytes)")), "{info}");
                 qemu.run(["compare", "-f", "vpc", "-F", "raw", path, raw]);
+            }
+            for reader in testkit::disk_reader::READERS {
+                let files = [Path::new(path)];
+                let Some(found) = testkit::disk_reader::read(reader, "vhd", &files, &[]) else { continue };
+                assert_eq!(
+                    (found.size, found.sha1),
+                    (len as u64, vec![testkit::disk_reader::sha1(&disk)]),
+                    "{reader}"
+                );
             }
             if let Some(seven) = testkit::tool("7zz") {
                 let test = seven.text(["t", "-tvhd", path]);
@@ -226,6 +238,7 @@ fn reads_what_products_write() {
         assert_eq!((vhd.footer().creator_application, vhd.disk_size()), (*creator, size), "{name}");
         assert_eq!((vhd.kind(), vhd.allocated_blocks()), (Kind::Dynamic, Some(blocks)), "{name}");
         assert_eq!(vhd.footer_copy_equal(), Some(true), "{name}");
+        vhd.check().unwrap();
         qemu_agrees(&qemu, directory.path(), &path, &vhd);
     }
 }

@@ -6,39 +6,13 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
-use common::{MIB, disk, dynamic_file, fixed_stream, options};
+use common::{
+    COPY, HEADER, MIB, disk, dynamic_file, fixed_stream, footer, make_differencing, options, put, put_footer,
+    put_footers, put_locator,
+};
 use disk::{OrderedSink, PositionedSink, ReadAt};
 use proptest::prelude::*;
-use wimforge_vhd::layout::checksum;
 use wimforge_vhd::{Error, Options, Vhd, dynamic, fixed, is_vhd};
-
-/// Changes `bytes` of a structure at `at` and makes its checksum right again.
-fn put(file: &mut [u8], structure: (usize, usize, usize), field: usize, bytes: &[u8]) {
-    let (at, len, sum_at) = structure;
-    let structure = &mut file[at..at + len];
-    structure[field..field + bytes.len()].copy_from_slice(bytes);
-    let sum = checksum(structure, sum_at);
-    structure[sum_at..sum_at + 4].copy_from_slice(&sum.to_be_bytes());
-}
-
-/// The structures of a dynamic file: place, length, place of the checksum.
-const COPY: (usize, usize, usize) = (0, 512, 64);
-const HEADER: (usize, usize, usize) = (512, 1024, 36);
-fn footer(file: &[u8]) -> (usize, usize, usize) {
-    (file.len() - 512, 512, 64)
-}
-
-/// Changes the footer at the end.
-fn put_footer(file: &mut [u8], field: usize, bytes: &[u8]) {
-    let structure = footer(file);
-    put(file, structure, field, bytes);
-}
-
-/// Changes the footer and its copy.
-fn put_footers(file: &mut [u8], field: usize, bytes: &[u8]) {
-    put_footer(file, field, bytes);
-    put(file, COPY, field, bytes);
-}
 
 #[track_caller]
 fn check(good: &[u8], expected: &str, change: impl FnOnce(&mut Vec<u8>)) {
@@ -46,6 +20,16 @@ fn check(good: &[u8], expected: &str, change: impl FnOnce(&mut Vec<u8>)) {
     let mut file = good.to_vec();
     change(&mut file);
     let found = Vhd::open(Arc::new(file)).map_or_else(|error| error.to_string(), |_| "accepted".to_owned());
+    assert!(found.contains(expected), "\n   found: {found}\nexpected: {expected}");
+}
+
+/// What `check` says of a file that opens.
+#[track_caller]
+fn faulty(good: &[u8], expected: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    Vhd::open(Arc::new(good.to_vec())).unwrap().check().unwrap();
+    let mut file = good.to_vec();
+    change(&mut file);
+    let found = Vhd::open(Arc::new(file)).unwrap().check().unwrap_err().to_string();
     assert!(found.contains(expected), "\n   found: {found}\nexpected: {expected}");
 }
 
@@ -59,7 +43,14 @@ fn footers() {
     check(&good, "checksum", |file| file[4 * MIB + 511] = 1);
     check(&good, "version 0x00020000, expected 0x00010000", |file| put_footer(file, 12, &[0, 2]));
     check(&good, "disk type 5", |file| put_footer(file, 63, &[5]));
-    check(&good, "unsupported VHD footer at 0x400000: differencing disk", |file| put_footer(file, 63, &[4]));
+    check(&good, "malformed VHD footer at 0x0: signature", |file| put_footer(file, 63, &[4]));
+    // The stored sum one too high, one too low.
+    for off in [1, u32::MAX] {
+        check(&good, "malformed VHD footer at 0x400000: checksum", |file| {
+            let sum = u32::from_be_bytes(file[4 * MIB + 64..][..4].try_into().unwrap()).wrapping_add(off);
+            file[4 * MIB + 64..][..4].copy_from_slice(&sum.to_be_bytes());
+        });
+    }
     check(&good, "current size 0, expected", |file| put_footer(file, 48, &[0; 8]));
     check(&good, "current size 4194305", |file| put_footer(file, 55, &[1]));
     check(&good, "current size 18446744073709551104, but 4194304 bytes precede it", |file| {
@@ -86,6 +77,9 @@ fn copies_of_the_footer() {
     let mut file = good.clone();
     put(&mut file, COPY, 84, &[1]);
     assert_eq!(Vhd::open(Arc::new(file)).unwrap().footer_copy_equal(), Some(false));
+    faulty(&good, "malformed copy of the VHD footer at 0x0: differs from the footer at 0x", |file| {
+        put(file, COPY, 84, &[1]);
+    });
     check(&good, "malformed VHD footer at", |file| file.truncate(file.len() - 512));
     assert!(is_vhd(&good[..good.len() - 512].to_vec()).unwrap(), "still says what it was");
     assert!(!is_vhd(&b"conec".to_vec()).unwrap());
@@ -103,6 +97,12 @@ fn dynamic_headers() {
         put_footers(file, 16, &1536u64.to_be_bytes())
     });
     check(&good, "VHD dynamic header at 0x200: checksum", |file| file[600] ^= 1);
+    for off in [1, u32::MAX] {
+        check(&good, "VHD dynamic header at 0x200: checksum", |file| {
+            let sum = u32::from_be_bytes(file[512 + 36..][..4].try_into().unwrap()).wrapping_add(off);
+            file[512 + 36..][..4].copy_from_slice(&sum.to_be_bytes());
+        });
+    }
     check(&good, "version 0x00000000", |file| put(file, HEADER, 24, &[0; 4]));
     for (size, reason) in [
         (0u32, "block size 0, expected a power of two from 512"),
@@ -121,6 +121,20 @@ fn dynamic_headers() {
     });
     // More entries than needed are common; how many is not believed.
     check(&good, "accepted", |file| put(file, HEADER, 28, &[0xFF; 4]));
+    // `check` wants the table that the header speaks of to be there.
+    faulty(
+        &good,
+        "malformed VHD dynamic header at 0x200: 4294967295 table entries: 0x600 (+ 0x3fffffffc)",
+        |file| {
+            put(file, HEADER, 28, &[0xFF; 4]);
+        },
+    );
+    faulty(&good, "2000 table entries, which end at 0x2540 and overlap what lies at 0x1e00", |file| {
+        put(file, HEADER, 28, &2000u32.to_be_bytes());
+    });
+    let mut one_more = good.clone();
+    put(&mut one_more, HEADER, 28, &9u32.to_be_bytes());
+    Vhd::open(Arc::new(one_more)).unwrap().check().unwrap();
     // A disk of 8 EiB whose table would have 2^42 entries, and one whose table would fit 2^32 - 1.
     check(
         &good,
@@ -170,6 +184,58 @@ fn block_allocation_tables() {
         entry(0, u32::MAX)(file);
         entry(2, 15)(file);
     });
+}
+
+#[test]
+fn parent_locators() {
+    let mut good = dynamic_file(&disk(16 * MIB), 2 << 20);
+    make_differencing(&mut good, [7; 16], "parent.vhd", ".\\parent.vhd", "C:\\parent.vhd");
+    let place = good.len() as u64 - 512 - 1024;
+    let locator =
+        |len: u32, offset: u64| move |file: &mut Vec<u8>| put_locator(file, 0, b"W2ku", len, offset);
+    check(&good, "accepted", locator(28, place));
+    check(&good, "accepted", locator(0, u64::MAX));
+    let at = "malformed VHD parent locator at 0x440: ";
+    for (len, offset) in [
+        (28, 0),
+        (28, 511),
+        (28, u64::MAX),
+        (28, u64::MAX - 27),
+        (28, place + 1024 - 27),
+        (28, 1 << 40),
+        (65536, place),
+    ] {
+        check(
+            &good,
+            &format!("{at}name {offset:#x} (+ {len:#x}) does not lie between 0x200"),
+            locator(len, offset),
+        );
+    }
+    for len in [65537, u32::MAX] {
+        let reason = format!("VHD parent locator at 0x440: length {len} exceeds 65536");
+        check(&good, &reason, locator(len, place));
+    }
+    check(&good, &format!("{at}27 bytes of UTF-16"), locator(27, place));
+    for offset in [512, 1000, 1536, 1540] {
+        check(&good, "overlaps the header or the table", locator(28, offset));
+    }
+    check(&good, "block 0 at 0x1e00 overlaps the name of the parent", locator(28, 0x1E00));
+    check(&good, "overlaps the name of the parent", locator(28, 0x3000));
+    // An unknown platform's text may be anything.
+    check(&good, "accepted", |file| put_locator(file, 0, b"Wxyz", 27, place));
+    // Unpaired surrogates, and text to the very end.
+    let mut file = good.clone();
+    put(&mut file, HEADER, 64, &[0xD8; 512]);
+    file[place as usize..][..6].copy_from_slice(&[0x00, 0xDC, b'x', 0, 0x00, 0xD8]);
+    put_locator(&mut file, 0, b"W2ku", 6, place);
+    let vhd = Vhd::open(Arc::new(file)).unwrap();
+    let parent = vhd.parent().unwrap();
+    assert_eq!(parent.name, "\u{FFFD}".repeat(256));
+    assert_eq!(parent.absolute_path.as_deref(), Some("\u{FFFD}x\u{FFFD}"));
+    // A fixed or dynamic disk has no parent, whatever its header says.
+    let mut dynamic = dynamic_file(&disk(16 * MIB), 2 << 20);
+    put_locator(&mut dynamic, 0, b"W2ku", u32::MAX, u64::MAX);
+    assert_eq!(Vhd::open(Arc::new(dynamic)).unwrap().parent(), None);
 }
 
 #[test]
@@ -237,6 +303,15 @@ fn callers_that_break_the_contract_are_refused() {
     assert!(!is_vhd(&*file.lock().unwrap()).unwrap());
     Box::new(sink).finish().unwrap();
     assert!(is_vhd(&*file.lock().unwrap()).unwrap());
+
+    let mut sink = dynamic::ordered(Vec::new(), &options, [0..1, 4 << 20..5 << 20].into_iter()).unwrap();
+    sink.commit(1024, 2, &[1, 2]).unwrap();
+    assert!(sink.commit(1025, 1, &[1]).is_err(), "backwards");
+    assert!(sink.commit(2048, 2, &[1]).is_err(), "not as long as its range");
+    assert!(sink.commit(16 << 20, 1, &[1]).is_err(), "past the end");
+    sink.commit(2 << 20, 0, &[]).unwrap();
+    assert!(sink.commit(2 << 20, 1, &[1]).is_err(), "into a block that was not announced");
+    assert!(sink.commit((6 << 20) - 1, 2, &[1; 2]).is_err(), "the second byte of it");
 
     let sink = fixed::positioned(Mutex::new(Vec::new()), &options).unwrap();
     assert!(sink.write_at((16 << 20) - 1, &[1; 2]).is_err());
