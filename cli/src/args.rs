@@ -2,6 +2,7 @@
 
 pub(crate) mod bcd;
 mod build;
+mod compact;
 mod disk;
 pub(crate) mod driver;
 mod reg;
@@ -12,6 +13,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use image::{ImageChoice, WimChoice};
 
 pub(crate) use self::build::Build;
+pub(crate) use self::compact::Compact;
 pub(crate) use self::disk::{Compare, ContainerOptions, Convert, Map};
 pub(crate) use self::reg::{
     Reg, RegCheck, RegCommand, RegDelete, RegExport, RegGet, RegImport, RegPlace, RegSet, RegSource,
@@ -60,6 +62,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Write a disk into another container
     Convert(Convert),
+    /// Make what of a disk is unused zero: in a copy, or in place
+    Compact(Compact),
     /// Say whether two disks are equal, and where they differ first
     Compare(Compare),
     /// List what of a disk is stored

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         args::Command::Extract(extract) => commands::extract::run(extract, &args.common),
         args::Command::Verify(verify) => commands::verify::run(verify, &args.common),
         args::Command::Check(check) => commands::check::run(check, &args.common),
+        args::Command::Compact(compact) => commands::compact::run(compact, &args.common),
         args::Command::Convert(convert) => commands::convert::run(convert, &args.common),
         args::Command::Compare(compare) => commands::compare::run(compare, &args.common),
         args::Command::Map(map) => commands::map::run(map, &args.common),

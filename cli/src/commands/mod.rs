@@ -6,6 +6,7 @@ mod boot_chain;
 pub(crate) mod build;
 pub(crate) mod cat;
 pub(crate) mod check;
+pub(crate) mod compact;
 pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod driver;

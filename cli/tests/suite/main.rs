@@ -22,4 +22,5 @@ mod proof;
 mod random;
 mod recipe;
 mod reg;
+mod shrink;
 mod support;

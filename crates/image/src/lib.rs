@@ -34,6 +34,7 @@ mod split_set;
 mod spool;
 pub mod tree;
 mod tree_index;
+pub mod unused;
 mod volume;
 
 pub use boot::BootSummary;
