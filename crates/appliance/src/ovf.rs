@@ -5,6 +5,9 @@
 //! its whole VirtualBox configuration in `vbox:Machine`, from which VirtualBox then takes everything. A BIOS machine does
 //! without, since what is not said there cannot be wrong. (Research 7.2 and 7.3: VirtualBox 7.0.10, `ovfreader.cpp` and
 //! `ApplianceImplImport.cpp`; osbuild, `org.osbuild.ovf`, for a descriptor that is used with both.)
+//!
+//! `vbox:Machine` is the one part that the DMTF's schema has no place for; VirtualBox's own exports have it there, too, and
+//! it looks nowhere else.
 
 use disk::Guid;
 
