@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Compact, common: &Common) -> anyhow::Result<ExitCode> {
         _ if args.dry_run => Done::Nothing,
         Some(output) => {
             let trimmed = Trimmed::new(disk.disk().clone(), survey.clone());
-            let from = From { path: &place.file, disk: &trimmed, sectors: disk.sector_size() };
+            let from = From { path: &place.file, file: &disk, disk: &trimmed, sectors: disk.sector_size() };
             Done::Packed(Packed::pack(from, output, &args.container, &args.resources, common)?)
         }
         None => {
