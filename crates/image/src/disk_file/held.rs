@@ -71,8 +71,21 @@ impl Opened {
                 return unsupported_as(what.to_owned());
             }
             FileKind::Vhd => {
-                let wrap = |source| Error::Vhd { path: path.to_owned(), source };
-                Held::Vhd(Arc::new(vhd::Vhd::open(file).map_err(wrap)?))
+                let open = || vhd::Vhd::open(file.clone());
+                let mut vhd = open().map_err(|source| Error::Vhd { path: path.to_owned(), source })?;
+                if let Some(parent) = vhd.parent() {
+                    let names = [&parent.relative_path, &parent.absolute_path, &parent.url];
+                    let names = names.into_iter().flatten().chain([&parent.name]);
+                    let names: Vec<&str> =
+                        names.map(String::as_str).filter(|name| !name.is_empty()).collect();
+                    let found = Parent::find(path, parents, &names, depth, |found| {
+                        let Identity::Guid(id) = found.identity else { return Err("is no VHD".to_owned()) };
+                        let child = open().map_err(|error| error.to_string())?;
+                        child.with_parent(found.disk.clone(), id).map_err(|error| error.to_string())
+                    })?;
+                    (vhd, chain) = found;
+                }
+                Held::Vhd(Arc::new(vhd))
             }
             FileKind::Vhdx => {
                 let open = || vhdx::Vhdx::open(file.clone());
@@ -226,10 +239,18 @@ impl Held {
     pub(super) fn check(&self, path: &Path) -> Result<Option<ContainerCheck>> {
         let counts = match self {
             Self::Raw(_) => return Ok(None),
-            Self::Vhd(vhd) => match vhd.allocated_blocks() {
-                Some(blocks) => vec![("blocks", u64::from(blocks))],
-                None => vec![("bytes", vhd.disk_size())],
-            },
+            Self::Vhd(vhd) => {
+                let wrap = |source| Error::Vhd { path: path.to_owned(), source };
+                let usage = vhd.check().map_err(wrap)?;
+                match vhd.kind() {
+                    vhd::Kind::Fixed => vec![("bytes", usage.bytes)],
+                    _ => vec![
+                        ("blocks", usage.present),
+                        ("bytes", usage.bytes),
+                        ("unused bytes", usage.unused),
+                    ],
+                }
+            }
             Self::Vhdx(vhdx) => {
                 let wrap = |source| Error::Vhdx { path: path.to_owned(), source };
                 let usage = vhdx.check().map_err(wrap)?;
@@ -264,7 +285,8 @@ fn of_vhd(vhd: &vhd::Vhd) -> Container {
     let footer = vhd.footer();
     let format = match vhd.kind() {
         vhd::Kind::Fixed => "vhd-fixed",
-        _ => "vhd",
+        vhd::Kind::Dynamic => "vhd",
+        vhd::Kind::Differencing => "vhd (differencing)",
     };
     let created = FileTime::from_unix_seconds(i64::from(footer.timestamp) + 946_684_800);
     let mut details = vec![
