@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use disk::ReadAt;
+use disk::{MappedRange, RangeKind, ReadAt};
 
 use crate::layout::LOG_SECTOR;
 
@@ -127,6 +127,14 @@ impl ReadAt for Overlay {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.len)
+    }
+
+    fn stored_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
+        if self.changes.is_empty() && self.len == self.file_len {
+            return self.file.stored_at(offset);
+        }
+        let all = MappedRange { start: 0, len: self.len, kind: RangeKind::Data };
+        Ok((offset < self.len).then_some(all))
     }
 }
 

@@ -233,6 +233,35 @@ impl Vhdx {
     }
 }
 
+impl Vhdx {
+    /// The range of the disk from `offset` on, inside blocks that are stored up to `end`, that is a hole of the file, or
+    /// none.
+    fn stored_range(&self, offset: u64, end: u64) -> io::Result<MappedRange> {
+        let block_size = u64::from(self.block_size());
+        let first = offset / block_size;
+        let whole =
+            MappedRange { start: first * block_size, len: end - first * block_size, kind: RangeKind::Data };
+        let (FULLY_PRESENT, place) = self.opened.table.get(first) else { return Ok(whole) };
+        let at = place + offset % block_size;
+        let stored = self.opened.file.stored_at(at)?;
+        let file_len = self.opened.file.len();
+        let Some(MappedRange { start, len, kind }) = stored.filter(|stored| stored.len < file_len) else {
+            return Ok(whole);
+        };
+        // Up to where the blocks lie in the file as they do on the disk.
+        let stored_end = start.saturating_add(len);
+        let (mut block, mut place_end) = (first + 1, place + block_size);
+        while place_end < stored_end && block * block_size < end {
+            if self.opened.table.get(block) != (FULLY_PRESENT, place_end) {
+                break;
+            }
+            (block, place_end) = (block + 1, place_end + block_size);
+        }
+        let to = (offset + (stored_end.min(place_end) - at)).min(end);
+        Ok(MappedRange { start: offset, len: to - offset, kind })
+    }
+}
+
 impl BlockMap for Vhdx {
     fn range_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
         let size = self.disk_size();
@@ -250,8 +279,9 @@ impl BlockMap for Vhdx {
         let range = |start, end, kind| Ok(Some(MappedRange { start, len: end - start, kind }));
         let parent = match (class, &self.parent) {
             (Class::Zero, _) => return range(start, end, RangeKind::Zero),
+            (Class::Data, _) => return self.stored_range(offset, end).map(Some),
             // Without its parent nothing is known of it; reading says so.
-            (Class::Data, _) | (Class::Parent, None) => return range(start, end, RangeKind::Data),
+            (Class::Parent, None) => return range(start, end, RangeKind::Data),
             (Class::Parent, Some(parent)) => parent,
         };
         match parent.range_at(offset)? {

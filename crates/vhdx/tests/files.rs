@@ -241,6 +241,37 @@ fn large_disks_are_accepted_by_others() {
     }
 }
 
+/// Holes of the file are zeros of the disk, also where all blocks are stored.
+#[test]
+fn holes_of_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("disk.vhdx");
+    let options = Options { fixed: true, ..Options::new(64 << 20, &Seed::new(b"holes")) };
+    let sink = positioned(File::create(&path).unwrap(), &options, std::iter::empty()).unwrap();
+    sink.write_at(3 << 20, &[1; 3 << 20]).unwrap();
+    sink.write_at((40 << 20) - 512, &[1; 1024]).unwrap();
+    Box::new(sink).finish().unwrap();
+    let file = File::open(&path).unwrap();
+    if file.stored_at(20 << 20).unwrap().unwrap().kind == RangeKind::Data {
+        return testkit::skip_here("the file system of the temporary folder does not say where holes are");
+    }
+    let vhdx = Vhdx::open(file).unwrap();
+    let (mut offset, mut stored) = (0, 0);
+    let mut ranges = Vec::new();
+    while let Some(range) = vhdx.range_at(offset).unwrap() {
+        assert!(range.start == offset && range.len > 0);
+        offset += range.len;
+        stored += if range.kind == RangeKind::Data { range.len } else { 0 };
+        ranges.push((range.start, range.kind));
+    }
+    assert_eq!(offset, 64 << 20);
+    // File systems store in units of their own.
+    assert!((3 << 20..5 << 20).contains(&stored), "{ranges:?}");
+    assert_eq!(vhdx.range_at(4 << 20).unwrap().unwrap().kind, RangeKind::Data);
+    assert_eq!(vhdx.range_at(40 << 20).unwrap().unwrap().kind, RangeKind::Data);
+    assert_eq!(vhdx.range_at(50 << 20).unwrap().unwrap().kind, RangeKind::Zero);
+}
+
 /// A changed byte of a block is seen by all that compare it: the comparisons above can fail.
 #[test]
 fn comparing_finds_a_changed_byte() {
