@@ -2,7 +2,7 @@
 //!
 //! `proof` builds disks and has everybody else read them; `boot` starts them, `chain` breaks what starts them;
 //! `commands` compares what `info`, `ls`, `cat` and `extract` say; `bad_input` gives the program what it must refuse;
-//! `iso` looks into ISO images; `recipe` builds from recipes; `manners` holds it to what it promises about outputs, exit codes and determinism.
+//! `convert` takes disks from container to container; `iso` looks into ISO images; `recipe` builds from recipes; `manners` holds it to what it promises about outputs, exit codes and determinism.
 
 mod bad_input;
 mod bcd;
@@ -10,6 +10,7 @@ mod boot;
 mod chain;
 mod commands;
 mod compact;
+mod convert;
 mod disk_paths;
 mod driver;
 mod gpt;

@@ -57,6 +57,14 @@ impl Ended {
         self
     }
 
+    /// The run went well, and what it looked at is not as it should be: code 3, and no error.
+    #[track_caller]
+    pub(crate) fn differ(self) -> Self {
+        assert_eq!(self.code, Some(3), "{}", self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        self
+    }
+
     /// Standard error has all of these.
     #[track_caller]
     pub(crate) fn says(self, words: &[&str]) -> Self {

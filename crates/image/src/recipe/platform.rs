@@ -173,8 +173,13 @@ mod tests {
         assert_eq!(format(Platform::Vmware, "a.vmdk").unwrap(), Format::VmdkSparse);
         assert_eq!(format(Platform::Esxi, "a.vmdk").unwrap(), Format::Vmdk);
         assert_eq!(format(Platform::HypervGen1, "a.vhdx").unwrap(), Format::Vhdx);
+        assert_eq!(format(Platform::Hyperv, "a.box").unwrap(), Format::BoxHyperv);
+        assert_eq!(format(Platform::Esxi, "a.ova").unwrap(), Format::Ova);
         let error = format(Platform::Hyperv, "a.vhd").unwrap_err().to_string();
-        assert!(error.contains("hyperv does not take vhd files; it takes vhdx, vhdx-fixed"), "{error}");
+        assert!(
+            error.contains("hyperv does not take vhd files; it takes vhdx, vhdx-fixed, box-hyperv"),
+            "{error}"
+        );
         assert!(Platform::Azure.format(Some(Format::Vhd), &out("a.vhd")).is_err());
         assert_eq!(Platform::Kvm.format(Some(Format::Raw), &out("a.qcow2")).unwrap(), Format::Raw);
     }
