@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
+use image::resize::Which;
 use image::{About, DiskFile, Format, Level, MachineWish, Platform, Size};
 
 use super::{Chain, Resources};
+use crate::size::parse_size;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -13,6 +15,7 @@ Examples:
   wimforge convert disk.vhd disk.vmdk                 a compressed VMDK for import into any hypervisor
   wimforge convert disk.raw disk.vhd --format vhd-fixed
   wimforge convert disk.vhdx upload.vhd --for azure   what Azure takes: a fixed VHD
+  wimforge convert disk.vhd larger.vhdx --size 100GiB partition and file system grow with it; smaller works, too
   wimforge convert disk.vmdk /dev/sdx --force         onto a device, which is overwritten
   wimforge convert disk.vhd nano.box --format box-hyperv --machine-memory 4GiB
   wimforge convert disk.vhd - --format vmdk | ssh host 'cat > disk.vmdk'
@@ -31,8 +34,26 @@ pub(crate) struct Convert {
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) container: ContainerOptions,
+    /// Size of the new disk. What is more goes to the last NTFS volume that is no recovery partition, what is less comes
+    /// from it; partitions behind it move
+    #[arg(short, long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) size: Option<u64>,
+    /// With --size: the partition that changes, or none
+    #[arg(long, value_name = "N|none", requires = "size", value_parser = which)]
+    pub(crate) resize_partition: Option<Which>,
+    /// Bytes in a sector, 512 or 4096, where the source does not say: a raw disk [default: 512]
+    #[arg(long, value_name = "BYTES", value_parser = ["512", "4096"])]
+    pub(crate) sector_size: Option<String>,
     #[command(flatten)]
     pub(crate) resources: Resources,
+}
+
+/// A partition that changes its size.
+fn which(text: &str) -> Result<Which, String> {
+    match text {
+        "none" => Ok(Which::Nothing),
+        _ => text.parse().map(Which::Number).map_err(|_| "a number, or none".to_owned()),
+    }
 }
 
 const PACKAGE: &str = "Boxes and OVA";

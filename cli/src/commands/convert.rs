@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use disk::{BlockMap, SectorSize};
-use image::{Conversion, Converted, Counters, DiskFile, Output, Run};
+use image::{Conversion, Converted, Counters, DiskFile, Output, Run, resize};
 
 use super::build::source_date_epoch;
 use crate::args::{Common, ContainerOptions, Convert, Resources};
@@ -22,6 +23,35 @@ pub(crate) fn run(args: &Convert, common: &Common) -> anyhow::Result<ExitCode> {
     let packed = Packed::pack(from, &args.output, &args.container, &args.resources, common)?;
     packed.report("converted", common)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The disk in another size.
+fn resized(
+    args: &Convert,
+    source: &DiskFile,
+    size: u64,
+    common: &Common,
+) -> anyhow::Result<Arc<dyn BlockMap>> {
+    let options = resize::Options { which: args.resize_partition.unwrap_or_default() };
+    let wrap = |error| image::Error::Resize { path: args.source.clone(), source: Box::new(error) };
+    let resized = resize::Resized::plan(source.disk().clone(), size, &options).map_err(wrap)?;
+    if !common.quiet {
+        for change in &resized.changes {
+            let len = |range: &std::ops::Range<u64>| human(range.end - range.start);
+            let (old, new) = (len(&change.old), len(&change.new));
+            let moved = match change.old.start == change.new.start {
+                true => String::new(),
+                false => format!(", moved from {} to {}", human(change.old.start), human(change.new.start)),
+            };
+            let grown = if old == new { new } else { format!("{old} becomes {new}") };
+            say(&format!("partition {}: {grown}{moved}", change.number));
+        }
+        if resized.moved > 0 {
+            say(&format!("{} of files lie elsewhere on the volume", human(resized.moved)));
+        }
+        resized.notes.iter().for_each(|note| say(&format!("note: {note}")));
+    }
+    Ok(resized.disk())
 }
 
 /// A disk that was opened.

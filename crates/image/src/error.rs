@@ -258,6 +258,15 @@ pub enum Error {
         /// The device.
         path: PathBuf,
     },
+    /// A disk cannot have another size.
+    #[error("{}", path.display())]
+    Resize {
+        /// The disk.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<crate::resize::Error>,
+    },
     /// Writing the output failed.
     #[error("writing {}", path.display())]
     Write {
@@ -404,6 +413,11 @@ impl Error {
             | Self::Hive { source: hive::Error::Malformed { .. } | hive::Error::Dirty { .. }, .. } => {
                 ErrorKind::Verification
             }
+            Self::Resize { source, .. } => match **source {
+                crate::resize::Error::TooSmall { .. } => ErrorKind::Usage,
+                crate::resize::Error::Io(_) => ErrorKind::Failed,
+                _ => ErrorKind::Unsupported,
+            },
             // It may be about an extent, and wrapped in that.
             Self::Vmdk { source, .. } => match source.root() {
                 vmdk::Error::Malformed { .. } => ErrorKind::Verification,

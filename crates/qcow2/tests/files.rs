@@ -1,5 +1,9 @@
 //! Our files in other people's readers, other people's in ours, and what is in them byte for byte.
-#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init, reason = "how a test fails; ranges are meant")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::single_range_in_vec_init,
+    reason = "how a test fails; ranges are meant"
+)]
 
 mod common;
 
