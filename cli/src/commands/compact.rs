@@ -31,13 +31,13 @@ pub(crate) fn run(args: &Compact, common: &Common) -> anyhow::Result<ExitCode> {
     let mut options = SurveyOptions::default();
     (options.dropped, options.partition) = (dropped, place.partition);
     let survey = survey(&disk, &options)?;
-    let required = survey.require_all(&place.file);
-    if let (Err(error), false) = (&required, args.skip_unsound) {
-        if !args.dry_run {
-            required?;
-        } else {
-            say(&format!("note: {error}"));
-        }
+    let required = if args.skip_unsound { Ok(()) } else { survey.require_all(&place.file) };
+    let refused = match required {
+        Err(error) if !args.dry_run => return Err(error.into()),
+        required => required.err(),
+    };
+    if let Some(error) = &refused {
+        say(&format!("note: {error}"));
     }
     let done = match &args.output {
         _ if args.dry_run => Done::Nothing,
@@ -56,10 +56,7 @@ pub(crate) fn run(args: &Compact, common: &Common) -> anyhow::Result<ExitCode> {
         }
     };
     report(&place.file, &survey, &done, args, common)?;
-    if args.dry_run && !args.skip_unsound {
-        required?;
-    }
-    Ok(ExitCode::SUCCESS)
+    refused.map_or(Ok(ExitCode::SUCCESS), |error| Err(error.into()))
 }
 
 fn unused_stored(survey: &Survey) -> u64 {

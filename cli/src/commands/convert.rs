@@ -18,7 +18,13 @@ use crate::{progress, signal};
 
 pub(crate) fn run(args: &Convert, common: &Common) -> anyhow::Result<ExitCode> {
     let source = DiskFile::open_with(&args.source, &args.chain.parents())?;
-    let (disk, sectors) = (source.disk().as_ref(), source.sector_size());
+    let sectors = match args.sector_size.as_deref() {
+        Some("4096") => SectorSize::B4096,
+        Some(_) => SectorSize::B512,
+        None => source.sector_size(),
+    };
+    let resized = args.size.map(|size| resized(args, &source, size, common)).transpose()?;
+    let disk = resized.as_deref().unwrap_or(source.disk().as_ref());
     let from = From { path: &args.source, file: &source, disk, sectors };
     let packed = Packed::pack(from, &args.output, &args.container, &args.resources, common)?;
     packed.report("converted", common)?;
@@ -54,6 +60,10 @@ fn resized(
     Ok(resized.disk())
 }
 
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
 /// A disk that was opened.
 #[derive(Clone, Copy)]
 pub(crate) struct From<'a> {
@@ -82,6 +92,10 @@ impl<'a> Packed<'a> {
         common: &Common,
     ) -> anyhow::Result<Self> {
         let cancel = signal::cancel_flag()?;
+        if let Some(parent) = from.file.chain().iter().find(|parent| same_file(parent, output)) {
+            let problem = format!("{} is the parent of the source; write to another file", parent.display());
+            return Err(image::Error::Recipe(problem).into());
+        }
         let to_stdout = output == Path::new("-");
         if to_stdout && io::stdout().is_terminal() {
             let problem = "a disk is not for a terminal; redirect standard output".to_owned();

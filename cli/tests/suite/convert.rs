@@ -171,6 +171,8 @@ fn parents_where_they_are_allowed() {
     }
     let info = json(&wimforge(args!["info", &above, "--json", "--parent", scratch.path()]).well());
     assert_eq!(info["disk"]["chain"].as_array().map(Vec::len), Some(2));
+    let over = wimforge(args!["convert", &above, &base, "--force", "--parent", scratch.path()]).badly(&[2]);
+    over.says(&["is the parent of the source"]);
     // A circle is not followed for ever.
     qemu_img.run(args!["rebase", "-u", "-f", "qcow2", "-b", &above, "-F", "qcow2", &base]);
     let circle = wimforge(args!["info", &above, "--parent", scratch.path()]).badly(&[4]);
@@ -283,4 +285,31 @@ fn containers_are_checked_and_warned_of() {
     let info = json(&wimforge(args!["info", &vhd, "--json"]).well());
     let warnings = info["disk"]["container"]["warnings"].to_string();
     assert!(warnings.contains("qemu before version 8"), "{warnings}");
+}
+
+/// A disk of another size: everybody finds the larger volume sound, and all files on it.
+#[test]
+fn sizes_change_with_partition_and_file_system() {
+    let scratch = scratch();
+    let path = |name: &str| scratch.path().join(name);
+    let wim = testdata("nano-small.wim");
+    let (disk, large, small) = (path("disk.vhd"), path("large.raw"), path("small.raw"));
+    for layout in ["mbr1", "mbr3", "gpt"] {
+        build(&wim, &disk, &["--layout", layout, "--size", "4GiB", "--quiet", "--force"]).well();
+        let all = args!["--force", "--quiet"];
+        wimforge([&args!["convert", &disk, &large, "--size", "6GiB"][..], &all].concat()).well();
+        let least = if layout == "mbr1" { "1GiB" } else { "2GiB" };
+        wimforge([&args!["convert", &large, &small, "--size", least][..], &all].concat()).well();
+        for (disk, size) in [(&large, 6 << 30), (&small, if layout == "mbr1" { 1u64 << 30 } else { 2 << 30 })]
+        {
+            assert_eq!(fs::metadata(disk).expect("the disk").len(), size, "{layout}");
+            let Some(table) = testkit::disk::partitions(disk) else { return };
+            let last = table.partitions.iter().map(|part| part.start + part.size).max().expect("partitions");
+            assert!(size / 512 - last <= 4096, "{layout}: {last} of {}", size / 512);
+            wimforge(args!["check", disk, "--no-boot"]).well();
+            wimforge(args!["verify", disk, "--against", &wim]).well();
+        }
+    }
+    let refused = wimforge(args!["convert", &disk, &small, "--size", "300MiB", "--force"]).badly(&[2]);
+    refused.says(&["needs at least"]);
 }
