@@ -172,6 +172,45 @@ fn accepted_by_others() {
     }
 }
 
+/// Empty disks, disks of one block, disks too large to be compared whole: of these the ranges that matter.
+#[test]
+fn small_and_large_disks_are_accepted_by_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("disk.vhd");
+    let mib = 1u64 << 20;
+    for (size, places) in [
+        (16 * mib, &[][..]),
+        (16 * mib, &[5 * mib]),
+        (127 << 30, &[0, 63 << 30, (127 << 30) - mib]),
+        (MAX_SIZE, &[0, 1 << 40, MAX_SIZE - mib]),
+    ] {
+        let options = Options::new(size, Guid(*b"0123456789abcdef"));
+        let ranges: Vec<_> = places.iter().map(|start| *start..*start + mib).collect();
+        let sink =
+            dynamic::positioned(File::create(&path).unwrap(), &options, ranges.iter().cloned()).unwrap();
+        let data: Vec<Vec<u8>> = (0..places.len() as u64).map(|index| common::noise(index, MIB)).collect();
+        for (start, data) in places.iter().zip(&data) {
+            sink.write_at(*start, data).unwrap();
+        }
+        Box::new(sink).finish().unwrap();
+        let vhd = Vhd::open(Arc::new(File::open(&path).unwrap())).unwrap();
+        assert_eq!(vhd.check().unwrap().present, places.len() as u64);
+        // Around what is stored there is nothing.
+        let mut asked = ranges.clone();
+        asked.extend([2 * mib..3 * mib, size - 3 * mib..size - 2 * mib]);
+        let mut sums: Vec<String> = data.iter().map(|data| testkit::disk_reader::sha1(data)).collect();
+        sums.resize(asked.len(), testkit::disk_reader::sha1(&vec![0; MIB]));
+        for reader in testkit::disk_reader::READERS {
+            let Some(found) = testkit::disk_reader::read(reader, "vhd", &[&path], &asked) else { continue };
+            assert_eq!((found.size, &found.sha1), (size, &sums), "{reader}");
+        }
+        if let Some(qemu) = testkit::tool("qemu-img") {
+            let info = qemu.text(["info", "-f", "vpc", path.to_str().unwrap()]);
+            assert!(info.contains(&format!("({size} bytes)")), "{info}");
+        }
+    }
+}
+
 /// qemu-img finds the disk that we read in `path` equal to the one that it reads.
 fn qemu_agrees(qemu: &testkit::Tool, directory: &Path, path: &Path, vhd: &Vhd) {
     let raw_path = directory.join("ours.raw");

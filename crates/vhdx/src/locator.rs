@@ -1,4 +1,4 @@
-use disk::Guid;
+use disk::{At, Guid};
 
 use crate::layout::LOCATOR_TYPE_VHDX;
 use crate::{Error, Result};
@@ -21,6 +21,9 @@ pub struct ParentReference {
 }
 
 const WHAT: &str = "VHDX parent locator";
+/// The most entries that are read; five are known. Their texts may share bytes, so the item's length limits nothing: this
+/// does, to 50 MB.
+const MAX_ENTRIES: u64 = 256;
 
 impl ParentReference {
     /// Reads the metadata item found at offset `at`.
@@ -32,9 +35,18 @@ impl ParentReference {
         let kind = Guid(*kind);
         if kind != LOCATOR_TYPE_VHDX {
             let feature = format!("type {kind}, known is {LOCATOR_TYPE_VHDX}");
-            return Err(Error::Unsupported { at: disk::At::new(WHAT, at), feature });
+            return Err(Error::Unsupported { at: At::new(WHAT, at), feature });
         }
         let count = usize::from(u16::from_le_bytes([head[18], head[19]]));
+        if count as u64 > MAX_ENTRIES {
+            let at = At::new(WHAT, at);
+            return Err(Error::Limit {
+                at,
+                what: "number of entries",
+                found: count as u64,
+                limit: MAX_ENTRIES,
+            });
+        }
         let Some(entries) = item[20..].get(..count * 12) else {
             return Err(malformed(format!("{} bytes, too few for {count} entries", item.len())));
         };

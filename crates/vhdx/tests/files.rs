@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -184,10 +185,31 @@ fn accepted_by_others() {
             if !disk.len().is_multiple_of(options.sector_size.bytes() as usize) {
                 continue;
             }
+            // Two of a large one are enough.
+            if disk.len() > 100 * MIB && (options.fixed || options.block_size > 2 << 20) {
+                continue;
+            }
             std::fs::write(&path, file(&disk, &options)).unwrap();
             accepted(&path, &raw, &disk, options.sector_size);
         }
     }
+}
+
+/// A file that does not say where its holes are: what is stored is what the container says.
+struct Plain(File);
+
+impl ReadAt for Plain {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+}
+
+fn open(path: &Path) -> Vhdx {
+    Vhdx::open(Plain(File::open(path).unwrap())).unwrap()
 }
 
 /// Disks too large to be held: sparse files, of which the others compare all, or the ranges that matter.
@@ -212,7 +234,7 @@ fn large_disks_are_accepted_by_others() {
             sink.write_at(*start, data).unwrap();
         }
         Box::new(sink).finish().unwrap();
-        let vhdx = Vhdx::open(File::open(&path).unwrap()).unwrap();
+        let vhdx = open(&path);
         vhdx.check().unwrap();
         let mut stored = 0;
         let mut offset = 0;
@@ -323,7 +345,7 @@ fn reads_what_qemu_writes() {
                 let options = format!("subformat={subformat},block_size={block},block_state_zero={zero}");
                 let args = ["convert", "-f", "raw", "-O", "vhdx", "-o", &options];
                 qemu.run(args.iter().map(AsRef::as_ref).chain([raw.as_os_str(), path.as_os_str()]));
-                let vhdx = Vhdx::open(File::open(&path).unwrap()).unwrap();
+                let vhdx = open(&path);
                 // qemu has no fixed disks: it allocates all blocks, without saying so.
                 assert!(vhdx.kind() == kind || vhdx.kind() == Kind::Dynamic);
                 assert!(vhdx.creator().starts_with("QEMU"), "{}", vhdx.creator());
@@ -391,7 +413,7 @@ fn reads_what_products_write() {
         ),
     ] {
         let Some(path) = unpacked(&samples.join("disks").join(name), directory.path()) else { return };
-        let vhdx = Vhdx::open(File::open(&path).unwrap()).unwrap();
+        let vhdx = open(&path);
         assert_eq!((vhdx.kind(), vhdx.creator(), vhdx.disk_size()), (Kind::Dynamic, creator, size), "{name}");
         assert_eq!((vhdx.block_size(), vhdx.header().sequence), (block_size, sequence), "{name}");
         let usage = vhdx.check().unwrap();
@@ -407,11 +429,11 @@ fn reads_what_products_write() {
         if replay.is_some() {
             // The others read such a file only after qemu replayed the log, which writes to the file. We do not.
             let Some(qemu) = testkit::tool("qemu-img") else { continue };
-            let dirty = Vhdx::open(File::open(&path).unwrap()).unwrap();
+            let dirty = open(&path);
             assert_eq!(dirty.replay(), vhdx.replay(), "{name}");
             qemu.run(testkit::args!["check", "-f", "vhdx", "-r", "all", &path]);
         }
-        let clean = Vhdx::open(File::open(&path).unwrap()).unwrap();
+        let clean = open(&path);
         assert_eq!(clean.replay(), None, "{name}");
         assert!(sums(&clean) == found, "{name}");
         for reader in testkit::disk_reader::READERS {

@@ -435,6 +435,9 @@ fn parent_locators() {
         differencing(common::locator(&[("relative_path", "x")])),
     );
     check("no parent_linkage", differencing(common::locator(&[])));
+    let mut many = good.clone();
+    many[18..20].copy_from_slice(&[1, 1]);
+    check("number of entries 257 exceeds 256", differencing(many));
     check("parent_linkage: not a GUID", differencing(common::locator(&[("parent_linkage", "{83ed7fa4}")])));
     check("parent_linkage2: not a GUID", differencing(common::locator(&[id, ("parent_linkage2", "")])));
     check("two entries \"parent_linkage\"", differencing(common::locator(&[id, id])));
