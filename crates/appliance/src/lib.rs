@@ -4,6 +4,7 @@ mod error;
 mod guest;
 pub mod gzip;
 mod machine;
+pub mod oci;
 pub mod ovf;
 mod package;
 pub mod tar;
