@@ -31,19 +31,9 @@ pub(crate) fn run(args: &Compact, common: &Common) -> anyhow::Result<ExitCode> {
     let mut options = SurveyOptions::default();
     (options.dropped, options.partition) = (dropped, place.partition);
     let survey = survey(&disk, &options)?;
-<<<<<<< ours
-    let required = if args.skip_unsound { Ok(()) } else { survey.require_all(&place.file) };
-    let refused = match required {
-        Err(error) if !args.dry_run => return Err(error.into()),
-        required => required.err(),
-    };
-    if let Some(error) = &refused {
-        say(&format!("note: {error}"));
-=======
     let require_all = || if args.skip_unsound { Ok(()) } else { survey.require_all(&place.file) };
     if !args.dry_run {
         require_all()?;
->>>>>>> theirs
     }
     let done = match &args.output {
         _ if args.dry_run => Done::Nothing,
@@ -62,13 +52,9 @@ pub(crate) fn run(args: &Compact, common: &Common) -> anyhow::Result<ExitCode> {
         }
     };
     report(&place.file, &survey, &done, args, common)?;
-<<<<<<< ours
-    refused.map_or(Ok(ExitCode::SUCCESS), |error| Err(error.into()))
-=======
     // Of a dry run, which has shown by now what it is about.
     require_all()?;
     Ok(ExitCode::SUCCESS)
->>>>>>> theirs
 }
 
 fn unused_stored(survey: &Survey) -> u64 {
