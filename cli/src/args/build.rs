@@ -51,8 +51,9 @@ pub(crate) struct Build {
     preset: Vec<String>,
 
     /// Container: raw, vhd, vhd-fixed, vhdx, vhdx-fixed, vmdk (compressed, for import), vmdk-sparse, vmdk-flat, vmdk-split,
-    /// vdi, vdi-fixed, qcow2 or qcow2-compressed; a Vagrant box: box-virtualbox, box-hyperv, box-libvirt or box-vmware; or
-    /// ova [default: by OUT's extension; .box is for VirtualBox]
+    /// vdi, vdi-fixed, qcow2 or qcow2-compressed; a Vagrant box: box-virtualbox, box-hyperv, box-libvirt or box-vmware;
+    /// ova; or oci, an image for containers in a tar, which is experimental [default: by OUT's extension; .box is for
+    /// VirtualBox]
     #[arg(short, long, value_name = "FORMAT", help_heading = DISK)]
     format: Option<Spelled<Format>>,
     /// Where the disk is to start: azure, hyperv, hyperv-gen1, virtualbox, vmware, esxi or kvm. Chooses container and layout,

@@ -14,7 +14,5 @@ mod xml;
 pub use error::{Error, Result};
 pub use guest::{Architecture, Edition, Guest};
 pub use machine::{Controller, Firmware, Machine, Remote, Transport};
-pub use package::{
-    Compressed, CompressedWriter, DiskKind, Kind, Package, Stored, StoredRegion, StoredWriter,
-};
+pub use package::{Compressed, CompressedWriter, DiskKind, Kind, Package, Stored, StoredWriter};
 pub use vagrant::Provider;

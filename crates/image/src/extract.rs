@@ -565,8 +565,8 @@ fn set_times(file: &File, node: &Node) -> io::Result<()> {
     }
 }
 
-const TAG_SYMLINK: u32 = 0xA000_000C;
-const TAG_MOUNT_POINT: u32 = 0xA000_0003;
+pub(crate) const TAG_SYMLINK: u32 = 0xA000_000C;
+pub(crate) const TAG_MOUNT_POINT: u32 = 0xA000_0003;
 /// The largest reparse buffer there is ([MS-FSCC] 2.1.2).
 const MAX_REPARSE: u64 = 16 * 1024;
 

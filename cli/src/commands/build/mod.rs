@@ -1,6 +1,7 @@
 //! `wimforge build`
 
 mod manifest;
+mod oci;
 mod report;
 mod secrets;
 
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use disk::FileTime;
-use image::{Counters, PartialFile, Plan, Profile, RecipeFile, Run, Summary};
+use image::{Counters, Format, PartialFile, Plan, Profile, RecipeFile, Run, Summary};
 
 use crate::args::{Build, Common};
 use crate::report::say;
@@ -37,7 +38,7 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
     (recipe.time, recipe.force) = (source_date_epoch()?, args.force);
     let counters = Counters::default();
     let pool = super::pool(&args.resources)?;
-    let poll = || (counters.rendered.load(Ordering::Relaxed), counters.total.load(Ordering::Relaxed));
+    let poll = poll(&counters);
     let profile = args.profile.then(Profile::new);
     let run = Run {
         pool: &pool,
@@ -46,6 +47,10 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
         counters: &counters,
         profile: profile.as_ref(),
     };
+    if recipe.format()? == Format::Oci {
+        oci::run(args, common, recipe, run)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let started = Instant::now();
     let inputs = args.manifest.then(|| manifest::inputs(args, &file)).transpose()?;
     let plan = progress::during("planning", common.quiet, &poll, || Plan::new(recipe, run))?;
@@ -83,6 +88,11 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
         io::stdout().lock().write_all(report.as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How far the work is.
+fn poll(counters: &Counters) -> impl Fn() -> (u64, u64) + Sync + '_ {
+    || (counters.rendered.load(Ordering::Relaxed), counters.total.load(Ordering::Relaxed))
 }
 
 /// The presets, the recipe over them, the command line over all.

@@ -106,7 +106,8 @@ impl Packing<'_> {
             | Format::BoxHyperv
             | Format::BoxLibvirt
             | Format::BoxVmware
-            | Format::Ova => unreachable!("{} is not a stream", self.format),
+            | Format::Ova
+            | Format::Oci => unreachable!("{} is not a stream", self.format),
         };
         Ok(Sink::Ordered(sink))
     }
@@ -170,6 +171,11 @@ impl Packing<'_> {
                     true => self.package_in_file(kind, set.file()?),
                     false => self.ordered(set.file()?),
                 };
+            }
+            Format::Oci => {
+                return Err(Error::Recipe(
+                    "an OCI image is made from a Windows image, not from a disk".to_owned(),
+                ));
             }
             Format::VmdkFlat => return self.in_files(vmdk::Kind::MonolithicFlat, set),
             Format::VmdkSplit => return self.in_files(vmdk::Kind::TwoGbMaxExtentSparse, set),

@@ -53,7 +53,7 @@ impl OrderedSink for Packaged {
 }
 
 /// `inner` with an archive around it that is finished when the disk is.
-fn packaged(
+pub(crate) fn packaged(
     inner: impl OrderedSink + 'static,
     finish: impl FnOnce() -> appliance::Result<()> + Send + 'static,
 ) -> Sink<'static> {
@@ -198,11 +198,6 @@ impl Packing<'_> {
         let package = self.package(kind)?;
         let options = self.packaged_vmdk(&package);
         let archive = package.stored(file).map_err(|e| self.appliance_error(e))?;
-        if kind == Kind::Box(Provider::Libvirt) {
-            let region = archive.region().map_err(|e| self.appliance_error(e))?;
-            let sink = qcow2::compressed::in_file(region, &self.qcow2_options());
-            return Ok(packaged(sink.map_err(|e| self.qcow2_error(e))?, move || archive.finish()));
-        }
         let writer = BufWriter::with_capacity(STREAM_BUFFER, archive.writer());
         let sink = vmdk::stream_optimized(writer, &options).map_err(|e| self.vmdk_error(e))?;
         Ok(packaged(sink, move || archive.finish()))
@@ -230,6 +225,14 @@ impl Packing<'_> {
             let archive = begin(package, size)?;
             let sink = vhdx::ordered(archive.writer(), &options, allocated());
             return Ok(packaged(sink.map_err(|e| self.vhdx_error(e))?, move || archive.finish()));
+        }
+        if kind == Kind::Box(Provider::Libvirt) {
+            let options = self.qcow2_options();
+            let allocated = || self.map.allocated(qcow2::CLUSTER_SIZE);
+            let size = qcow2::plain::file_size(&options, allocated()).map_err(|e| self.qcow2_error(e))?;
+            let archive = begin(package, size)?;
+            let sink = qcow2::plain::ordered(archive.writer(), &options, allocated());
+            return Ok(packaged(sink.map_err(|e| self.qcow2_error(e))?, move || archive.finish()));
         }
         let options = self.packaged_vmdk(&package);
         let allocated = || self.map.allocated(vmdk::GRAIN_SIZE);

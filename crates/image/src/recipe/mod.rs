@@ -180,15 +180,16 @@ pub enum Format {
     BoxVmware,
     /// OVA: an appliance for VMware and VirtualBox.
     Ova,
+    /// OCI image with a Windows base layer, in a tar; made from an image, not from a disk.
+    Oci,
 }
 
 impl Format {
     /// All names, for messages.
     pub const NAMES: &'static str = "raw, vhd, vhd-fixed, vhdx, vhdx-fixed, vmdk, vmdk-sparse, vmdk-flat, vmdk-split, vdi, vdi-fixed, qcow2, \
-         qcow2-compressed, box-virtualbox, box-hyperv, box-libvirt, box-vmware, ova";
+         qcow2-compressed, box-virtualbox, box-hyperv, box-libvirt, box-vmware, ova, oci";
     /// Those that can be written front to back.
-    pub(crate) const STREAMS: &'static str =
-        "raw, vhd-fixed, vhdx, vhdx-fixed, vmdk, vdi, vdi-fixed, qcow2, box-hyperv and box-vmware";
+    pub(crate) const STREAMS: &'static str = "raw, vhd-fixed, vhdx, vhdx-fixed, vmdk, vdi, vdi-fixed, qcow2, box-hyperv, box-libvirt and box-vmware";
 
     /// The usual container for a file of this name.
     pub fn of_path(path: &Path) -> Option<Self> {
@@ -219,6 +220,7 @@ impl Format {
             Self::Qcow2 | Self::Qcow2Compressed => "qcow2",
             Self::BoxVirtualbox | Self::BoxHyperv | Self::BoxLibvirt | Self::BoxVmware => "box",
             Self::Ova => "ova",
+            Self::Oci => "tar",
         }
     }
 
@@ -244,9 +246,9 @@ impl Format {
     pub(crate) fn table_granularity(self) -> Option<u64> {
         match self {
             Self::Raw | Self::VhdFixed | Self::VhdxFixed | Self::VmdkFlat | Self::VdiFixed => None,
-            Self::Vmdk | Self::Qcow2Compressed | Self::BoxVirtualbox | Self::BoxLibvirt | Self::Ova => None,
+            Self::Vmdk | Self::Qcow2Compressed | Self::BoxVirtualbox | Self::Ova | Self::Oci => None,
             Self::Vdi => Some(vdi::BLOCK_SIZE),
-            Self::Qcow2 => Some(qcow2::CLUSTER_SIZE),
+            Self::Qcow2 | Self::BoxLibvirt => Some(qcow2::CLUSTER_SIZE),
             Self::Vhdx | Self::BoxHyperv => Some(vhdx::DEFAULT_BLOCK_SIZE.into()),
             Self::Vhd => Some(vhd::DEFAULT_BLOCK_SIZE.into()),
             Self::VmdkSparse | Self::VmdkSplit | Self::BoxVmware => Some(vmdk::GRAIN_SIZE),
@@ -266,6 +268,7 @@ impl Format {
                 | Self::VdiFixed
                 | Self::Qcow2
                 | Self::BoxHyperv
+                | Self::BoxLibvirt
                 | Self::BoxVmware
         )
     }
@@ -302,6 +305,7 @@ impl std::fmt::Display for Format {
             Self::BoxLibvirt => "box-libvirt",
             Self::BoxVmware => "box-vmware",
             Self::Ova => "ova",
+            Self::Oci => "oci",
         })
     }
 }
@@ -329,6 +333,7 @@ impl FromStr for Format {
             "box-libvirt" => Ok(Self::BoxLibvirt),
             "box-vmware" => Ok(Self::BoxVmware),
             "ova" => Ok(Self::Ova),
+            "oci" => Ok(Self::Oci),
             _ => Err(format!("unknown format (known: {})", Self::NAMES)),
         }
     }
