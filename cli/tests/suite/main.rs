@@ -2,7 +2,9 @@
 //!
 //! `proof` builds disks and has everybody else read them; `boot` starts them, `chain` breaks what starts them;
 //! `commands` compares what `info`, `ls`, `cat` and `extract` say; `bad_input` gives the program what it must refuse;
-//! `convert` takes disks from container to container; `iso` looks into ISO images; `recipe` builds from recipes; `manners` holds it to what it promises about outputs, exit codes and determinism.
+//! `containers` takes disks into every container and out, judged by others; `convert` is the command itself; `iso` looks
+//! into ISO images; `recipe` builds from recipes; `manners` holds it to what it promises about outputs, exit codes and
+//! determinism.
 
 mod bad_input;
 mod bcd;
@@ -10,6 +12,7 @@ mod boot;
 mod chain;
 mod commands;
 mod compact;
+mod containers;
 mod convert;
 mod disk_paths;
 mod driver;

@@ -88,7 +88,8 @@ for part in ranges.split(","):
     digest = hashlib.sha1()
     while position < end:
         disk.seek(position)
-        data = disk.read(min(end - position, 1 << 20))
+        # dissect reads wrong across blocks of a VHDX, which are whole MiB.
+        data = disk.read(min(end - position, (1 << 20) - position % (1 << 20)))
         if not data:
             sys.exit(f"nothing to read at {position:#x}")
         digest.update(data)
