@@ -219,7 +219,7 @@ fn outputs_of_several_files_are_kept_and_replaced_whole() {
     fs::write(folder.join("disk-s001.vmdk"), "precious").expect("written");
     let (raw, out) = (path("disk.raw"), folder.join("disk.vmdk"));
     let all = args!["convert", &raw, &out, "--format", "vmdk-split", "--quiet"];
-    wimforge(all.clone()).badly(&[2]).says(&["disk-s001.vmdk", "--force"]);
+    wimforge(all).badly(&[2]).says(&["disk-s001.vmdk", "--force"]);
     assert_eq!(names(&folder), ["disk-s001.vmdk"]);
     assert_eq!(fs::read(folder.join("disk-s001.vmdk")).expect("still there"), b"precious");
     wimforge([&all[..], &args!["--force"]].concat()).well();
