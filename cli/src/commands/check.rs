@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use image::chain::{ChainReport, check_chain};
-use image::{DiskFile, DiskPlace, Error, FatReport, FileKind, VolumeCheck, check_disk};
+use image::{DiskFile, DiskPlace, Error, ErrorKind, FatReport, FileKind, VolumeCheck, check_disk};
 use serde_json::{Value, json};
 
 use super::boot_chain;
@@ -18,10 +18,14 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
         let what = "is a WIM; `wimforge verify` checks it".to_owned();
         return Err(Error::Unsupported { path: place.file, what }.into());
     }
-    let disk = DiskFile::open_with(&place.file, &args.chain.parents())?;
-    let container = match disk.check() {
-        Ok(container) => container,
-        Err(error) => return container_fault(&error, &place, common),
+    let opened = DiskFile::open_with(&place.file, &args.chain.parents());
+    let checked = opened.and_then(|disk| disk.check().map(|container| (disk, container)));
+    let (disk, container) = match checked {
+        Ok(checked) => checked,
+        Err(error) if error.kind() == ErrorKind::Verification => {
+            return container_fault(&error, &place, common);
+        }
+        Err(error) => return Err(error.into()),
     };
     // A chain goes through several partitions: whoever asks for one asks for its volume.
     let wants_chain = args.boot || !args.no_boot && place.partition.is_none();

@@ -115,6 +115,9 @@ fn compare_piece(
     for ((disk, size), buffer) in [a, b].into_iter().zip(sizes).zip(&mut buffers) {
         buffer.resize((piece.end - piece.start) as usize, 0);
         let there = size.clamp(piece.start, piece.end) - piece.start;
+        if there == 0 {
+            continue;
+        }
         let read = disk.disk().read_exact_at(&mut buffer[..there as usize], piece.start);
         read.map_err(|source| Error::Read { path: disk.path().to_owned(), source })?;
     }
