@@ -5,6 +5,22 @@
 //! ([`ntfs_writer::resize`]), and whatever lies behind its partition at the new end. It reads like any other disk, so
 //! [`convert`](fn@crate::convert) packs it, what the source does not store stays unstored, and the source is never changed.
 //!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # fn example(disk: Arc<dyn disk::BlockMap>) -> Result<(), Box<dyn std::error::Error>> {
+//! use wimforge_image::resize::{Options, Resized, Which};
+//!
+//! // What `convert --size 64GiB` does; the disk goes to `convert` in place of the source.
+//! let resized = Resized::plan(disk, 64 << 30, &Options { which: Which::Windows })?;
+//! let disk = resized.disk();
+//! for change in &resized.changes {
+//!     println!("partition {}: bytes {:?}, before {:?}", change.number, change.new, change.old);
+//! }
+//! resized.notes.iter().for_each(|note| println!("{note}"));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! | | |
 //! |---|---|
 //! | the copy of a GUID partition table | moves to the new end, the header says so |

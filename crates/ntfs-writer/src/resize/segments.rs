@@ -1,5 +1,7 @@
 //! What lies where on the volume of the new size.
 
+use std::fmt;
+
 /// A part of the new volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -12,7 +14,7 @@ pub struct Segment {
 }
 
 /// What a [`Segment`] holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Content {
     /// Bytes of the old volume, from this one on.
     Volume(u64),
@@ -20,6 +22,16 @@ pub enum Content {
     Bytes(Box<[u8]>),
     /// Zeros.
     Zero,
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Volume(from) => write!(f, "Volume({from:#x})"),
+            Self::Bytes(bytes) => write!(f, "Bytes({:#x})", bytes.len()),
+            Self::Zero => f.write_str("Zero"),
+        }
+    }
 }
 
 impl Segment {
