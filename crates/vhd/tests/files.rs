@@ -211,6 +211,32 @@ fn small_and_large_disks_are_accepted_by_others() {
     }
 }
 
+/// Holes of a fixed disk's file are zeros of the disk.
+#[test]
+fn holes_of_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("disk.vhd");
+    let options = Options::new(64 << 20, Guid(*b"0123456789abcdef"));
+    let sink = wimforge_vhd::fixed::positioned(File::create(&path).unwrap(), &options).unwrap();
+    sink.write_at(3 << 20, &vec![1; 3 << 20]).unwrap();
+    Box::new(sink).finish().unwrap();
+    let file = File::open(&path).unwrap();
+    if file.stored_at(20 << 20).unwrap().unwrap().kind == RangeKind::Data {
+        return testkit::skip_here("the file system of the temporary folder does not say where holes are");
+    }
+    let vhd = Vhd::open(Arc::new(file)).unwrap();
+    let (mut offset, mut stored) = (0, 0);
+    while let Some(range) = vhd.range_at(offset).unwrap() {
+        assert!(range.start == offset && range.len > 0);
+        offset += range.len;
+        stored += if range.kind == RangeKind::Data { range.len } else { 0 };
+    }
+    // The footer behind the disk does not count, nor the units that file systems store in.
+    assert_eq!(offset, 64 << 20);
+    assert!((3 << 20..4 << 20).contains(&stored), "{stored:#x}");
+    assert_eq!(vhd.range_at(4 << 20).unwrap().unwrap().kind, RangeKind::Data);
+}
+
 /// qemu-img finds the disk that we read in `path` equal to the one that it reads.
 fn qemu_agrees(qemu: &testkit::Tool, directory: &Path, path: &Path, vhd: &Vhd) {
     let raw_path = directory.join("ours.raw");

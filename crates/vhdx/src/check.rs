@@ -26,8 +26,9 @@ pub struct Usage {
 impl Vhdx {
     /// Checks what opening lets pass because the disk can be read all the same: that both region tables are whole and
     /// equal, that the flags of metadata items are theirs, that entries of blocks that are not stored have no offset
-    /// (Hyper-V refuses to read these; old versions of qemu wrote them). What opening checks already (every checksum, the
-    /// place of everything, that nothing shares bytes of the file) is not checked again.
+    /// (Hyper-V refuses to read these; old versions of qemu wrote them). What opening checks already (the place of
+    /// everything, that nothing shares bytes of the file, the checksums of what counts) is not checked again. One broken
+    /// header is no fault: it is what a power failure leaves.
     ///
     /// # Errors
     /// [`Error::Malformed`] for the first fault; [`Error::Io`].
