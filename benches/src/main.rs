@@ -12,6 +12,7 @@ mod reference;
 mod reg;
 mod report;
 mod roundtrip;
+mod vagrant;
 mod verify;
 
 use std::error::Error;
@@ -48,6 +49,8 @@ usage: cargo run --release -p wimforge-benches -- COMMAND
   compact [WIM] [--runs N]         Compact OS: times, size beside the WIM, and where it goes; on a corpus of 500 MB or WIM
   convert [WIM] [--threads 1,2] [--place DIR] [--runs N]
                                    the disk of WIM, or of the corpus, into other containers, against qemu-img
+  box [WIM] [--threads 1,2] [--place DIR] [--runs N]
+                                   a Vagrant box for VirtualBox, against qemu-img and bsdtar -czf
   corpus [--corpus ..] [--source ..]  make corpora, and say where they are
   many COUNT                       make a WIM of COUNT files, and say where it is
 
@@ -88,7 +91,7 @@ fn run(command: &str, mut options: Options) -> Result<bool> {
             reference::check(&program.map_or_else(wimforge, Ok)?, &file, &place, update)?;
             return Ok(true);
         }
-        "convert" => {
+        "convert" | "box" => {
             let mut threads = vec![1, measure::threads()];
             threads.dedup();
             let threads = options.list("--threads", threads)?;
@@ -99,7 +102,8 @@ fn run(command: &str, mut options: Options) -> Result<bool> {
                 Some(wim) => PathBuf::from(wim),
                 None => corpus::get("LZX")?,
             };
-            convert::run(&wimforge()?, &wim, &place, &threads, runs)?;
+            let contest = if command == "box" { vagrant::run } else { convert::run };
+            contest(&wimforge()?, &wim, &place, &threads, runs)?;
             return Ok(true);
         }
         "corpus" => {
