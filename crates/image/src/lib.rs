@@ -61,8 +61,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use extract::{ExtractOptions, Extracted, copy_blob, extract, reparse_target};
 pub use fat::check::Report as FatReport;
 pub use iso_source::{IsoBlobs, IsoInfo, IsoSource, IsoWim, WimChoice};
-pub use oci::{LayerPlan, LayerSummary};
 pub use ntfs_writer::check::{Report as CheckReport, Severity as CheckSeverity};
+pub use oci::{LayerPlan, LayerSummary};
 pub use output::PartialFile;
 pub use pipeline::{Counters, Profile, Stage, ThreadProfile};
 pub use recipe::{
