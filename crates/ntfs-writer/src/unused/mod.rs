@@ -25,7 +25,7 @@
 //! | file records given back | yes, as records that were never used: header and sequence number stay |
 //! | index blocks in use: behind the entries | yes |
 //! | index blocks given back | yes, when the blocks that the index reaches are just those its bitmap marks |
-//! | `$MFTMirr` | changed as the records are that it mirrors |
+//! | the records that `$MFTMirr` repeats (four, or a cluster's worth) | kept: readers compare the two, which cannot be written at once |
 //! | `$LogFile`, `$UsnJrnl`, `$SDS`, padding inside attributes | kept: below the end of a value, a value is its owner's |
 //! | clusters marked as bad | kept, and never read |
 //! | pagefile.sys, swapfile.sys, hiberfil.sys | on [request](Options) |

@@ -23,9 +23,6 @@ pub struct Patch {
 pub(super) enum Form {
     /// Zeroes a record in use behind what it uses.
     Record,
-    /// As above, but leaves the update sequence array as it is: readers compare what a mirrored record uses with its
-    /// copy, the array included, and the two cannot be written at once.
-    Mirrored,
     /// Makes a record that was given back one that was never used.
     FreeRecord,
     /// Zeroes an index block behind its entries.
@@ -47,9 +44,9 @@ impl Patch {
 impl Form {
     pub(super) fn apply(&self, bytes: &mut [u8]) -> Result<()> {
         match self {
-            Self::Record | Self::Mirrored => {
+            Self::Record => {
                 let used = record(bytes)?.header.used as usize;
-                zero_from(bytes, used, "file record", matches!(self, Self::Record))
+                zero_from(bytes, used, "file record")
             }
             Self::FreeRecord => free_record(bytes),
             Self::Block => {
@@ -57,7 +54,7 @@ impl Form {
                 parse::unprotect(&mut plain, "index block")?;
                 let node = parse::block(&plain)?.node;
                 let end = node.offset + node.len;
-                zero_from(bytes, end, "index block", true)
+                zero_from(bytes, end, "index block")
             }
             Self::Bytes(new) => {
                 if new.len() != bytes.len() {
@@ -98,8 +95,8 @@ fn whole(bytes: &[u8], what: &'static str) -> Result<usize> {
     }
 }
 
-/// Zeroes what a protected structure holds from byte `from` on; `words` says whether those in the array change, too.
-fn zero_from(bytes: &mut [u8], from: usize, what: &'static str, words: bool) -> Result<()> {
+/// Zeroes what a protected structure holds from byte `from` on.
+fn zero_from(bytes: &mut [u8], from: usize, what: &'static str) -> Result<()> {
     let array = whole(bytes, what)?;
     let array_end = array + 2 * (bytes.len() / STRIDE + 1);
     if from < array_end || from > bytes.len() {
@@ -115,7 +112,7 @@ fn zero_from(bytes: &mut [u8], from: usize, what: &'static str, words: bool) -> 
     for i in 0..bytes.len() / STRIDE {
         let end = (i + 1) * STRIDE;
         let saved = array + 2 + 2 * i;
-        if words && from < end {
+        if from < end {
             // One byte of the word may be used and the other not.
             let first = from.saturating_sub(end - 2).min(2);
             bytes[saved + first..saved + 2].fill(0);
@@ -132,7 +129,7 @@ fn free_record(bytes: &mut [u8]) -> Result<()> {
         let found = format_args!("flags {:#x}, attributes at {first:#x}", header.flags);
         return Err(Fault::new("file record", "header", 0x14, found, "a free record with a short header"));
     }
-    zero_from(bytes, first, "file record", true)?;
+    zero_from(bytes, first, "file record")?;
     put_u32(bytes, first, END);
     put_u32(bytes, 0x18, (first + END_LEN) as u32);
     Ok(())
@@ -173,19 +170,14 @@ mod tests {
     #[test]
     fn records_keep_what_they_use_and_the_number() {
         for used in (64..=1024).step_by(8).chain([509, 510, 511, 1022, 1023]) {
-            for form in [Form::Record, Form::Mirrored] {
-                let before = record_bytes(used, 1);
-                let new = form.changed(&before).unwrap().unwrap_or_else(|| before.clone());
-                let (a, b) = (plain(&before), plain(&new));
-                let used = used as usize;
-                assert_eq!(a[..used], b[..used], "{used}");
-                let rest = b[used..].iter().enumerate().filter(|&(_, &byte)| byte != 0).count();
-                let ends = [510, 511, 1022, 1023].iter().filter(|&&at| at >= used).count();
-                assert_eq!(rest, if form == Form::Mirrored { ends } else { 0 }, "{used}");
-                assert_eq!(new[48..50], before[48..50], "the number stays");
-                assert!(form != Form::Mirrored || new[48..54] == before[48..54]);
-                assert_eq!(form.changed(&new).unwrap(), None, "twice is once");
-            }
+            let before = record_bytes(used, 1);
+            let new = Form::Record.changed(&before).unwrap().unwrap_or_else(|| before.clone());
+            let (a, b) = (plain(&before), plain(&new));
+            let used = used as usize;
+            assert_eq!(a[..used], b[..used], "{used}");
+            assert!(b[used..].iter().all(|&byte| byte == 0), "{used}");
+            assert_eq!(new[48..50], before[48..50], "the number stays");
+            assert_eq!(Form::Record.changed(&new).unwrap(), None, "twice is once");
         }
     }
 

@@ -99,11 +99,6 @@ impl<'v> Scan<'v> {
             }
             first += now;
         }
-        for number in 0..mirrored {
-            let mut bytes = vec![0; size as usize];
-            mirror.read_clusters(volume, number * size, &mut bytes)?;
-            self.patch(Form::Mirrored, &mirror, number * size, &bytes)?;
-        }
         Ok(())
     }
 
@@ -124,16 +119,16 @@ impl<'v> Scan<'v> {
         };
         if !record.in_use() {
             if mirrored {
-                self.kept.mirrored += u64::from(record.attributes().next().is_some());
-                self.patch(Form::Mirrored, mft, at, bytes)?;
+                self.mirrored(&Form::FreeRecord, bytes);
             } else if !self.patch(Form::FreeRecord, mft, at, bytes)? {
                 self.kept.records += 1;
             }
             return Ok(());
         }
         self.claim(&record)?;
-        let form = if mirrored { Form::Mirrored } else { Form::Record };
-        if !self.patch(form, mft, at, bytes)? {
+        if mirrored {
+            self.mirrored(&Form::Record, bytes);
+        } else if !self.patch(Form::Record, mft, at, bytes)? {
             return Err(Error::unsound(format!("record {number} cannot be patched")));
         }
         if record.header.base == 0 {
@@ -141,6 +136,11 @@ impl<'v> Scan<'v> {
             self.file(number, &file, &record)?;
         }
         Ok(())
+    }
+
+    /// A record of which there is a copy stays as it is: the two cannot be written at once, and readers compare them.
+    fn mirrored(&mut self, form: &Form, bytes: &[u8]) {
+        self.kept.mirrored += u64::from(!matches!(form.changed(bytes), Ok(None)));
     }
 
     /// Remembers the clusters of a record's runs, whatever they hold.
@@ -317,7 +317,7 @@ impl KeptCounts {
             ("indexes", self.indexes, "their bitmap and their blocks do not agree"),
             ("index blocks", self.blocks, "they are not whole"),
             ("free file records", self.records, "they are no records"),
-            ("free file records of the mirror", self.mirrored, "readers compare them with their copies"),
+            ("mirrored file records", self.mirrored, "they and their copies cannot be written at once"),
             ("files to be emptied", self.dropped, "they are compressed, encrypted, or have another name"),
             ("bytes behind the volume", behind, "they are not the file system's"),
         ];

@@ -165,7 +165,6 @@ pub(crate) fn poison(image: &mut [u8]) {
     let cluster = u64::from(volume.boot().cluster_size);
     let size = volume.boot().record_size as usize;
     let mft = volume.file(0).unwrap().raw_stream(&volume, &[]).unwrap().unwrap();
-    let mirror = volume.boot().mirror_lcn * cluster;
     let mirrored = volume.file(1).unwrap().raw_stream(&volume, &[]).unwrap().unwrap().size() / size as u64;
     let place = |runs: &[parse::Run], at: u64| {
         let run = runs.iter().find(|run| (run.vcn..run.vcn + run.clusters).contains(&(at / cluster)))?;
@@ -203,16 +202,11 @@ pub(crate) fn poison(image: &mut [u8]) {
                 }
             }
         }
-        // The records of the mirror are all of one form here: their remains are the same in both.
-        let used = record.header.used as usize;
-        let words = number >= mirrored;
-        let mut new = plain.clone();
-        mark(&mut new, used, size);
-        protect_again(&mut image[at..at + size], &new, words);
-        if !words {
-            let record = image[at..at + size].to_vec();
-            let copy = mirror as usize + number as usize * size;
-            image[copy..copy + size].copy_from_slice(&record);
+        // Those that are mirrored stay as they are.
+        if number >= mirrored {
+            let mut new = plain.clone();
+            mark(&mut new, record.header.used as usize, size);
+            protect_again(&mut image[at..at + size], &new);
         }
     }
 }
@@ -239,12 +233,12 @@ fn poison_blocks(
         for (i, byte) in plain[node..].iter_mut().enumerate() {
             *byte = MARK[i % 16];
         }
-        protect_again(&mut image[at..at + block], &plain, true);
+        protect_again(&mut image[at..at + block], &plain);
     }
 }
 
 /// Puts `plain` in the place of `bytes`, under the same update sequence number.
-fn protect_again(bytes: &mut [u8], plain: &[u8], words: bool) {
+fn protect_again(bytes: &mut [u8], plain: &[u8]) {
     let array = usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
     let number = [bytes[array], bytes[array + 1]];
     let before: Vec<u8> = bytes[array..array + 2 + bytes.len() / 256].to_vec();
@@ -252,10 +246,7 @@ fn protect_again(bytes: &mut [u8], plain: &[u8], words: bool) {
     bytes[array..array + before.len()].copy_from_slice(&before);
     for i in 0..bytes.len() / 512 {
         let end = (i + 1) * 512 - 2;
-        if words {
-            let saved = array + 2 + 2 * i;
-            bytes.copy_within(end..end + 2, saved);
-        }
+        bytes.copy_within(end..end + 2, array + 2 + 2 * i);
         bytes[end..end + 2].copy_from_slice(&number);
     }
 }
