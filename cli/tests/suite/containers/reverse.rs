@@ -218,10 +218,10 @@ fn what_products_write() {
 /// All of a small disk; of a large one its beginning, its end, and pieces in between (qemu compares all of it).
 fn probes(size: u64) -> Vec<Range<u64>> {
     if size <= 300 << 20 {
-        return vec![0..size];
+        return std::iter::once(0..size).collect();
     }
     let mut probes = vec![0..64 << 20, size - (1 << 20)..size];
-    probes.extend((1..8).map(|part| size / 8 * part & !0xFFFF).map(|start| start..start + (1 << 20)));
+    probes.extend((1..8).map(|part| (size / 8 * part) & !0xFFFF).map(|start| start..start + (1 << 20)));
     probes
 }
 

@@ -114,7 +114,7 @@ impl Source {
     /// what is nowhere near. They begin on multiples of 64 KiB.
     pub(super) fn probes(&self) -> Vec<Range<u64>> {
         if self.is_small() {
-            return vec![0..self.size];
+            return std::iter::once(0..self.size).collect();
         }
         let around = |at: u64, len: u64| {
             let start = at.saturating_sub(128 << 10) & !0xFFFF;
