@@ -141,8 +141,7 @@ fn states_in_which_nothing_can_be_told() {
         } else {
             assert!(find(&image).is_ok());
         }
-        let mut drop = UnusedOptions::default();
-        drop.hiberfil = true;
+        let drop = UnusedOptions { hiberfil: true, ..UnusedOptions::default() };
         let dropped = unused(&source(&image), &drop).unwrap();
         assert_eq!(dropped.totals.dropped, 50_000);
         assert!(dropped.ranges.iter().any(|range| range.contains(&(at as u64))));
@@ -153,8 +152,7 @@ fn states_in_which_nothing_can_be_told() {
     tree.link(0, "thesis.doc", None, file);
     let image = tree.image(options(), 1 << 20);
     assert_eq!(reason(&image), Reason::Hibernated);
-    let mut drop = UnusedOptions::default();
-    drop.hiberfil = true;
+    let drop = UnusedOptions { hiberfil: true, ..UnusedOptions::default() };
     let refused = unused(&source(&image), &drop);
     assert!(matches!(refused, Err(Error::Refused { reason: Reason::Hibernated, .. })), "{refused:?}");
 }
@@ -166,8 +164,7 @@ fn files_are_emptied_on_request_only() {
     let kept = find(&image).unwrap();
     assert!(!kept.ranges.iter().any(|range| range.contains(&at)));
     assert!(kept.ranges.iter().any(|range| range.contains(&(at + 70_000))), "but for its tail");
-    let mut drop = UnusedOptions::default();
-    drop.pagefile = true;
+    let drop = UnusedOptions { pagefile: true, ..UnusedOptions::default() };
     let found = unused(&source(&image), &drop).unwrap();
     assert!(found.ranges.iter().any(|range| range.start <= at && range.end >= at + 70_000));
     assert_eq!(found.totals.dropped, 70_000);
