@@ -100,8 +100,13 @@ fn streams_are_the_files() {
     let scratch = scratch();
     let raw = scratch.path().join("disk.raw");
     mixed(&raw);
-    for format in ["raw", "vhd-fixed", "vhdx", "vhdx-fixed", "vdi", "vdi-fixed", "qcow2"] {
-        let out = scratch.path().join(format);
+    for format in
+        ["raw", "vhd", "vhd-fixed", "vhdx", "vhdx-fixed", "vmdk", "vmdk-sparse", "vdi", "vdi-fixed", "qcow2"]
+    {
+        // What a VMDK without a name calls itself.
+        let name = if format.starts_with("vmdk") { "disk.vmdk" } else { format };
+        let out = scratch.path().join(name);
+        let _ = fs::remove_file(&out);
         wimforge(args!["convert", &raw, &out, "--format", format, "--quiet"]).well();
         let ended = wimforge(args!["convert", &raw, "-", "--format", format, "--quiet"]).well();
         assert!(ended.stdout == fs::read(&out).expect("the disk"), "{format}");

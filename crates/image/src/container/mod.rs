@@ -71,6 +71,11 @@ impl Packing<'_> {
             return self.package_stream(kind, writer);
         }
         let sink: Box<dyn OrderedSink> = match self.format {
+            Format::Vhd => {
+                let options = self.vhd_options();
+                let allocated = self.map.allocated(options.block_size.into());
+                Box::new(vhd::dynamic::ordered(writer, &options, allocated).map_err(|e| self.vhd_error(e))?)
+            }
             Format::VhdFixed => {
                 Box::new(vhd::fixed::ordered(writer, &self.vhd_options()).map_err(|e| self.vhd_error(e))?)
             }
@@ -96,10 +101,14 @@ impl Packing<'_> {
                 let options = self.qcow2_options();
                 Box::new(qcow2::plain::ordered(writer, &options, allocated).map_err(|e| self.qcow2_error(e))?)
             }
+            Format::VmdkSparse => {
+                let allocated = self.map.allocated(vmdk::GRAIN_SIZE);
+                let options = self.vmdk_options();
+                let sink = vmdk::monolithic_sparse_ordered(writer, &options, allocated);
+                Box::new(sink.map_err(|e| self.vmdk_error(e))?)
+            }
             Format::Raw => Box::new(raw::Stream::new(writer, self.map.len())),
-            Format::Vhd
-            | Format::VmdkSparse
-            | Format::VmdkFlat
+            Format::VmdkFlat
             | Format::VmdkSplit
             | Format::Qcow2Compressed
             | Format::BoxVirtualbox

@@ -189,7 +189,8 @@ impl Format {
     pub const NAMES: &'static str = "raw, vhd, vhd-fixed, vhdx, vhdx-fixed, vmdk, vmdk-sparse, vmdk-flat, vmdk-split, vdi, vdi-fixed, qcow2, \
          qcow2-compressed, box-virtualbox, box-hyperv, box-libvirt, box-vmware, ova, oci";
     /// Those that can be written front to back.
-    pub(crate) const STREAMS: &'static str = "raw, vhd-fixed, vhdx, vhdx-fixed, vmdk, vdi, vdi-fixed, qcow2, box-hyperv, box-libvirt and box-vmware";
+    pub(crate) const STREAMS: &'static str = "raw, vhd, vhd-fixed, vhdx, vhdx-fixed, vmdk, vmdk-sparse, vdi, vdi-fixed, qcow2, box-hyperv, box-libvirt and \
+         box-vmware";
 
     /// The usual container for a file of this name.
     pub fn of_path(path: &Path) -> Option<Self> {
@@ -260,10 +261,12 @@ impl Format {
         matches!(
             self,
             Self::Raw
+                | Self::Vhd
                 | Self::VhdFixed
                 | Self::Vhdx
                 | Self::VhdxFixed
                 | Self::Vmdk
+                | Self::VmdkSparse
                 | Self::Vdi
                 | Self::VdiFixed
                 | Self::Qcow2

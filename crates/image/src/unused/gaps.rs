@@ -110,7 +110,7 @@ pub(super) fn gaps(disk: &dyn ReadAt, partitions: &Partitions) -> io::Result<Vec
     }
     taken.sort_by_key(|range| range.start);
     let mut at = 0;
-    for next in taken.into_iter().chain([size..size]) {
+    for next in taken.into_iter().chain(std::iter::once(size..size)) {
         if next.start > at {
             let whole = at..next.start;
             let inside = whole.start.clamp(usable.start.min(whole.end), whole.end)
