@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use disk::ReadAt;
+use disk::{ReadAt, SectorSize};
 use sha1::{Digest as _, Sha1};
 use testkit::{args, tool};
+use wimforge_ntfs_writer::Options;
 use wimforge_ntfs_writer::check::{self, Severity, check};
 use wimforge_ntfs_writer::read::{self, Volume};
 use wimforge_ntfs_writer::resize::{Content, Error, Resized, resize};
@@ -185,4 +186,82 @@ fn sizes_that_cannot_be() {
         Err(Error::Refused { reason, .. }) => assert_eq!(reason, Reason::Dirty),
         other => panic!("{other:?}"),
     }
+}
+
+/// Our own volumes, with everything that a file can have: the strictest check has nothing to say of larger ones, and all
+/// is as it was planned.
+#[test]
+fn volumes_of_ours() {
+    let tree = common::feature_rich();
+    for (cluster_size, record_size, sector_size) in [
+        (512, 1024, SectorSize::B512),
+        (4096, 1024, SectorSize::B512),
+        (4096, 4096, SectorSize::B4096),
+        (65_536, 1024, SectorSize::B512),
+        (2 << 20, 1024, SectorSize::B512),
+    ] {
+        let options =
+            Options { cluster_size, record_size, sector_size, label: "ours".into(), ..Options::default() };
+        let image = tree.image(options, 24 << 20);
+        // The `ntfs` crate finds no index blocks in large clusters.
+        let same = |image: &[u8]| {
+            if cluster_size <= 4096 {
+                common::reader::compare(&tree, image);
+            }
+        };
+        let len = image.len() as u64;
+        let more = len + 40 * MIB;
+        let larger = holds(&image, more);
+        same(&larger);
+        let report = check(&larger, &check::Options::ours()).unwrap();
+        assert!(report.findings.is_empty(), "{cluster_size}: {report}");
+        let smaller = holds(&image, len - 12 * MIB);
+        same(&smaller);
+        let back = holds(&larger, len);
+        same(&back);
+    }
+}
+
+/// Volumes that Windows made. Those that were not closed are refused.
+#[test]
+fn volumes_of_windows() {
+    let (Some(samples), Some(gzip)) = (testkit::samples(), tool("gzip")) else { return };
+    let (mut held, mut refused) = (0, Vec::new());
+    for name in [
+        "file_4k.bin",
+        "ntfs-2m.raw",
+        "ntfs-lastaccess.raw",
+        "ntfs-ptrn.raw",
+        "ntfs-ramslack.raw",
+        "ntfs-si-vs-fn.raw",
+    ] {
+        let path = samples.join("ntfs/windows").join(format!("{name}.gz"));
+        let image = gzip.run(args!["-dc", &path]).stdout;
+        // Disks of one partition, but for the first.
+        let start = if image[3..7] == *b"NTFS" {
+            0
+        } else {
+            512 * u32::from_le_bytes(image[0x1C6..0x1CA].try_into().unwrap()) as usize
+        };
+        let image = image[start..].to_vec();
+        let volume = Volume::open(source(&image), read::Options::default()).unwrap();
+        let boot = volume.boot();
+        let (sector, cluster) = (u64::from(boot.sector_size), u64::from(boot.cluster_size));
+        let len = boot.len() + sector;
+        match resize(&source(&image), len + 64 * MIB) {
+            Err(Error::Refused { reason, text }) => {
+                refused.push(format!("{name}: {reason:?} {text}"));
+                continue;
+            }
+            other => drop(other.unwrap()),
+        }
+        holds(&image, len + 64 * MIB);
+        let least = volume.usage().unwrap().used * cluster + sector;
+        let new = (least + 8 * MIB).max(len / 2).next_multiple_of(4096);
+        if new < len {
+            holds(&image, new);
+        }
+        held += 1;
+    }
+    assert!(held >= 3, "{held} held: {refused:#?}");
 }

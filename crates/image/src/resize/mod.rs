@@ -169,7 +169,12 @@ impl Resized {
         let range = &entries[target].range;
         let new_end = i128::from(range.end) + delta;
         let Some(new_end) = u64::try_from(new_end).ok().filter(|end| *end > range.start) else {
-            let needed = table.smallest(last_end - (range.end - range.start) + step);
+            let volume: Arc<dyn ReadAt> = Arc::new(part(&source, range)?);
+            let number = entries[target].number;
+            let least = ntfs_writer::resize::least(&volume)
+                .map_err(|source| Error::Volume { partition: number, source })?;
+            let others = last_end - (range.end - range.start);
+            let needed = table.smallest(others.saturating_add(least.next_multiple_of(step)));
             return Err(Error::TooSmall { needed, found: size });
         };
         let shifted = |at: u64| (i128::from(at) + delta) as u64;

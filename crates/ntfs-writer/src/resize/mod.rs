@@ -106,3 +106,13 @@ pub fn resize(volume: &Arc<dyn ReadAt>, len: u64) -> Result<Resized> {
     unused::sound::check_awake(&opened, &unused::Options::default())?;
     plan::Plan::new(volume.as_ref(), &opened, len)?.run()
 }
+
+/// The bytes that what the volume holds takes at least. (Where free space is in small pieces it can be more.)
+///
+/// # Errors
+/// [`Error::Read`] when it is no NTFS volume, or cannot be read.
+pub fn least(volume: &Arc<dyn ReadAt>) -> Result<u64> {
+    let opened = read::Volume::open(Arc::clone(volume), read::Options { raw: true })?;
+    let boot = opened.boot();
+    Ok(opened.usage()?.used * u64::from(boot.cluster_size) + u64::from(boot.sector_size))
+}
