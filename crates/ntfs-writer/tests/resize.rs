@@ -200,8 +200,14 @@ fn volumes_of_ours() {
         (65_536, 1024, SectorSize::B512),
         (2 << 20, 1024, SectorSize::B512),
     ] {
-        let options =
-            Options { cluster_size, record_size, sector_size, label: "ours".into(), ..Options::default() };
+        let options = Options {
+            cluster_size,
+            record_size,
+            sector_size,
+            label: "ours".into(),
+            hidden_sectors: 4096,
+            ..Options::default()
+        };
         let image = tree.image(options, 24 << 20);
         // The `ntfs` crate finds no index blocks in large clusters.
         let same = |image: &[u8]| {
