@@ -15,7 +15,7 @@ impl ReadAt for Parent {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         assert!(offset + buf.len() as u64 <= self.0, "read past the parent's end");
         for (index, byte) in buf.iter_mut().enumerate() {
-            *byte = (offset + index as u64 >> 16 & 1) as u8;
+            *byte = (((offset + index as u64) >> 16) & 1) as u8;
         }
         Ok(())
     }

@@ -111,8 +111,7 @@ static DYNAMIC: LazyLock<Sparse> = LazyLock::new(|| {
         positioned(Arc::clone(&file), &options, [0..2 << 20, 3 << 20..4 << 20].into_iter()).expect("options");
     sink.write_at(4096, b"content").expect("memory");
     Box::new(sink).finish().expect("memory");
-    let file = file.0.lock().expect("one thread").clone();
-    file
+    file.0.lock().expect("one thread").clone()
 });
 
 /// The same with a parent, of which the second block is stored in part.
@@ -131,7 +130,7 @@ static CHILD: LazyLock<Sparse> = LazyLock::new(|| {
     file.put(region + 0x2_0000, &locator);
     file.put(region + 0x1_0004, &[2]);
     file.put((3 << 20) + 8, &table_entry(7, 5 << 20).to_le_bytes());
-    let bitmap = CHUNK_SECTORS * 512 >> 20;
+    let bitmap = (CHUNK_SECTORS * 512) >> 20;
     file.put((3 << 20) + bitmap * 8, &table_entry(6, 7 << 20).to_le_bytes());
     file.put((7 << 20) + 256, &[0x0F, 0xFF, 0x81]);
     file.len = 8 << 20;
