@@ -3,8 +3,8 @@
 //! `proof` builds disks and has everybody else read them; `boot` starts them, `chain` breaks what starts them;
 //! `commands` compares what `info`, `ls`, `cat` and `extract` say; `bad_input` gives the program what it must refuse;
 //! `containers` takes disks into every container and out, judged by others; `convert` is the command itself; `iso` looks
-//! into ISO images; `recipe` builds from recipes; `manners` holds it to what it promises about outputs, exit codes and
-//! determinism.
+//! into ISO images; `packages` unpacks boxes, OVA and OCI images; `recipe` builds from recipes; `manners` holds it to what
+//! it promises about outputs, exit codes and determinism.
 
 mod bad_input;
 mod bcd;
@@ -22,6 +22,7 @@ mod ids;
 mod iso;
 mod manners;
 mod nano;
+mod packages;
 mod proof;
 mod random;
 mod recipe;
