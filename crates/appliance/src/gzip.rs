@@ -34,6 +34,12 @@ impl Level {
     }
 }
 
+/// Where the bytes lie in the file that a stream [begins with](ParallelGzip::behind): behind the member's header and that
+/// of a stored block.
+pub const HEAD_AT: u64 = 10 + 5;
+/// The most of them: what a stored block holds.
+pub const MAX_HEAD: usize = 0xFFFF;
+
 /// Bytes that are compressed as one.
 const CHUNK: usize = 512 << 10;
 /// How far back DEFLATE refers.
@@ -114,6 +120,42 @@ impl<W: Write> ParallelGzip<W> {
         })
     }
 
+    /// Begins a stream whose first bytes are stored as they are, so that others of the same length can be put in their place
+    /// when all else is known: see [`finish_behind`](Self::finish_behind).
+    ///
+    /// # Errors
+    /// Those of `writer`; no thread can be started; a head of more than [`MAX_HEAD`] bytes.
+    pub fn behind(writer: W, head: &[u8], level: Level, threads: usize) -> io::Result<Self> {
+        let len = u16::try_from(head.len())
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "head longer than a stored block"))?;
+        let mut gzip = Self::new(writer, level, threads)?;
+        // Not the last block, stored; its length, and that once more with all bits turned (RFC 1951, 3.2.4).
+        gzip.writer.write_all(&[0])?;
+        gzip.writer.write_all(&len.to_le_bytes())?;
+        gzip.writer.write_all(&(!len).to_le_bytes())?;
+        gzip.writer.write_all(head)?;
+        gzip.len = len.into();
+        Ok(gzip)
+    }
+
+    /// As [`finish`](Self::finish), for a stream that begins with `head`. Whoever began it [with others](Self::behind) writes
+    /// them at [`HEAD_AT`].
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn finish_behind(mut self, head: &[u8]) -> io::Result<W> {
+        // The rest has to be counted before it can be put behind the head.
+        self.submit(true)?;
+        while !self.pending.is_empty() {
+            self.take_one()?;
+        }
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(head);
+        crc.combine(&self.crc);
+        self.crc = crc;
+        self.end()
+    }
+
     /// Compresses what is left, ends the stream, and returns what it was written to.
     ///
     /// # Errors
@@ -123,6 +165,10 @@ impl<W: Write> ParallelGzip<W> {
         while !self.pending.is_empty() {
             self.take_one()?;
         }
+        self.end()
+    }
+
+    fn end(mut self) -> io::Result<W> {
         self.writer.write_all(&self.crc.finalize().to_le_bytes())?;
         // The length modulo 2^32, as the format has it.
         self.writer.write_all(&(self.len as u32).to_le_bytes())?;
@@ -232,6 +278,23 @@ mod tests {
             writer.write_all(piece).unwrap();
         }
         writer.finish().unwrap()
+    }
+
+    #[test]
+    fn a_head_can_be_replaced() {
+        for len in [0, 1, 3000, MAX_HEAD] {
+            let (before, after) = (vec![0; len], content(len));
+            let data = content(2 * CHUNK + 77);
+            let mut writer = ParallelGzip::behind(Vec::new(), &before, Level::FAST, 3).unwrap();
+            writer.write_all(&data).unwrap();
+            let mut file = writer.finish_behind(&after).unwrap();
+            file[HEAD_AT as usize..][..len].copy_from_slice(&after);
+            let mut found = Vec::new();
+            // Which compares the checksum and the length.
+            flate2::read::GzDecoder::new(&file[..]).read_to_end(&mut found).unwrap();
+            assert!(found == [after, data].concat(), "{len}");
+        }
+        assert!(ParallelGzip::behind(Vec::new(), &[0; MAX_HEAD + 1], Level::FAST, 1).is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use disk::{Guid, WriteAt};
 use sha2::{Digest as _, Sha256};
 
-use crate::gzip::{Level, ParallelGzip};
+use crate::gzip::{HEAD_AT, Level, ParallelGzip};
 use crate::machine::Machine;
 use crate::ovf::{self, DiskReference, Family};
 use crate::tar::{self, Header};
@@ -39,7 +39,7 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiskKind {
-    /// A streamOptimized VMDK, stored.
+    /// A streamOptimized VMDK.
     VmdkStream,
     /// A plain qcow2, through gzip: DEFLATE's whole window instead of qcow2's 4 KiB, and nothing to inflate when it runs.
     Qcow2,
@@ -50,9 +50,9 @@ pub enum DiskKind {
 }
 
 impl DiskKind {
-    /// Whether the archive around it is a plain tar ([`Package::stored`]); else it is compressed
-    /// ([`Package::compressed`]).
-    pub fn is_stored(self) -> bool {
+    /// Whether the size of its file is known only when it is written ([`Package::stored`],
+    /// [`Package::compressed_behind`]), not before ([`Package::compressed`]).
+    pub fn is_stream(self) -> bool {
         matches!(self, Self::VmdkStream)
     }
 }
@@ -215,6 +215,26 @@ impl Package {
         Ok(Stored { package: self, disk })
     }
 
+    /// Begins a tar in a gzip stream in an empty file, for a disk whose file has an unknown size. The disk is written next, front
+    /// to back, through [`Behind::writer`]; then [`Behind::finish`]. The bytes do not depend on `threads`.
+    ///
+    /// What surrounds the disk is stored at the front of the stream, where it is replaced at the end.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Impossible`] for packages that are plain tars; [`Error::Limit`].
+    pub fn compressed_behind<F: WriteAt>(self, file: F, level: Level, threads: usize) -> Result<Behind<F>> {
+        if self.kind == Kind::Ova {
+            return Err(Error::impossible("an OVA is a plain tar"));
+        }
+        let head = self.head(None)?;
+        let io = |error| Error::writing("archive", 0)(error);
+        let appended = Appended { file: Arc::new(file), offset: 0 };
+        let file = Arc::clone(&appended.file);
+        let gzip = ParallelGzip::behind(appended, &head, level, threads).map_err(io)?;
+        let state = Arc::new(Mutex::new(BehindDisk { gzip: Some(gzip), size: 0 }));
+        Ok(Behind { package: self, head_len: head.len(), file, state })
+    }
+
     /// Begins a tar in a gzip stream, where the disk's file has `disk_size` bytes. The disk is written next, front to
     /// back, through [`Compressed::writer`]; then [`Compressed::finish`]. The bytes do not depend on `threads`.
     ///
@@ -328,6 +348,92 @@ impl<F: WriteAt> Stored<F> {
         let end = disk.start + size;
         disk.file.write_all_at(&tail, end).map_err(Error::writing("end of the archive", end))?;
         disk.file.write_all_at(&head, 0).map_err(Error::writing("archive", 0))
+    }
+}
+
+/// A file that is written front to back.
+#[derive(Debug)]
+struct Appended<F> {
+    file: Arc<F>,
+    offset: u64,
+}
+
+impl<F: WriteAt> Write for Appended<F> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.file.write_all_at(data, self.offset)?;
+        self.offset += data.len() as u64;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A tar in a gzip stream in the making; see [`Package::compressed_behind`].
+pub struct Behind<F> {
+    package: Package,
+    head_len: usize,
+    file: Arc<F>,
+    state: Arc<Mutex<BehindDisk<F>>>,
+}
+
+struct BehindDisk<F> {
+    /// Until it is finished.
+    gzip: Option<ParallelGzip<Appended<F>>>,
+    size: u64,
+}
+
+impl<F> fmt::Debug for Behind<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Behind").field("package", &self.package).finish_non_exhaustive()
+    }
+}
+
+/// Where the disk goes, front to back.
+pub struct BehindWriter<F>(Arc<Mutex<BehindDisk<F>>>);
+
+impl<F> fmt::Debug for BehindWriter<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BehindWriter").finish_non_exhaustive()
+    }
+}
+
+impl<F: WriteAt> Write for BehindWriter<F> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let mut state = lock(&self.0);
+        let gzip = state.gzip.as_mut().ok_or_else(|| io::Error::other("the archive is finished"))?;
+        gzip.write_all(data)?;
+        state.size += data.len() as u64;
+        Ok(data.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: WriteAt> Behind<F> {
+    /// Where the disk goes.
+    pub fn writer(&self) -> BehindWriter<F> {
+        BehindWriter(Arc::clone(&self.state))
+    }
+
+    /// Writes what follows the disk, and what had to wait for it. The disk is complete when this is called.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn finish(self) -> Result<()> {
+        let mut state = lock(&self.state);
+        let Some(mut gzip) = state.gzip.take() else { return Ok(()) };
+        let head = self.package.head(Some(&Facts { size: state.size, sha256: [0; 32] }))?;
+        assert_eq!(head.len(), self.head_len, "what surrounds a disk has one length");
+        let mut tail = vec![0; tar::padding(state.size) as usize];
+        tail.extend_from_slice(&tar::END);
+        gzip.write_all(&tail)
+            .and_then(|()| gzip.finish_behind(&head))
+            .map_err(Error::writing("end of the archive", 0))?;
+        self.file.write_all_at(&head, HEAD_AT).map_err(Error::writing("archive", HEAD_AT))
     }
 }
 

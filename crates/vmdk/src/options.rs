@@ -79,12 +79,22 @@ pub struct Options {
     pub adapter: Adapter,
     /// How hard grains are compressed.
     pub level: Level,
+    /// Take over how the source was compressed, where that is known, instead of compressing anew: twice as fast, and 1 to 2 %
+    /// larger. [`Level::Best`] never does.
+    pub take_tokens: bool,
 }
 
 impl Options {
     /// A disk of `size` bytes in a file of this name, with the usual controller and compression.
     pub fn new(size: u64, name: impl Into<String>, cid: u32) -> Self {
-        Self { size, cid, name: name.into(), adapter: Adapter::default(), level: Level::default() }
+        Self {
+            size,
+            cid,
+            name: name.into(),
+            adapter: Adapter::default(),
+            level: Level::default(),
+            take_tokens: true,
+        }
     }
 
     pub(crate) fn check(&self, kind: Kind) -> Result<()> {

@@ -30,6 +30,7 @@ pub struct StreamOptimized<W> {
     /// Size of the disk in bytes.
     size: u64,
     level: Level,
+    take_tokens: bool,
     /// The sector at which the next byte lands.
     sector: u64,
     /// The LBA below which nothing may come any more.
@@ -68,6 +69,7 @@ pub fn stream_optimized<W: Write + Send>(mut writer: W, options: &Options) -> Re
         header,
         size: options.size,
         level: options.level,
+        take_tokens: options.take_tokens,
         sector: OVERHEAD,
         next_lba: 0,
         directory: vec![0; tables(options.size) as usize],
@@ -124,7 +126,7 @@ impl<W: Write + Send> OrderedSink for StreamOptimized<W> {
 
     fn wants_tokens(&self) -> bool {
         // The best level looks for itself; noting tokens would cost the decoder for nothing.
-        self.level != Level::Best
+        self.take_tokens && self.level != Level::Best
     }
 
     fn commit(&mut self, offset: u64, len: u64, encoded: &[u8]) -> io::Result<()> {

@@ -176,7 +176,7 @@ impl Packing<'_> {
             | Format::BoxVmware
             | Format::Ova => {
                 let kind = package::kind(self.format).expect("these are packages");
-                return match kind.disk().is_stored() {
+                return match kind.disk().is_stream() {
                     true => self.package_in_file(kind, set.file()?),
                     false => self.ordered(set.file()?),
                 };

@@ -197,6 +197,16 @@ impl Packing<'_> {
     pub(super) fn package_in_file(&self, kind: Kind, file: File) -> Result<Sink<'static>> {
         let package = self.package(kind)?;
         let options = self.packaged_vmdk(&package);
+        if let Kind::Box(_) = kind {
+            // What is in grains is compressed already, what is between them is not: every grain ends with zeros up to the
+            // next sector, 2 % of the file.
+            let level = gzip::Level::FAST;
+            let archive = package.compressed_behind(file, level, self.threads);
+            let archive = archive.map_err(|e| self.appliance_error(e))?;
+            let writer = BufWriter::with_capacity(STREAM_BUFFER, archive.writer());
+            let sink = vmdk::stream_optimized(writer, &options).map_err(|e| self.vmdk_error(e))?;
+            return Ok(packaged(sink, move || archive.finish()));
+        }
         let archive = package.stored(file).map_err(|e| self.appliance_error(e))?;
         let writer = BufWriter::with_capacity(STREAM_BUFFER, archive.writer());
         let sink = vmdk::stream_optimized(writer, &options).map_err(|e| self.vmdk_error(e))?;
@@ -249,7 +259,9 @@ impl Packing<'_> {
             // VMware takes this word for every controller that is not IDE (research 3.3).
             _ => vmdk::Adapter::LsiLogic,
         };
-        vmdk::Options { name: package.disk_name(), adapter, ..self.vmdk_options() }
+        // What is handed on is written once and carried often: 1 to 2 % smaller than from the source's matches.
+        let take_tokens = self.level == Level::Fast;
+        vmdk::Options { name: package.disk_name(), adapter, take_tokens, ..self.vmdk_options() }
     }
 
     /// Writes the catalog of a box that is complete, if one is wanted: `vagrant box add` takes it.
