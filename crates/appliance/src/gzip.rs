@@ -16,6 +16,8 @@ use std::thread::JoinHandle;
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
+use crate::padding;
+
 /// How hard is tried, from 0 (stored) to 9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Level(u8);
@@ -25,6 +27,8 @@ impl Level {
     pub const FAST: Self = Self(2);
     /// What `gzip` and `bsdtar` take.
     pub const DEFAULT: Self = Self(6);
+    /// For what is compressed already: nothing but longer runs of zeros is made smaller, and hardly any time taken.
+    pub const PADDING: Self = Self(u8::MAX);
     /// As small as DEFLATE gets here.
     pub const BEST: Self = Self(9);
 
@@ -222,11 +226,19 @@ impl<W: Write> Write for ParallelGzip<W> {
 
 /// What a thread does until there are no more jobs.
 fn compress_all(queue: &Mutex<Receiver<Job>>, level: Level) {
-    let mut state = Compress::new(Compression::new(level.0.into()), false);
+    let padding = level == Level::PADDING;
+    let level = if padding { 0 } else { level.0.into() };
+    let mut state = Compress::new(Compression::new(level), false);
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { data, dictionary, last, done }) = job else { return };
         // If nobody waits any more, the stream was given up.
+        if padding {
+            let mut crc = crc32fast::Hasher::new();
+            crc.update(&data);
+            let _ = done.send(Ok(Block { compressed: padding::compress(&data, last), crc }));
+            continue;
+        }
         let _ = done.send(compress(&mut state, &data, &dictionary, last));
     }
 }

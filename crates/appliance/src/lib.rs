@@ -7,6 +7,7 @@ mod machine;
 pub mod oci;
 pub mod ovf;
 mod package;
+mod padding;
 pub mod tar;
 pub mod vagrant;
 mod xml;

@@ -58,7 +58,7 @@ pub(crate) fn disk_bytes() -> Vec<u8> {
 pub(crate) fn write(package: Package, path: &Path, disk: &[u8], threads: usize) {
     let file = File::create(path).unwrap();
     if package.kind().disk().is_stream() && package.kind() != Kind::Ova {
-        let archive = package.compressed_behind(file, Level::FAST, threads).unwrap();
+        let archive = package.compressed_behind(file, Level::PADDING, threads).unwrap();
         let mut writer = archive.writer();
         for piece in disk.chunks(100_003) {
             writer.write_all(piece).unwrap();

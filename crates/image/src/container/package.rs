@@ -200,8 +200,7 @@ impl Packing<'_> {
         if let Kind::Box(_) = kind {
             // What is in grains is compressed already, what is between them is not: every grain ends with zeros up to the
             // next sector, 2 % of the file.
-            let level = gzip::Level::FAST;
-            let archive = package.compressed_behind(file, level, self.threads);
+            let archive = package.compressed_behind(file, gzip::Level::PADDING, self.threads);
             let archive = archive.map_err(|e| self.appliance_error(e))?;
             let writer = BufWriter::with_capacity(STREAM_BUFFER, archive.writer());
             let sink = vmdk::stream_optimized(writer, &options).map_err(|e| self.vmdk_error(e))?;
