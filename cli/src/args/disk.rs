@@ -12,17 +12,17 @@ use crate::size::parse_size;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  wimforge convert disk.vhd disk.vmdk                 a compressed VMDK for import into any hypervisor
+  wimforge convert disk.vhd disk.vmdk                  compressed, for import anywhere
   wimforge convert disk.raw disk.vhd --format vhd-fixed
-  wimforge convert disk.vhdx upload.vhd --for azure   what Azure takes: a fixed VHD
-  wimforge convert disk.vhd larger.vhdx --size 100GiB partition and file system grow with it; smaller works, too
-  wimforge convert disk.vmdk /dev/sdx --force         onto a device, which is overwritten
-  wimforge convert disk.vhd nano.box --format box-hyperv --machine-memory 4GiB
+  wimforge convert disk.vhdx upload.vhd --for azure    what Azure takes: a fixed VHD
+  wimforge convert disk.vhd big.vhdx --size 100GiB     partition and NTFS volume grow with it
+  wimforge convert disk.vhd nano.box --for hyperv --machine-memory 4GiB
+  wimforge convert disk.vmdk /dev/sdx --force          onto a device, which is overwritten
   wimforge convert disk.vhd - --format vmdk | ssh host 'cat > disk.vmdk'
 
-The bytes of the disk stay as they are. What is zero is not stored, where the format can leave it out; free space that
-was never zeroed is not zero: `wimforge compact` knows what is free. Standard output takes the formats that are
-written front to back.")]
+The bytes of the disk stay as they are. What is zero is not stored, where the format can leave it
+out. Free space that was never zeroed is not zero: `wimforge compact` knows what is free. Formats
+that are written front to back can go to standard output.")]
 pub(crate) struct Convert {
     /// The disk image to read
     #[arg(value_name = "SOURCE")]
@@ -134,8 +134,8 @@ Examples:
   wimforge compare disk.vhd disk.vmdk             the same disk in two containers?
   wimforge compare before.vhd after.vhd --json    where they differ first: partition, file, bytes
 
-What neither of them stores is not read. Sizes may differ if the rest is zero, unless --strict. Exit code 3 means that the
-disks differ.")]
+What neither of them stores is not read. Sizes may differ if the rest is zero, unless --strict.
+Exit code 3 means that the disks differ.")]
 pub(crate) struct Compare {
     /// A disk image
     #[arg(value_name = "DISK")]

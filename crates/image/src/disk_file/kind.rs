@@ -65,9 +65,14 @@ impl FileKind {
 /// What a file is that is no raw disk either, and what to do with it. A raw disk has code, zeros or a file system at its
 /// start, none of which looks like these.
 pub(super) fn unsupported(file: &dyn ReadAt) -> io::Result<Option<&'static str>> {
-    const KNOWN: [(u64, &[u8], &str); 3] = [
+    const KNOWN: [(u64, &[u8], &str); 4] = [
         (0, b"MSCF", "is a cabinet, which this version does not read"),
-        (0, b"\x1F\x8B\x08", "is compressed by gzip; decompress it first"),
+        (
+            0,
+            b"\x1F\x8B\x08",
+            "is compressed by gzip; decompress it first (`tar -xf` takes the disk out of a box)",
+        ),
+        (257, b"ustar", "is a tar archive; `tar -xf` takes the disk out of a box or an OVA"),
         (0, b"PK\x03\x04", "is a ZIP archive; extract it first"),
     ];
     let size = file.size()?;
