@@ -43,7 +43,7 @@ impl Packing<'_> {
             Opened::Stdout => Err(Error::Recipe(format!(
                 "{} cannot be written to standard output; formats that can are {}",
                 self.format,
-                Format::STREAMS
+                Format::streams()
             ))),
             Opened::Device(_) if self.format != Format::Raw => Err(Error::Recipe(format!(
                 "a block device takes the disk itself (--format raw), not a {} file",

@@ -598,12 +598,8 @@ fn explain(message: &str) -> String {
     let (true, Some(unknown)) = (message.starts_with("unknown field `"), quoted.next()) else {
         return message.trim_end().to_owned();
     };
-    let nearest = quoted
-        .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
-        .min()
-        .filter(|(distance, known)| *distance * 2 <= known.len().max(unknown.len()));
-    match nearest {
-        Some((_, known)) => format!("unknown key {unknown:?}; did you mean {known:?}?"),
+    match super::nearest(unknown, quoted) {
+        Some(known) => format!("unknown key {unknown:?}; did you mean {known:?}?"),
         None => format!("unknown key {unknown:?}"),
     }
 }

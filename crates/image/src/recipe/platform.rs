@@ -1,9 +1,8 @@
 //! What the places where disks are started take.
 
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
+use super::named::named;
 use super::{Format, Layout, MIB, Output};
 use crate::{Error, Result};
 
@@ -29,9 +28,6 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// All names, for messages.
-    pub const NAMES: &'static str = "azure, hyperv, hyperv-gen1, virtualbox, vmware, esxi, kvm";
-
     /// What it takes, the best first.
     fn formats(self) -> &'static [Format] {
         use Format::{
@@ -120,35 +116,14 @@ fn named_as(path: &Path) -> String {
     format!("{} files", extension.unwrap_or_default())
 }
 
-impl fmt::Display for Platform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Azure => "azure",
-            Self::Hyperv => "hyperv",
-            Self::HypervGen1 => "hyperv-gen1",
-            Self::Virtualbox => "virtualbox",
-            Self::Vmware => "vmware",
-            Self::Esxi => "esxi",
-            Self::Kvm => "kvm",
-        })
-    }
-}
-
-impl FromStr for Platform {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "azure" => Ok(Self::Azure),
-            "hyperv" => Ok(Self::Hyperv),
-            "hyperv-gen1" => Ok(Self::HypervGen1),
-            "virtualbox" => Ok(Self::Virtualbox),
-            "vmware" => Ok(Self::Vmware),
-            "esxi" => Ok(Self::Esxi),
-            "kvm" => Ok(Self::Kvm),
-            _ => Err(format!("unknown platform (known: {})", Self::NAMES)),
-        }
-    }
+named! { Platform, "platform":
+    Azure => "azure",
+    Hyperv => "hyperv",
+    HypervGen1 => "hyperv-gen1",
+    Virtualbox => "virtualbox",
+    Vmware => "vmware",
+    Esxi => "esxi",
+    Kvm => "kvm",
 }
 
 #[cfg(test)]
@@ -161,9 +136,7 @@ mod tests {
 
     #[test]
     fn each_gets_what_it_takes() {
-        for name in Platform::NAMES.split(", ") {
-            let platform: Platform = name.parse().unwrap();
-            assert_eq!(platform.to_string(), name);
+        for &platform in Platform::ALL {
             platform.format(None, &out("disk")).unwrap();
         }
         let format = |platform: Platform, name| platform.format(None, &out(name));
