@@ -1,14 +1,42 @@
 //! Chores that take longer, or need more than a stable compiler, than a test may: `cargo xtask --help`.
 //!
-//! One module a chore. What a user of wimforge needs is a command of `wimforge`, not one of these.
+//! One module a chore, each with its own `Arguments` and a `run` that says whether it went well. What a user of
+//! wimforge needs is a command of `wimforge`, not one of these.
 
-use clap::Parser;
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "chores talk to the developer who runs them")]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod fuzz;
 
 /// Chores of wimforge's developers.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", subcommand_required = true)]
-struct Arguments {}
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
 
-fn main() {
-    Arguments::parse();
+#[derive(Debug, Subcommand)]
+enum Chore {
+    Fuzz(fuzz::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
+        Chore::Fuzz(arguments) => fuzz::run(arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The folder of the workspace, wherever the chore was started.
+fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("xtask lies in the workspace").to_owned()
 }
