@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(unix)]
 mod fuzz;
 
 /// Chores of wimforge's developers.
@@ -22,11 +23,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    #[cfg(unix)]
     Fuzz(fuzz::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
+        #[cfg(unix)]
         Chore::Fuzz(arguments) => fuzz::run(arguments),
     };
     result.unwrap_or_else(|error| {
