@@ -77,8 +77,6 @@ pub struct Converted {
     pub stored: u64,
 }
 
-/// Disk bytes that a worker takes at once.
-const UNIT: u64 = 1 << 20;
 /// How much of the disk's beginning its ids derive from, when nothing else is given.
 const IDENTITY: u64 = 64 << 10;
 /// How much a thread looks through at once.
@@ -155,8 +153,7 @@ pub fn convert(path: &Path, source: &dyn BlockMap, wish: &Conversion, run: Run<'
         Sink::Positioned(sink) => Sink::Positioned(Box::new(WithHoles(sink)) as Box<dyn PositionedSink>),
         ordered => ordered,
     };
-    let window = (run.memory / 2 / (2 * UNIT)).min(4 * run.pool.current_num_threads() as u64).max(1);
-    let settings = Settings { window: window as usize, unit: UNIT };
+    let settings = Settings::within(run.memory, run.pool.current_num_threads());
     stopwatch.lap(Stage::Open);
     drop(stopwatch);
     let Run { pool, cancel, counters, profile, .. } = run;
@@ -261,7 +258,7 @@ impl Reader<'_> {
 
     fn holding_in(&self, piece: Range<u64>, block: u64, cancel: &AtomicBool) -> Result<Vec<Range<u64>>> {
         let mut found: Vec<Range<u64>> = Vec::new();
-        let mut buf = vec![0; block.min(FIRST_LOOK.max(UNIT / 4)) as usize];
+        let mut buf = vec![0; block.min(FIRST_LOOK.max(Settings::UNIT / 4)) as usize];
         let mut start = piece.start;
         while start < piece.end {
             if cancel.load(Ordering::Relaxed) {

@@ -68,9 +68,7 @@ pub(crate) struct Editor<'a> {
     /// Numbers of the names in each directory.
     children: Children,
     removed: BTreeSet<u32>,
-    changes: Vec<Change>,
-    /// Where in `changes` a path is, in upper case.
-    known: HashMap<Vec<u16>, usize>,
+    changes: Record,
 }
 
 /// Names by directory. A directory's are collected when it is first touched: a build touches few.
@@ -107,8 +105,8 @@ impl<'a> Editor<'a> {
         let (names, nodes) = (tree.names.len(), tree.nodes.len());
         let (source, added, index) = (HashMap::new(), HashMap::new(), HashMap::new());
         let children = Children { source, added, names, nodes, index };
-        let (removed, changes, known) = (BTreeSet::new(), Vec::new(), HashMap::new());
-        Self { tree, hashes, partition, children, removed, changes, known }
+        let (removed, changes) = (BTreeSet::new(), Record::default());
+        Self { tree, hashes, partition, children, removed, changes }
     }
 
     /// The tree as it is now, with names that will go still there.
@@ -225,14 +223,14 @@ impl<'a> Editor<'a> {
                 node.data = Some(content);
                 node.attributes = plain(node.attributes) | style.attributes;
                 node.times = style.times;
-                self.push(Change { action: Action::Changed, reason: reason.to_owned(), ..change });
+                self.changes.push(Change { action: Action::Changed, reason: reason.to_owned(), ..change });
             }
             None => {
                 let mut node = Node::directory(style.times, style.security);
                 node.attributes = style.attributes;
                 node.data = Some(content);
                 self.add(parent, name, node);
-                self.push(Change { reason: reason.to_owned(), ..change });
+                self.changes.push(Change { reason: reason.to_owned(), ..change });
             }
         }
         Ok(())
@@ -249,7 +247,7 @@ impl<'a> Editor<'a> {
         }
         node.data = Some(content);
         node.attributes = plain(node.attributes);
-        self.push(Change { action: Action::Changed, reason: reason.to_owned(), ..change });
+        self.changes.push(Change { action: Action::Changed, reason: reason.to_owned(), ..change });
         Ok(())
     }
 
@@ -302,7 +300,7 @@ impl<'a> Editor<'a> {
         let change = self.change(&normal(new), &content);
         let long = name.encode_utf16().collect();
         self.name(Name { parent, node, long, short: None });
-        self.push(Change { action, reason: reason.to_owned(), ..change });
+        self.changes.push(Change { action, reason: reason.to_owned(), ..change });
         Ok(())
     }
 
@@ -333,14 +331,43 @@ impl<'a> Editor<'a> {
     /// Records what has no content.
     fn record(&mut self, path: &str, action: Action, reason: &str) {
         let (partition, path, reason) = (self.partition, path.to_owned(), reason.to_owned());
-        self.push(Change { partition, path, action, reason, size: None, sha1: None });
+        self.changes.push(Change { partition, path, action, reason, size: None, sha1: None });
     }
 
-    /// A file that was changed twice is recorded with what it has in the end, and as added if it was.
-    fn push(&mut self, change: Change) {
+    /// Drops what was removed, and says what was changed, in path order.
+    pub(crate) fn finish(self) -> Vec<Change> {
+        let Self { tree, removed, changes, .. } = self;
+        if !removed.is_empty() {
+            let mut number = 0;
+            tree.names.retain(|_| {
+                number += 1;
+                !removed.contains(&(number - 1))
+            });
+            drop_nameless(tree);
+        }
+        changes.finish()
+    }
+}
+
+/// What was changed, each path once.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    changes: Vec<Change>,
+    /// Where in `changes` a file is: by partition and path, in upper case.
+    known: HashMap<(u32, Vec<u16>), usize>,
+}
+
+impl Record {
+    fn key(change: &Change) -> (u32, Vec<u16>) {
         let path: Vec<u16> = change.path.encode_utf16().collect();
-        let Some(&before) = self.known.get(&fold(&path)) else {
-            self.known.insert(fold(&path), self.changes.len());
+        (change.partition, fold(&path))
+    }
+
+    /// Adds a change. A file that was changed before is recorded with what it has in the end, and as added if it was.
+    pub(crate) fn push(&mut self, change: Change) {
+        let key = Self::key(&change);
+        let Some(&before) = self.known.get(&key) else {
+            self.known.insert(key, self.changes.len());
             self.changes.push(change);
             return;
         };
@@ -356,45 +383,34 @@ impl<'a> Editor<'a> {
         *before = Change { action, reason, path: std::mem::take(&mut before.path), ..change };
     }
 
-    /// Drops what was removed, and says what was changed, in path order.
-    pub(crate) fn finish(self) -> Vec<Change> {
-        let Self { tree, removed, mut changes, .. } = self;
-        if !removed.is_empty() {
-            let mut number = 0;
-            tree.names.retain(|_| {
-                number += 1;
-                !removed.contains(&(number - 1))
-            });
-            drop_nameless(tree);
+    /// Adds what was changed later.
+    pub(crate) fn extend(&mut self, later: Vec<Change>) {
+        later.into_iter().for_each(|change| self.push(change));
+    }
+
+    /// Takes over size and hash of what was written again for the same reason as before.
+    pub(crate) fn refresh(&mut self, again: Vec<Change>) {
+        for change in again {
+            if let Some(&before) = self.known.get(&Self::key(&change)) {
+                let before = &mut self.changes[before];
+                (before.size, before.sha1) = (change.size, change.sha1);
+            }
         }
+    }
+
+    /// All changes, in the order of partitions and paths.
+    pub(crate) fn finish(self) -> Vec<Change> {
+        let mut changes = self.changes;
         changes.sort();
         changes
     }
 }
 
-/// Replaces what was recorded of the same paths before, as content that was changed again.
-pub(crate) fn update(record: &mut [Change], again: Vec<Change>) {
-    for change in again {
-        if let Some(before) = record.iter_mut().find(|before| before.path == change.path) {
-            (before.size, before.sha1) = (change.size, change.sha1);
-        }
-    }
-}
-
-/// Adds what was changed afterwards: a path that was changed before is recorded once, with what it has in the end.
-pub(crate) fn merge(record: &mut Vec<Change>, later: Vec<Change>) {
-    for change in later {
-        match record.iter_mut().find(|before| before.path.eq_ignore_ascii_case(&change.path)) {
-            Some(before) => {
-                let (action, again) = (before.action, format!("{}; {}", before.reason, change.reason));
-                let action = match (action, change.action) {
-                    (Action::Added, Action::Changed) => Action::Added,
-                    (_, action) => action,
-                };
-                *before = Change { action, reason: again, ..change };
-            }
-            None => record.push(change),
-        }
+impl From<Vec<Change>> for Record {
+    fn from(changes: Vec<Change>) -> Self {
+        let mut record = Self::default();
+        record.extend(changes);
+        record
     }
 }
 

@@ -15,6 +15,7 @@ use disk::{Content as Extent, ExtentMap, FileTime, Label};
 use serde::Serialize;
 
 use crate::blobs::{BuildBlobs, Form};
+use crate::chosen::Chosen;
 use crate::container::package::{self, packaged};
 use crate::container::raw;
 use crate::customize::{self, About, Beside};
@@ -23,15 +24,11 @@ use crate::extract::{TAG_MOUNT_POINT, TAG_SYMLINK};
 use crate::output::{self, Opened};
 use crate::pipeline::{self, CheckedBlobs, Maker, Settings};
 use crate::prepass::Prepass;
-use crate::recipe::{Level, MIB, Recipe};
-use crate::registry::RegistryEdits;
+use crate::recipe::{Level, Recipe};
 use crate::source::WimSource;
-use crate::spool::Spool;
 use crate::tree::{ATTRIBUTE_ENCRYPTED, Content, Node, NodeId, Tree};
 use crate::{Error, Result, Run};
 
-/// Disk bytes of a unit of the pass.
-const UNIT: u64 = MIB;
 /// The largest reparse point.
 const MAX_REPARSE: u64 = 16 << 10;
 /// What a container runs when nobody says.
@@ -107,16 +104,8 @@ impl LayerPlan {
         if recipe.compact.is_some() {
             return Err(Error::Recipe("compact-os is about disks; a layer has none".to_owned()));
         }
-        let source = WimSource::open_choice(&recipe.source, recipe.wim.as_ref())?;
-        for part in source.parts() {
-            output::refuse_source(part, &recipe.output)?;
-        }
-        let index = source.choose(recipe.image.as_ref())?;
-        let edits = RegistryEdits::read(&recipe.registry, &recipe.hives)?;
-        let mut tree = source.tree(index)?;
+        let Chosen { source, index, edits, mut tree, time, spool } = Chosen::open(&recipe)?;
         let mut notes = std::mem::take(&mut tree.notes);
-        let time = recipe.time.unwrap_or(tree.nodes[0].times.written);
-        let spool = Spool::new(source.wim().blobs().len() as u32, &recipe.output);
         let prepass = Prepass::new(&source, index, &spool);
         let info = source.wim().xml().image(index);
         let partition = disk_layout::number(&recipe, Role::Windows).expect("every layout has one");
@@ -200,9 +189,8 @@ impl LayerPlan {
         let writer = BufWriter::with_capacity(1 << 20, archive.layer());
         let sink = packaged(raw::Stream::new(writer, self.map.len()), move || archive.finish().map(drop));
         let blobs = BuildBlobs::new(&self.source, self.index, &self.forms, true);
-        let window = (4 * threads as u64).min(run.memory / 2 / (2 * UNIT)).max(1);
-        self.source.wim().set_memory(run.memory.saturating_sub(2 * window * 2 * UNIT));
-        let settings = Settings { window: window as usize, unit: UNIT };
+        let settings = Settings::within(run.memory, threads);
+        self.source.wim().set_memory(run.memory.saturating_sub(2 * settings.in_flight()));
         let Run { pool, cancel, counters, profile, .. } = run;
         output::flush_meanwhile(opened.file()?, counters, || {
             pipeline::run(&self.map, &blobs, self, sink, pool, settings, cancel, counters, profile)

@@ -128,6 +128,24 @@ pub struct Settings {
     pub unit: u64,
 }
 
+impl Settings {
+    /// About how many bytes a unit has, if nobody says otherwise. Units of half of that lose a few per cent to hand-over and
+    /// to chunks cut in two, larger ones only cost memory.
+    pub const UNIT: u64 = 1 << 20;
+
+    /// For a pass by `threads` threads in `memory` bytes. Half of the memory is for units in flight, the rest for what each
+    /// worker holds besides: its decoder, the compressed bytes it reads, the unit's encoded form.
+    pub fn within(memory: u64, threads: usize) -> Self {
+        let window = (memory / 2 / (2 * Self::UNIT)).min(4 * threads as u64).max(1);
+        Self { window: window as usize, unit: Self::UNIT }
+    }
+
+    /// Bytes that units in flight may take, with their encoded forms.
+    pub fn in_flight(&self) -> u64 {
+        2 * self.unit * self.window as u64
+    }
+}
+
 /// The blob reader of one worker while it renders: every blob it reads whole is checked against its SHA-1.
 pub struct CheckedBlobs<'a> {
     store: &'a dyn BlobStore,
