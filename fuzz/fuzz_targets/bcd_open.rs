@@ -4,7 +4,10 @@
 //! that fuzzing is spent on elements and not on hives, which have targets of their own.
 #![no_main]
 
-use bcd::{DeviceElement, Element, ElementType, Object, ObjectType, Store, StoreRole, names, parse_value, value_lines};
+use bcd::{
+    DeviceElement, Element, ElementType, Object, ObjectType, Store, StoreRole, names, parse_value,
+    value_lines,
+};
 use hive::{FileTime, Kind};
 use libfuzzer_sys::fuzz_target;
 

@@ -15,7 +15,10 @@ struct Padded(Vec<u8>, u64);
 
 impl ReadAt for Padded {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        offset.checked_add(buf.len() as u64).filter(|&end| end <= self.1).ok_or(io::ErrorKind::UnexpectedEof)?;
+        offset
+            .checked_add(buf.len() as u64)
+            .filter(|&end| end <= self.1)
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
         buf.fill(0);
         if let Some(there) = self.0.get(offset as usize..) {
             let len = there.len().min(buf.len());

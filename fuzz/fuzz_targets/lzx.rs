@@ -63,7 +63,9 @@ fn written(order: u32, mode: u8, data: &[u8]) -> (Vec<u8>, Vec<u8>) {
         }
         let (mut at, mut repeat, mut ops) = (encoder.len(), encoder.repeat(), Vec::new());
         while ops.len() < count {
-            let Some([what, low, high]) = tokens.next().map(|token| [token[0], token[1], token[2]]) else { break };
+            let Some([what, low, high]) = tokens.next().map(|token| [token[0], token[1], token[2]]) else {
+                break;
+            };
             let length = 2 + usize::from(what >> 2) * (1 + usize::from(high >> 6));
             if at - encoder.len() + length > room {
                 break;

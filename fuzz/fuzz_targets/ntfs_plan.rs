@@ -60,7 +60,8 @@ impl Choices<'_> {
         node.data = (node.attributes & 0x10 == 0).then(|| self.source());
         node.security = (has & 0x30 == 0x10).then(|| DescriptorId(0x100 + u32::from(self.u8() % 4)));
         if has & 0xC0 == 0x40 {
-            node.named = (0..self.u8()).map(|_| NamedStream { name: self.name(), source: self.source() }).collect();
+            node.named =
+                (0..self.u8()).map(|_| NamedStream { name: self.name(), source: self.source() }).collect();
         }
         if has & 0x300 == 0x100 {
             node.reparse = Some(Reparse { tag: self.u32(), data: self.source(), reserved: self.u16() });
@@ -69,7 +70,11 @@ impl Choices<'_> {
             node.object_id = Some(ObjectId { id: [self.u8(); 16], birth: None });
         }
         if has & 0x3000 == 0x1000 {
-            let ea = |c: &mut Self| Ea { need: c.u8() & 1 == 1, name: c.bytes(300).into(), value: c.bytes(40_000).into() };
+            let ea = |c: &mut Self| Ea {
+                need: c.u8() & 1 == 1,
+                name: c.bytes(300).into(),
+                value: c.bytes(40_000).into(),
+            };
             node.eas = (0..self.u8() % 4).map(|_| ea(self)).collect();
         }
         node
@@ -117,14 +122,13 @@ fuzz_target!(|data: &[u8]| {
             _ => {
                 let node = choices.node();
                 let parent = NodeId(u32::from(choices.u16()) % nodes);
-                let name = Name {
-                    long: choices.name(),
-                    short: (choices.u8() & 1 == 1).then(|| choices.name()),
-                };
+                let name =
+                    Name { long: choices.name(), short: (choices.u8() & 1 == 1).then(|| choices.name()) };
                 if let Ok(id) = builder.add_node(node) {
                     nodes += 1;
                     if builder.link(parent, name, id).is_err() {
-                        let fallback = Name { long: format!("f{}", id.0).encode_utf16().collect(), short: None };
+                        let fallback =
+                            Name { long: format!("f{}", id.0).encode_utf16().collect(), short: None };
                         let _ = builder.link(NodeId::ROOT, fallback, id);
                     }
                 }

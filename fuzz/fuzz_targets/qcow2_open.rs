@@ -16,7 +16,8 @@ fuzz_target!(|data: &[u8]| {
         let mut buf = vec![0; 100_000];
         let mut failed = false;
         for offset in [0, 1, 65_535, size / 2, size.saturating_sub(buf.len() as u64), u64::MAX] {
-            failed |= file.read_exact_at(&mut buf, offset).is_err() && offset <= size.saturating_sub(buf.len() as u64);
+            failed |= file.read_exact_at(&mut buf, offset).is_err()
+                && offset <= size.saturating_sub(buf.len() as u64);
         }
         let mut offset = 0;
         for _ in 0..1000 {

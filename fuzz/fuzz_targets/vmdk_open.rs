@@ -42,7 +42,10 @@ fn open(data: &[u8]) -> vmdk::Result<Vmdk> {
     let (text, mut rest) = data.split_at(end);
     rest = rest.get(1..).unwrap_or_default();
     let mut next = |name: &str| {
-        assert!(!name.is_empty() && !name.contains(['/', '\\', ':', '\0']) && name != "..", "asked for {name:?}");
+        assert!(
+            !name.is_empty() && !name.contains(['/', '\\', ':', '\0']) && name != "..",
+            "asked for {name:?}"
+        );
         let (len, behind) = rest.split_first_chunk::<3>().ok_or(io::ErrorKind::NotFound)?;
         let len = u32::from_le_bytes([len[0], len[1], len[2], 0]) as usize;
         let (file, behind) = behind.split_at(len.min(behind.len()));

@@ -8,6 +8,7 @@
 
 mod build;
 mod campaign;
+mod coverage;
 mod crash;
 mod ledger;
 mod process;
@@ -41,6 +42,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    /// Say how much of each crate the committed and the grown corpora reach.
+    Coverage(StateArguments),
     /// Print the ledger: processor time, executions and crashes of all runs so far.
     Status(StateArguments),
     /// Ask the campaign that is running to end; `--resume` spends the rest of its time later.
@@ -91,6 +94,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
     let open = |state: StateArguments| State::new(state.state, &crate::workspace());
     match arguments.what {
         None => fuzz(arguments.run),
+        Some(What::Coverage(state)) => {
+            coverage::report(&crate::workspace(), &open(state)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Some(What::Status(state)) => report(&open(state)?),
         Some(What::Stop(state)) => {
             let path = open(state)?.stop();
