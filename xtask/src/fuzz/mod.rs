@@ -60,7 +60,7 @@ struct StateArguments {
 #[derive(Debug, clap::Args)]
 struct RunArguments {
     /// Hours of processor time to spend, over all targets.
-    #[arg(long, value_name = "N", required_unless_present_any = ["list", "resume"])]
+    #[arg(long, value_name = "N", required_unless_present_any = ["list", "resume", "build_only"])]
     hours: Option<f64>,
     /// Spend what is left of the last run that was interrupted.
     #[arg(long, conflicts_with = "hours")]
@@ -77,6 +77,9 @@ struct RunArguments {
     /// Take the programs as they were built before.
     #[arg(long)]
     no_build: bool,
+    /// Build the programs and run none. A campaign that is running takes the new ones from the next slice on.
+    #[arg(long, conflicts_with = "no_build")]
+    build_only: bool,
     /// Stop after so many minutes on the wall, whatever is left; `--resume` spends the rest later.
     #[arg(long, value_name = "M")]
     wall_minutes: Option<u64>,
@@ -130,10 +133,13 @@ fn fuzz(arguments: RunArguments) -> Result<ExitCode> {
     }
     let started = Instant::now();
     let state = State::new(arguments.state.state, &workspace)?;
-    let _claim = state.claim()?;
     if !arguments.no_build {
         build::build(&workspace, &state, &targets)?;
     }
+    if arguments.build_only {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let _claim = state.claim()?;
     let mut ledger = Ledger::read(state.ledger())?;
     let run = match arguments.hours {
         Some(hours) => {
