@@ -7,6 +7,7 @@ mod progress;
 mod report;
 mod signal;
 mod size;
+mod source_date;
 
 use std::process::ExitCode;
 

@@ -10,11 +10,10 @@ use std::time::Instant;
 use disk::{BlockMap, SectorSize};
 use image::{Conversion, Converted, Counters, DiskFile, Output, Run, resize};
 
-use super::build::source_date_epoch;
 use crate::args::{Common, ContainerOptions, Convert, Resources};
 use crate::report::say;
 use crate::size::human;
-use crate::{progress, signal};
+use crate::{progress, signal, source_date};
 
 pub(crate) fn run(args: &Convert, common: &Common) -> anyhow::Result<ExitCode> {
     let source = DiskFile::open_with(&args.source, &args.chain.parents())?;
@@ -106,7 +105,7 @@ impl<'a> Packed<'a> {
             platform: options.platform,
             level: options.level.unwrap_or_default(),
             seed: options.seed.clone(),
-            time: source_date_epoch()?,
+            time: source_date::from_environment()?,
             sector_size: from.sectors,
             machine: options.machine(from.file, output),
             force: options.force,

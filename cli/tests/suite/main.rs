@@ -14,6 +14,7 @@ mod commands;
 mod compact;
 mod containers;
 mod convert;
+mod determinism;
 mod disk_paths;
 mod driver;
 mod gpt;

@@ -284,8 +284,10 @@ pub(crate) struct ResourceReader<'a> {
     stored: Vec<u8>,
     /// The last chunk of which only a part was asked for, so that small reads in sequence decode it once.
     scratch: Vec<u8>,
-    /// The tokens of that chunk, if anybody wanted them.
+    /// The tokens of that chunk, if `scratch_noted`.
     scratch_tokens: Tokens,
+    /// Whether whoever had it decoded wanted to know them.
+    scratch_noted: bool,
     /// Which chunk of which resource is in `scratch`.
     scratch_is: Option<(Resource, u64)>,
 }
@@ -306,6 +308,7 @@ impl<'a> ResourceReader<'a> {
             stored: Vec::new(),
             scratch: Vec::new(),
             scratch_tokens: Tokens::new(),
+            scratch_noted: false,
             scratch_is: None,
         }
     }
@@ -369,7 +372,9 @@ impl<'a> ResourceReader<'a> {
     ) -> Result<()> {
         while !buf.is_empty() {
             let chunk = offset / chunks.chunk_size;
-            if self.scratch_is == Some((chunks.resource, chunk)) {
+            // Who wants tokens gets them whatever was read before: the output must not depend on that.
+            let tells = note.is_none() || self.scratch_noted;
+            if tells && self.scratch_is == Some((chunks.resource, chunk)) {
                 let within = (offset - chunks.range(chunk).start) as usize;
                 let (front, back) = buf.split_at_mut(buf.len().min(self.scratch.len() - within));
                 front.copy_from_slice(&self.scratch[within..within + front.len()]);
@@ -467,6 +472,7 @@ impl<'a> ResourceReader<'a> {
         self.scratch_is = None;
         self.scratch.resize(size, 0);
         self.scratch_tokens.clear();
+        self.scratch_noted = note.is_some();
         let mut tokens = note.is_some().then(|| Note::new(&mut self.scratch_tokens, 0));
         self.decoders.decode(codec, chunk_size, stored, file_offset, &mut self.scratch, tokens.as_mut())?;
         self.scratch_is = Some((chunks.resource, chunk));

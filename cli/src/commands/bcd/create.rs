@@ -24,7 +24,7 @@ pub(super) fn run(args: &BcdCreate) -> anyhow::Result<ExitCode> {
         }
     };
     // Without a time to agree on none, so that the same options always make the same store.
-    let time = super::super::build::source_date_epoch()?.unwrap_or_default();
+    let time = crate::source_date::from_environment()?.unwrap_or_default();
     let mut setup = Setup::new(args.firmware, args.device, args.osdevice, seed, time);
     setup.generation = args.generation;
     setup.edition = args.edition;

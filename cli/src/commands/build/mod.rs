@@ -12,12 +12,11 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Context;
-use disk::FileTime;
 use image::{Counters, Format, PartialFile, Plan, Profile, RecipeFile, Run, Summary};
 
 use crate::args::{Build, Common};
 use crate::report::say;
-use crate::{progress, signal};
+use crate::{progress, signal, source_date};
 
 pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
     let cancel = signal::cancel_flag()?;
@@ -35,7 +34,7 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
         return Err(image::Error::Recipe(problem.to_owned()).into());
     }
     let mut recipe = file.clone().resolve(&mut secrets::reader())?;
-    (recipe.time, recipe.force) = (source_date_epoch()?, args.force);
+    (recipe.time, recipe.force) = (source_date::from_environment()?, args.force);
     let counters = Counters::default();
     let pool = super::pool(&args.resources)?;
     let poll = poll(&counters);
@@ -102,15 +101,6 @@ fn recipe_file(args: &Build) -> anyhow::Result<RecipeFile> {
         None => RecipeFile::default(),
     };
     Ok(file.overlaid(args.to_recipe()?).with_presets()?)
-}
-
-/// The time that reproducible builds agree on (reproducible-builds.org), when the environment gives one.
-pub(crate) fn source_date_epoch() -> anyhow::Result<Option<FileTime>> {
-    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
-    let text = text.to_string_lossy();
-    let seconds =
-        text.parse().with_context(|| format!("SOURCE_DATE_EPOCH={text:?} is not a number of seconds"))?;
-    Ok(Some(FileTime::from_unix_seconds(seconds)))
 }
 
 /// What `verify --against --record` takes as changed on purpose.

@@ -8,4 +8,5 @@ mod hostile;
 mod solid;
 mod split;
 mod structures;
+mod tokens;
 mod wimlib;
