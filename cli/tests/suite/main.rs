@@ -28,5 +28,6 @@ mod proof;
 mod random;
 mod recipe;
 mod reg;
+mod scale_out;
 mod shrink;
 mod support;

@@ -12,14 +12,15 @@ mod script;
 mod sources;
 mod surroundings;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use testkit::testdata;
 
 use self::script::{Script, Surroundings};
-use crate::support::PROGRAM;
+use crate::support::{PROGRAM, names};
 
 /// The folder of this module.
 fn here() -> PathBuf {
@@ -38,6 +39,11 @@ fn program() -> Command {
 /// Puts everything that the script names into a folder.
 fn put_inputs(folder: &Path) {
     copy(&here().join("inputs"), folder, &|names| names.sort());
+    // A note says when others can read a secret, and git keeps no such permissions.
+    for name in names(&folder.join("secrets")) {
+        let path = folder.join("secrets").join(name);
+        fs::set_permissions(path, Permissions::from_mode(0o600)).expect("permissions");
+    }
     for name in ["nano-small.wim", "nano-small-two.wim"] {
         fs::copy(testdata(name), folder.join(name)).expect("copied");
     }
@@ -46,7 +52,7 @@ fn put_inputs(folder: &Path) {
 }
 
 /// Copies what is in a folder, in the order that `order` gives.
-fn copy(from: &Path, to: &Path, order: &dyn Fn(&mut Vec<PathBuf>)) {
+pub(crate) fn copy(from: &Path, to: &Path, order: &dyn Fn(&mut Vec<PathBuf>)) {
     fs::create_dir_all(to).expect("a folder");
     let entries = fs::read_dir(from).expect("a folder");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
@@ -115,13 +121,14 @@ fn nothing_is_left_out() {
     let script = fs::read_to_string(here().join("digests.txt")).expect("the script");
     let words: Vec<&str> = script.split_whitespace().collect();
     let said = |option: &str, value: &str| words.windows(2).any(|pair| pair == [option, value]);
-    for name in image::Format::NAMES.split(", ") {
-        assert!(said("--format", name), "no --format {name}");
+    for format in image::Format::ALL {
+        assert!(said("--format", format.name()), "no --format {format}");
     }
-    for name in ["mbr1", "mbr3", "gpt"] {
-        assert!(said("--layout", name), "no --layout {name}");
+    for layout in image::Layout::ALL {
+        assert!(said("--layout", layout.name()), "no --layout {layout}");
     }
-    for name in ["lzx", "xpress4k", "xpress8k", "xpress16k"] {
-        assert!(words.contains(&format!("--compact-os={name}").as_str()), "no --compact-os={name}");
+    for algorithm in image::Algorithm::ALL {
+        let option = format!("--compact-os={algorithm}");
+        assert!(words.contains(&option.as_str()), "no {option}");
     }
 }
