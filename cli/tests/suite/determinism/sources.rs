@@ -64,7 +64,7 @@ fn sources() -> Vec<PathBuf> {
             let path = entry.expect("an entry").path();
             let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or("");
             if path.is_dir() {
-                folders.push(path);
+                folders.extend(Some(path).filter(|path| !path.ends_with("tests")));
             } else if path.extension().is_some_and(|extension| extension == "rs") && !name.contains("test") {
                 files.push(path);
             }
