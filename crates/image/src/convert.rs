@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use disk::{
     BlockMap, Content, ExtentMap, FileTime, Label, MappedRange, PositionedSink, RangeKind, SectorSize, Seed,
-    Sink,
+    Sink, is_zero,
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -295,13 +295,6 @@ impl Reader<'_> {
 
 /// How much of a block is read at first to see whether it holds anything.
 const FIRST_LOOK: u64 = 4096;
-
-/// Whether all bytes are zero.
-pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    static ZEROS: [u8; 4096] = [0; 4096];
-    // Comparing slices is comparing memory, which is as fast as it gets.
-    bytes.chunks(ZEROS.len()).all(|chunk| *chunk == ZEROS[..chunk.len()])
-}
 
 /// A container in a sparse file, whose longer zeros are not written.
 #[derive(Debug)]

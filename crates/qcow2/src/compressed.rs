@@ -14,7 +14,7 @@ use std::io;
 use std::mem;
 
 use codec::{Deflater, Effort, Tokens};
-use disk::{OrderedSink, UnitEncoder, WriteAt};
+use disk::{OrderedSink, UnitEncoder, WriteAt, is_zero};
 
 use crate::layout::{ENTRY_COMPRESSED, ENTRY_COPIED};
 use crate::options::{
@@ -286,10 +286,6 @@ impl UnitEncoder for ClusterEncoder {
         }
         Ok(())
     }
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.chunks(256).all(|chunk| chunk.iter().fold(0, |or, byte| or | byte) == 0)
 }
 
 // The span of a table is what the L2 entries of the cluster size map.

@@ -3,9 +3,9 @@
 
 use std::io::Write;
 
-use disk::WriteAt;
+use disk::{PlannedFile, PlannedStream, WriteAt};
 
-use crate::dynamic::{InFile, Plan, Stream};
+use crate::dynamic::Plan;
 use crate::{Options, Result};
 
 fn plan(options: &Options) -> Result<Plan> {
@@ -17,14 +17,14 @@ fn plan(options: &Options) -> Result<Plan> {
 /// # Errors
 /// [`Error::Impossible`](crate::Error::Impossible).
 pub fn file_size(options: &Options) -> Result<u64> {
-    Ok(plan(options)?.end())
+    Ok(plan(options)?.file_len())
 }
 
 /// A fixed VDI in a file, which stays sparse where nothing is written.
 ///
 /// # Errors
 /// [`Error::Impossible`](crate::Error::Impossible), [`Error::Io`](crate::Error::Io).
-pub fn positioned<F: WriteAt>(file: F, options: &Options) -> Result<InFile<F>> {
+pub fn positioned<F: WriteAt>(file: F, options: &Options) -> Result<PlannedFile<F>> {
     plan(options)?.positioned(file)
 }
 
@@ -32,6 +32,6 @@ pub fn positioned<F: WriteAt>(file: F, options: &Options) -> Result<InFile<F>> {
 ///
 /// # Errors
 /// [`Error::Impossible`](crate::Error::Impossible), [`Error::Io`](crate::Error::Io).
-pub fn ordered<W: Write + Send>(writer: W, options: &Options) -> Result<Stream<W>> {
+pub fn ordered<W: Write + Send>(writer: W, options: &Options) -> Result<PlannedStream<W>> {
     plan(options)?.ordered(writer)
 }

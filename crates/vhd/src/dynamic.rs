@@ -10,9 +10,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::ops::Range;
 
-use disk::{At, OrderedSink, PositionedSink, UnitEncoder, WriteAt};
+use disk::{At, FrontToBack, OrderedSink, PositionedSink, Runs, UnitEncoder, Verbatim, WriteAt};
 
-use crate::fixed::Verbatim;
 use crate::layout::{ABSENT, FOOTER_LEN, HEADER_LEN};
 use crate::{Error, Options, Result};
 
@@ -44,30 +43,19 @@ impl Plan {
         let mut table = vec![ABSENT; options.blocks() as usize];
         let table_end = (TABLE_OFFSET + table.len() as u64 * 4).next_multiple_of(ALIGNMENT);
         let mut end = table_end;
-        let mut previous = 0;
-        for range in allocated {
-            if range.start < previous || range.start > range.end || range.end > options.size {
-                return Err(Error::Impossible(format!(
-                    "allocated range {:#x}..{:#x} is out of order or past the disk's end {:#x}",
-                    range.start, range.end, options.size
-                )));
-            }
-            previous = range.end;
-            for block in range.start / block_size..range.end.div_ceil(block_size) {
-                let entry = &mut table[block as usize];
-                if *entry != ABSENT {
-                    continue; // the last of the range before
-                }
-                let data = (end + bitmap).next_multiple_of(ALIGNMENT);
-                let sector = (data - bitmap) / 512;
-                *entry = u32::try_from(sector).ok().filter(|s| *s != ABSENT).ok_or(Error::Limit {
-                    at: At::new("VHD block allocation table", TABLE_OFFSET + block * 4),
-                    what: "sector of a block",
-                    found: sector,
-                    limit: u64::from(ABSENT - 1),
-                })?;
-                end = data + block_size;
-            }
+        let blocks = Runs::new(options.size, block_size, allocated)
+            .map_err(|misplaced| Error::Impossible(misplaced.to_string()))?;
+        for (block, _) in blocks.iter().flat_map(|run| run.blocks(block_size)) {
+            let data = (end + bitmap).next_multiple_of(ALIGNMENT);
+            let sector = (data - bitmap) / 512;
+            let known = u32::try_from(sector).ok().filter(|sector| *sector != ABSENT);
+            table[block as usize] = known.ok_or(Error::Limit {
+                at: At::new("VHD block allocation table", TABLE_OFFSET + block * 4),
+                what: "sector of a block",
+                found: sector,
+                limit: u64::from(ABSENT - 1),
+            })?;
+            end = data + block_size;
         }
         let footer = (end + FOOTER_LEN as u64).next_multiple_of(ALIGNMENT) - FOOTER_LEN as u64;
         Ok(Self { table, table_end, footer })
@@ -126,26 +114,24 @@ pub fn positioned<F: WriteAt>(
 /// # Errors
 /// As for [`positioned`].
 pub fn ordered<W: Write + Send>(
-    mut writer: W,
+    writer: W,
     options: &Options,
     allocated: impl Iterator<Item = Range<u64>>,
 ) -> Result<Stream<W>> {
     let plan = Plan::new(options, allocated)?;
-    let mut head = options.dynamic_footer().to_bytes().to_vec();
-    head.extend_from_slice(&options.header(TABLE_OFFSET).to_bytes());
-    head.extend_from_slice(&plan.table_bytes());
-    writer.write_all(&head).map_err(Error::writing("VHD structures", 0))?;
-    let written = head.len() as u64;
-    Ok(Stream { writer, options: options.clone(), plan, written, block: 0, position: 0 })
+    let mut out = FrontToBack::new(writer);
+    let footer = options.dynamic_footer().to_bytes();
+    for bytes in [&footer[..], &options.header(TABLE_OFFSET).to_bytes(), &plan.table_bytes()] {
+        out.append(bytes).map_err(Error::writing("VHD structures", 0))?;
+    }
+    Ok(Stream { out, options: options.clone(), plan, block: 0, position: 0 })
 }
 
 /// A dynamic VHD that is being written front to back; see [`ordered`].
 pub struct Stream<W> {
-    writer: W,
+    out: FrontToBack<W>,
     options: Options,
     plan: Plan,
-    /// How many bytes of the file are written.
-    written: u64,
     /// The block whose bitmap comes next, unless it is not stored.
     block: usize,
     /// The byte of the disk before which nothing may come any more.
@@ -162,21 +148,6 @@ impl<W> fmt::Debug for Stream<W> {
 }
 
 impl<W: Write> Stream<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.write_all(bytes)?;
-        self.written += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn zeros_up_to(&mut self, offset: u64) -> io::Result<()> {
-        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-        while self.written < offset {
-            let len = (offset - self.written).min(ZEROS.len() as u64);
-            self.write(&ZEROS[..len as usize])?;
-        }
-        Ok(())
-    }
-
     /// Writes what lies before the data of block `end`: the bitmaps of the blocks from the last on, and zeros for what was
     /// not handed over of these.
     fn begin_blocks(&mut self, end: usize) -> io::Result<()> {
@@ -184,8 +155,8 @@ impl<W: Write> Stream<W> {
             let sector = self.plan.table[self.block];
             self.block += 1;
             if sector != ABSENT {
-                self.zeros_up_to(u64::from(sector) * 512)?;
-                self.write(&vec![0xFF; bitmap_len(self.options.block_size) as usize])?;
+                let bitmap = vec![0xFF; bitmap_len(self.options.block_size) as usize];
+                self.out.write_at(&bitmap, u64::from(sector) * 512)?;
             }
         }
         Ok(())
@@ -222,8 +193,7 @@ impl<W: Write + Send> OrderedSink for Stream<W> {
             }
             self.begin_blocks(block + 1)?;
             let place = u64::from(sector) * 512 + u64::from(bitmap_len(self.options.block_size)) + inside;
-            self.zeros_up_to(place)?;
-            self.write(part)?;
+            self.out.write_at(part, place)?;
             offset += part.len() as u64;
             data = rest;
         }
@@ -232,10 +202,8 @@ impl<W: Write + Send> OrderedSink for Stream<W> {
 
     fn finish(mut self: Box<Self>) -> io::Result<()> {
         self.begin_blocks(self.plan.table.len())?;
-        self.zeros_up_to(self.plan.footer)?;
-        let footer = self.options.dynamic_footer().to_bytes();
-        self.write(&footer)?;
-        self.writer.flush()
+        self.out.write_at(&self.options.dynamic_footer().to_bytes(), self.plan.footer)?;
+        self.out.flush()
     }
 }
 

@@ -21,4 +21,4 @@ pub use log::Replay;
 pub use open::is_vhdx;
 pub use options::{DEFAULT_BLOCK_SIZE, MAX_SIZE, Options};
 pub use read::{Kind, Vhdx};
-pub use write::{InFile, Stream, file_size, ordered, positioned};
+pub use write::{file_size, ordered, positioned};

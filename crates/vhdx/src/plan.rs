@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use disk::Guid;
+use disk::{Guid, Runs};
 
 use crate::layout::{
     BAT_REGION, CREATOR_LEN, DISK_ID, DISK_SIZE, FILE_PARAMETERS, FLAG_REQUIRED, FLAG_VIRTUAL_DISK,
@@ -28,91 +28,40 @@ pub(crate) const TABLE_OFFSET: u64 = 3 * MIB;
 /// How many entries of the block allocation table are made at a time: 1 MiB.
 const PIECE_ENTRIES: u64 = MIB / 8;
 
-/// Blocks of the disk that follow each other and are stored.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    first: u32,
-    blocks: u32,
-    /// How many blocks are stored before these.
-    before: u32,
-}
-
 /// Where everything lies.
 #[derive(Debug)]
 pub(crate) struct Plan {
     options: Options,
-    /// Ascending, never empty, never adjacent.
-    runs: Vec<Run>,
-    stored: u32,
+    blocks: Runs,
     table_len: u64,
 }
 
 impl Plan {
-    /// Memory: 12 bytes per run of stored blocks.
+    /// Memory: 24 bytes per run of stored blocks.
     pub(crate) fn new(options: &Options, allocated: impl Iterator<Item = Range<u64>>) -> Result<Self> {
         options.check()?;
         let block_size = u64::from(options.block_size);
         let blocks = options.blocks();
         let ratio = chunk_ratio(options.sector_size.bytes(), options.block_size);
         let entries = u64::from(blocks) + (u64::from(blocks) - 1) / ratio;
-        let mut plan = Self {
-            options: options.clone(),
-            runs: Vec::new(),
-            stored: 0,
-            table_len: (entries * 8).next_multiple_of(MIB),
+        let table_len = (entries * 8).next_multiple_of(MIB);
+        let stored = if options.fixed {
+            Runs::new(options.size, block_size, std::iter::once(0..options.size))
+        } else {
+            Runs::new(options.size, block_size, allocated)
         };
-        if options.fixed {
-            plan.store(0..blocks);
-            return Ok(plan);
-        }
-        let mut previous = 0;
-        for range in allocated {
-            if range.start < previous || range.start > range.end || range.end > options.size {
-                return Err(Error::Impossible(format!(
-                    "allocated range {:#x}..{:#x} is out of order or past the disk's end {:#x}",
-                    range.start, range.end, options.size
-                )));
-            }
-            previous = range.end;
-            plan.store((range.start / block_size) as u32..range.end.div_ceil(block_size) as u32);
-        }
-        Ok(plan)
+        let stored = stored.map_err(|misplaced| Error::Impossible(misplaced.to_string()))?;
+        Ok(Self { options: options.clone(), blocks: stored.starting_at(TABLE_OFFSET + table_len), table_len })
     }
 
-    /// Adds blocks, of which the first may be the last that was added.
-    fn store(&mut self, blocks: Range<u32>) {
-        let end = self.runs.last().map_or(0, |run| run.first + run.blocks);
-        let first = blocks.start.max(end);
-        let Some(count) = blocks.end.checked_sub(first).filter(|count| *count > 0) else { return };
-        match self.runs.last_mut() {
-            Some(last) if end == first => last.blocks += count,
-            _ => self.runs.push(Run { first, blocks: count, before: self.stored }),
-        }
-        self.stored += count;
-    }
-
-    pub(crate) fn options(&self) -> &Options {
-        &self.options
-    }
-
-    fn payload_offset(&self) -> u64 {
-        TABLE_OFFSET + self.table_len
+    /// The blocks that are stored.
+    pub(crate) fn into_blocks(self) -> Runs {
+        self.blocks
     }
 
     /// The last block is stored in full, even where the disk ends inside it: qemu wants it.
     pub(crate) fn file_len(&self) -> u64 {
-        self.payload_offset() + u64::from(self.stored) * u64::from(self.options.block_size)
-    }
-
-    /// Where in the file byte `offset` of the disk lies, and how many bytes follow it there; `None` when it is not
-    /// stored.
-    pub(crate) fn place(&self, offset: u64) -> Option<(u64, u64)> {
-        let block_size = u64::from(self.options.block_size);
-        let block = (offset / block_size) as u32;
-        let run = self.runs[..self.runs.partition_point(|run| run.first <= block)].last()?;
-        let inside = offset - u64::from(run.first) * block_size;
-        let left = (u64::from(run.blocks) * block_size).checked_sub(inside).filter(|left| *left > 0)?;
-        Some((self.payload_offset() + u64::from(run.before) * block_size + inside, left))
+        self.blocks.file().end
     }
 
     /// The first 64 KiB: what makes the file a VHDX.
@@ -190,16 +139,13 @@ impl Plan {
         let block_at = |entry: u64| entry / (ratio + 1) * ratio + (entry % (ratio + 1)).min(ratio);
         let first_entry = piece * PIECE_ENTRIES;
         let blocks = block_at(first_entry)..block_at(first_entry + PIECE_ENTRIES);
-        let skip = self.runs.partition_point(|run| u64::from(run.first + run.blocks) <= blocks.start);
+        let block_size = u64::from(self.options.block_size);
         let mut bytes = Vec::new();
-        for run in self.runs[skip..].iter().take_while(|run| u64::from(run.first) < blocks.end) {
+        for run in self.blocks.within(blocks.start * block_size..blocks.end * block_size) {
             bytes.resize(MIB as usize, 0);
-            let first = u64::from(run.first).max(blocks.start);
-            for block in first..u64::from(run.first + run.blocks).min(blocks.end) {
-                let stored = u64::from(run.before) + block - u64::from(run.first);
-                let offset = self.payload_offset() + stored * u64::from(self.options.block_size);
+            for (block, place) in run.blocks(block_size) {
                 let at = (block + block / ratio - first_entry) as usize * 8;
-                bytes[at..at + 8].copy_from_slice(&table_entry(FULLY_PRESENT, offset).to_le_bytes());
+                bytes[at..at + 8].copy_from_slice(&table_entry(FULLY_PRESENT, place).to_le_bytes());
             }
         }
         Some(bytes).filter(|bytes| !bytes.is_empty())

@@ -7,13 +7,14 @@
 use std::io;
 
 use codec::{Deflater, Effort, Tokens};
-use disk::UnitEncoder;
+use disk::{UnitEncoder, is_zero};
 
 use crate::layout::SECTOR;
 use crate::options::{GRAIN_SIZE, Level};
 
 /// Length of the head of a record.
 pub(crate) const HEAD_LEN: usize = 12;
+
 /// The length in bytes of a record with `size` bytes of compressed data.
 pub(crate) fn record_len(size: u32) -> u64 {
     (HEAD_LEN as u64 + u64::from(size)).next_multiple_of(SECTOR)
@@ -73,10 +74,6 @@ impl UnitEncoder for GrainEncoder {
         }
         Ok(())
     }
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    bytes.chunks(256).all(|chunk| chunk.iter().fold(0, |or, byte| or | byte) == 0)
 }
 
 #[cfg(test)]

@@ -57,15 +57,11 @@ fn plans(
     }
     let grains = touched_grains(options.size, allocated)?;
     let of_file = |file: &ExtentFile| {
-        let end = file.start + file.len;
-        let first = grains.partition_point(|range| range.end <= file.start);
-        // Files meet between grains; only the last may end inside one.
-        let end_of_grains = if end == options.size { u64::MAX } else { end };
-        let inside = grains[first..]
-            .iter()
-            .take_while(|range| range.start < end)
-            .map(|range| range.start.max(file.start) - file.start..range.end.min(end_of_grains) - file.start);
-        Plan::new(file.len, false, inside).map(Some)
+        // Files meet between grains.
+        let inside = grains
+            .within(file.start..file.start + file.len)
+            .map(|run| run.start - file.start..run.end() - file.start);
+        Plan::new(false, touched_grains(file.len, inside)?).map(Some)
     };
     files.iter().map(of_file).collect()
 }
@@ -77,7 +73,7 @@ fn plans(
 pub fn split_size(kind: Kind, options: &Options, allocated: impl Iterator<Item = Range<u64>>) -> Result<u64> {
     let files = extent_files(kind, options)?;
     let plans = plans(kind, options, &files, allocated)?;
-    Ok(files.iter().zip(plans).map(|(file, plan)| plan.map_or(file.len, |plan| plan.end)).sum())
+    Ok(files.iter().zip(plans).map(|(file, plan)| plan.map_or(file.len, |plan| plan.file_len())).sum())
 }
 
 /// A VMDK in several files: [`Kind::MonolithicFlat`], [`Kind::TwoGbMaxExtentSparse`], [`Kind::TwoGbMaxExtentFlat`] or
@@ -88,7 +84,7 @@ pub fn split_size(kind: Kind, options: &Options, allocated: impl Iterator<Item =
 /// allows fewer hands in files that open themselves when they are written to.
 ///
 /// `allocated` are the byte ranges of the disk that will be written, ascending and disjoint; flat kinds have room for
-/// all of the disk, and do not look at them. Memory: 40 bytes per range.
+/// all of the disk, and do not look at them. Memory: 48 bytes per range.
 ///
 /// # Errors
 /// [`Error::Impossible`] for options or ranges that contradict each other; [`Error::Io`], inside [`Error::Extent`] where it
@@ -136,7 +132,7 @@ impl<F: WriteAt> PositionedSink for Split<F> {
             let here = offset - extent.start;
             let (part, rest) = data.split_at((extent.len - here).min(data.len() as u64) as usize);
             match &extent.plan {
-                Some(plan) => plan.write_at(&extent.file, here, part)?,
+                Some(plan) => plan.grains.write_at(&extent.file, here, part)?,
                 None => extent.file.write_all_at(part, here)?,
             }
             offset += part.len() as u64;

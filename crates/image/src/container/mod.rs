@@ -107,7 +107,7 @@ impl Packing<'_> {
                 let sink = vmdk::monolithic_sparse_ordered(writer, &options, allocated);
                 Box::new(sink.map_err(|e| self.vmdk_error(e))?)
             }
-            Format::Raw => Box::new(raw::Stream::new(writer, self.map.len())),
+            Format::Raw => Box::new(raw::stream(writer, self.map.len())),
             Format::VmdkFlat
             | Format::VmdkSplit
             | Format::Qcow2Compressed

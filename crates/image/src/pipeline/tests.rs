@@ -140,7 +140,7 @@ fn run_on(
     let mut stream = Vec::new();
     {
         let sink = match kind {
-            Kind::Ordered => Sink::Ordered(Box::new(raw::Stream::new(&mut stream, map.len()))),
+            Kind::Ordered => Sink::Ordered(Box::new(raw::stream(&mut stream, map.len()))),
             Kind::Positioned => {
                 Sink::Positioned(Box::new(raw::Sparse::new(SharedFile(&file), map.len()).unwrap()))
             }
@@ -254,7 +254,7 @@ fn a_full_disk_ends_the_pass() {
 #[test]
 fn cancelling_ends_the_pass() {
     let (map, blobs) = (sample(LENGTHS, 4096), Blobs::new(LENGTHS));
-    let sink = Sink::Ordered(Box::new(raw::Stream::new(io::sink(), map.len())));
+    let sink = Sink::Ordered(Box::new(raw::stream(io::sink(), map.len())));
     let settings = Settings { window: 8, unit: 1 << 20 };
     let cancel = AtomicBool::new(true);
     let made = Made { panics_at: None };
