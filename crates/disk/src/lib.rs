@@ -2,6 +2,7 @@
 
 mod at;
 mod block_map;
+mod container_error;
 mod extent;
 mod filetime;
 mod guid;
@@ -16,6 +17,7 @@ mod zero;
 
 pub use at::At;
 pub use block_map::{BlockMap, MappedRange, RangeKind};
+pub use container_error::ContainerError;
 pub use extent::{Allocated, Content, Extent, ExtentMap, Label, NO_NODE, Piece, PieceContent};
 pub use filetime::{Calendar, FileTime};
 pub use guid::Guid;

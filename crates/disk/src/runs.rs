@@ -193,7 +193,11 @@ mod tests {
     }
 
     #[test]
-    #[allow(clippy::reversed_empty_ranges)]
+    #[allow(
+        clippy::reversed_empty_ranges,
+        clippy::single_range_in_vec_init,
+        reason = "that is what is tested"
+    )]
     fn ranges_ascend_and_lie_on_the_disk() {
         for wrong in [&[0..101][..], &[10..20, 19..30], &[30..20], &[40..40, 30..40]] {
             assert!(runs(100, wrong).is_err(), "{wrong:?}");

@@ -1,6 +1,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use disk::ContainerError;
+
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -27,23 +29,14 @@ pub enum Error {
         #[source]
         source: wim::Error,
     },
-    /// A VHD is damaged or unsupported.
+    /// The container of a disk is damaged or unsupported, or cannot be made as asked.
     #[error("{}", path.display())]
-    Vhd {
-        /// The VHD.
+    Container {
+        /// The file.
         path: PathBuf,
         /// Why.
         #[source]
-        source: vhd::Error,
-    },
-    /// A VHDX is damaged or unsupported.
-    #[error("{}", path.display())]
-    Vhdx {
-        /// The VHDX.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: vhdx::Error,
+        source: ContainerError,
     },
     /// No box or OVA can be made around a disk.
     #[error("{}", path.display())]
@@ -53,33 +46,6 @@ pub enum Error {
         /// Why.
         #[source]
         source: appliance::Error,
-    },
-    /// A VMDK is damaged or unsupported.
-    #[error("{}", path.display())]
-    Vmdk {
-        /// The VMDK.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: vmdk::Error,
-    },
-    /// A VDI is damaged or unsupported.
-    #[error("{}", path.display())]
-    Vdi {
-        /// The VDI.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: vdi::Error,
-    },
-    /// A qcow2 file is damaged or unsupported.
-    #[error("{}", path.display())]
-    Qcow2 {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: qcow2::Error,
     },
     /// An ISO image, or a file in it, is damaged or unsupported.
     #[error("{}", path.display())]
@@ -419,34 +385,22 @@ impl Error {
                 _ => ErrorKind::Unsupported,
             },
             // It may be about an extent, and wrapped in that.
-            Self::Vmdk { source, .. } => match source.root() {
-                vmdk::Error::Malformed { .. } => ErrorKind::Verification,
-                vmdk::Error::Unsupported { .. } => ErrorKind::Unsupported,
-                vmdk::Error::Impossible(_) => ErrorKind::Usage,
+            Self::Container { source, .. } => match source.root() {
+                ContainerError::Malformed { .. } => ErrorKind::Verification,
+                ContainerError::Unsupported { .. } => ErrorKind::Unsupported,
+                ContainerError::Impossible { .. } => ErrorKind::Usage,
                 _ => ErrorKind::Failed,
             },
             Self::DiskFat { source: fat::Error::Malformed { .. }, .. }
-            | Self::Vhd { source: vhd::Error::Malformed { .. }, .. }
-            | Self::Vhdx { source: vhdx::Error::Malformed { .. }, .. }
-            | Self::Vdi { source: vdi::Error::Malformed { .. }, .. }
-            | Self::Qcow2 { source: qcow2::Error::Malformed { .. }, .. }
             | Self::Iso { source: iso::Error::Malformed { .. }, .. } => ErrorKind::Verification,
             Self::Unsupported { .. }
             | Self::DiskFat { source: fat::Error::Unsupported { .. }, .. }
             | Self::Disk { source: ntfs_writer::read::Error::Unsupported { .. }, .. }
             | Self::Iso { source: iso::Error::Unsupported { .. }, .. }
-            | Self::Vhd { source: vhd::Error::Unsupported { .. }, .. }
-            | Self::Vhdx { source: vhdx::Error::Unsupported { .. }, .. }
-            | Self::Vdi { source: vdi::Error::Unsupported { .. }, .. }
-            | Self::Qcow2 { source: qcow2::Error::Unsupported { .. }, .. }
             | Self::Hive { source: hive::Error::Unsupported { .. }, .. }
             | Self::Reg { source: hive::reg::Error::Unsupported(_), .. }
             | Self::Volume { source: ntfs_writer::Error::Unsupported { .. }, .. } => ErrorKind::Unsupported,
-            Self::Vhd { source: vhd::Error::Impossible(_), .. }
-            | Self::Vhdx { source: vhdx::Error::Impossible(_), .. }
-            | Self::Vdi { source: vdi::Error::Impossible(_), .. }
-            | Self::Qcow2 { source: qcow2::Error::Impossible(_), .. }
-            | Self::Appliance {
+            Self::Appliance {
                 source: appliance::Error::Impossible(_) | appliance::Error::Limit { .. },
                 ..
             }

@@ -187,7 +187,8 @@ impl LayerPlan {
         let archive =
             self.archive(file, threads).map_err(|source| Error::Appliance { path: path.clone(), source })?;
         let writer = BufWriter::with_capacity(1 << 20, archive.layer());
-        let sink = packaged(raw::stream(writer, self.map.len()), move || archive.finish().map(drop));
+        let sink =
+            packaged(Box::new(raw::stream(writer, self.map.len())), move || archive.finish().map(drop));
         let blobs = BuildBlobs::new(&self.source, self.index, &self.forms, true);
         let settings = Settings::within(run.memory, threads);
         self.source.wim().set_memory(run.memory.saturating_sub(2 * settings.in_flight()));

@@ -13,14 +13,14 @@ use std::fmt;
 use std::io;
 use std::mem;
 
-use codec::{Deflater, Effort, Tokens};
+use codec::{Deflater, Tokens};
 use disk::{OrderedSink, UnitEncoder, WriteAt, is_zero};
 
 use crate::layout::{ENTRY_COMPRESSED, ENTRY_COPIED};
 use crate::options::{
-    BLOCK_ENTRIES, CLUSTER_BITS, CLUSTER_SIZE, L2_ENTRIES, L2_SPAN, Level, Options, refcount_clusters,
+    BLOCK_ENTRIES, CLUSTER_BITS, CLUSTER_SIZE, L2_ENTRIES, L2_SPAN, Options, refcount_clusters,
 };
-use crate::{Error, Result};
+use crate::{Error, Level, Result};
 
 /// The bits of an L2 entry that are the offset of a compressed cluster; above them, how many more sectors it touches.
 const OFFSET_BITS: u32 = 62 - (CLUSTER_BITS - 8);
@@ -248,12 +248,7 @@ struct ClusterEncoder {
 
 impl ClusterEncoder {
     fn new(level: Level) -> Self {
-        let effort = match level {
-            Level::Fast => Effort::Fast,
-            Level::Default => Effort::Default,
-            Level::Best => Effort::Best,
-        };
-        Self { deflater: Deflater::within_4_kib(effort) }
+        Self { deflater: Deflater::within_4_kib(level) }
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::layout::{HEADER_LEN, Header, MAGIC};
-use crate::{Error, Result};
+use crate::{Level, Result, impossible};
 
 /// Bytes in a cluster of the files that are written: 64 KiB, what qemu-img makes unless told otherwise.
 pub const CLUSTER_SIZE: u64 = 1 << CLUSTER_BITS;
@@ -15,18 +15,6 @@ pub(crate) const L2_SPAN: u64 = L2_ENTRIES * CLUSTER_SIZE;
 pub(crate) const BLOCK_ENTRIES: u64 = CLUSTER_SIZE / 2;
 /// Entries of a cluster of the refcount table.
 const TABLE_ENTRIES: u64 = CLUSTER_SIZE / 8;
-
-/// How hard clusters are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Level {
-    /// As fast as possible.
-    Fast,
-    /// As small as is possible without losing much speed.
-    #[default]
-    Default,
-    /// As small as possible.
-    Best,
-}
 
 /// What a new qcow2 file is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,16 +33,13 @@ impl Options {
 
     pub(crate) fn check(&self) -> Result<()> {
         if self.size == 0 || !self.size.is_multiple_of(512) {
-            return Err(Error::Impossible(format!(
+            return Err(impossible(format!(
                 "disk size {} is not a positive multiple of 512 bytes",
                 self.size
             )));
         }
         if self.size > MAX_SIZE {
-            return Err(Error::Impossible(format!(
-                "disk size {} exceeds {MAX_SIZE} bytes (1 PiB)",
-                self.size
-            )));
+            return Err(impossible(format!("disk size {} exceeds {MAX_SIZE} bytes (1 PiB)", self.size)));
         }
         Ok(())
     }
@@ -112,12 +97,13 @@ pub(crate) fn refcount_clusters(others: u64) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
 
     #[test]
     fn refuses_what_readers_would_not_take() {
         Options::new(512).check().unwrap();
         for size in [0, 511, MAX_SIZE + 512, u64::MAX] {
-            assert!(matches!(Options::new(size).check(), Err(Error::Impossible(_))), "{size}");
+            assert!(matches!(Options::new(size).check(), Err(Error::Impossible { .. })), "{size}");
         }
     }
 

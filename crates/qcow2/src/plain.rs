@@ -30,8 +30,8 @@ struct Plan {
 impl Plan {
     fn new(options: &Options, allocated: impl Iterator<Item = Range<u64>>) -> Result<Self> {
         options.check()?;
-        let clusters = Runs::new(options.size, CLUSTER_SIZE, allocated)
-            .map_err(|misplaced| Error::Impossible(misplaced.to_string()))?;
+        let clusters =
+            Runs::new(options.size, CLUSTER_SIZE, allocated).map_err(Error::misplaced("qcow2 file"))?;
         let l2_of: Vec<u32> = clusters.spans(L2_SPAN).map(|index| index as u32).collect();
         let others = 1 + options.l1_clusters() + l2_of.len() as u64 + clusters.stored() / CLUSTER_SIZE;
         let refcounts = refcount_clusters(others);

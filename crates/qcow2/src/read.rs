@@ -9,7 +9,7 @@ use crate::entry::{Entry, Mapping, SUBCLUSTERS};
 use crate::inflate;
 use crate::layout::{ENTRY_COPIED, ENTRY_OFFSET, Header, INCOMPATIBLE_CORRUPT, INCOMPATIBLE_DIRTY, MAGIC};
 use crate::open::{self, Compression, Opened, ParentReference, be_words};
-use crate::{Error, Result};
+use crate::{Error, Result, impossible};
 
 /// L2 tables are read in pieces of this many bytes, or less where clusters are smaller.
 const SLICE: u64 = 64 << 10;
@@ -118,7 +118,7 @@ impl Qcow2 {
     /// [`Error::Impossible`] when the file names none.
     pub fn with_parent(mut self, parent: Arc<dyn BlockMap>) -> Result<Self> {
         if self.opened.parent.is_none() {
-            return Err(Error::Impossible("it has no backing file, but one is given".to_owned()));
+            return Err(impossible("it has no backing file, but one is given"));
         }
         self.parent = Some(parent);
         Ok(self)

@@ -32,6 +32,11 @@ impl Random {
     }
 }
 
+/// Incompressible bytes, the same for the same seed.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    Random::new(seed).bytes(length)
+}
+
 /// English-looking text.
 pub fn text(seed: u64, length: usize) -> Vec<u8> {
     const WORDS: &[&str] = &[

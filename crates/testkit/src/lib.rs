@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod asm;
+pub mod container;
 pub mod content;
 pub mod descriptor;
 pub mod disk;

@@ -30,8 +30,7 @@ impl Plan {
         allocated: impl Iterator<Item = Range<u64>>,
     ) -> Result<Self> {
         options.check()?;
-        let blocks = Runs::new(options.size, BLOCK_SIZE, allocated)
-            .map_err(|misplaced| Error::Impossible(misplaced.to_string()))?;
+        let blocks = Runs::new(options.size, BLOCK_SIZE, allocated).map_err(Error::misplaced("VDI"))?;
         let header = options.header(fixed, blocks.stored() / BLOCK_SIZE);
         Ok(Self { header, blocks: blocks.starting_at(options.data_offset()) })
     }

@@ -1,7 +1,7 @@
 use disk::Guid;
 
 use crate::layout::{HEADER_SIZE, Header, KIND_DYNAMIC, KIND_FIXED, SIGNATURE, TEXT, VERSION};
-use crate::{Error, Result};
+use crate::{Result, impossible};
 
 /// Bytes of the disk in a block: 1 MiB, the only size that qemu reads.
 pub const BLOCK_SIZE: u64 = 1 << 20;
@@ -32,19 +32,16 @@ impl Options {
 
     pub(crate) fn check(&self) -> Result<()> {
         if self.size == 0 || !self.size.is_multiple_of(512) {
-            return Err(Error::Impossible(format!(
+            return Err(impossible(format!(
                 "disk size {} is not a positive multiple of 512 bytes",
                 self.size
             )));
         }
         if self.size > MAX_SIZE {
-            return Err(Error::Impossible(format!(
-                "disk size {} exceeds {MAX_SIZE} bytes (256 TiB)",
-                self.size
-            )));
+            return Err(impossible(format!("disk size {} exceeds {MAX_SIZE} bytes (256 TiB)", self.size)));
         }
         if self.id.is_nil() || self.content_id.is_nil() {
-            return Err(Error::Impossible("an identity is nil, which VirtualBox does not accept".to_owned()));
+            return Err(impossible("an identity is nil, which VirtualBox does not accept"));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::layout::{
     SIGNATURE,
 };
 use crate::options::MAX_SIZE;
-use crate::{Error, Result};
+use crate::{Error, Result, impossible};
 
 /// Block sizes that are read. VirtualBox and qemu make 1 MiB.
 const BLOCK_SIZES: std::ops::RangeInclusive<u32> = 4 << 10..=64 << 20;
@@ -117,14 +117,14 @@ impl Vdi {
     /// differences began.
     pub fn with_parent(mut self, parent: Arc<dyn BlockMap>, identity: Identity) -> Result<Self> {
         let Some(expected) = self.parent() else {
-            return Err(Error::Impossible("it is no differencing disk, but a parent is given".to_owned()));
+            return Err(impossible("it is no differencing disk, but a parent is given"));
         };
         for (what, found, expected) in
             [("disk", identity.id, expected.id), ("content", identity.content_id, expected.content_id)]
         {
             if found != expected {
                 let reason = format!("the parent's {what} is {found}, expected {expected}");
-                return Err(Error::Impossible(reason));
+                return Err(impossible(reason));
             }
         }
         self.parent = Some(parent);

@@ -43,8 +43,7 @@ impl Plan {
         let mut table = vec![ABSENT; options.blocks() as usize];
         let table_end = (TABLE_OFFSET + table.len() as u64 * 4).next_multiple_of(ALIGNMENT);
         let mut end = table_end;
-        let blocks = Runs::new(options.size, block_size, allocated)
-            .map_err(|misplaced| Error::Impossible(misplaced.to_string()))?;
+        let blocks = Runs::new(options.size, block_size, allocated).map_err(Error::misplaced("VHD"))?;
         for (block, _) in blocks.iter().flat_map(|run| run.blocks(block_size)) {
             let data = (end + bitmap).next_multiple_of(ALIGNMENT);
             let sector = (data - bitmap) / 512;

@@ -3,7 +3,6 @@
 mod blocks;
 mod check;
 pub mod dynamic;
-mod error;
 pub mod fixed;
 mod geometry;
 pub mod layout;
@@ -12,8 +11,16 @@ mod parent;
 mod read;
 
 pub use check::Usage;
-pub use error::{Error, Result};
+pub use disk::ContainerError as Error;
 pub use geometry::Geometry;
 pub use options::{DEFAULT_BLOCK_SIZE, MAX_SIZE, Options, timestamp};
 pub use parent::ParentReference;
 pub use read::{Kind, Vhd, is_vhd};
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why there can be no such VHD.
+fn impossible(reason: impl Into<String>) -> Error {
+    Error::impossible("VHD", reason)
+}

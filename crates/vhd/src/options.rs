@@ -4,7 +4,7 @@ use crate::layout::{
     DynamicHeader, FOOTER_COOKIE, FOOTER_LEN, Footer, HEADER_COOKIE, NOWHERE, PARENT_NAME_LEN, TYPE_DYNAMIC,
     TYPE_FIXED, VERSION,
 };
-use crate::{Error, Geometry, Result};
+use crate::{Geometry, Result, impossible};
 
 /// The largest disk that Windows accepts in a VHD: 2040 GiB.
 pub const MAX_SIZE: u64 = 2040 << 30;
@@ -49,19 +49,19 @@ impl Options {
 
     pub(crate) fn check(&self) -> Result<()> {
         if self.size == 0 || !self.size.is_multiple_of(512) {
-            return Err(Error::Impossible(format!(
+            return Err(impossible(format!(
                 "disk size {} is not a positive multiple of 512 bytes",
                 self.size
             )));
         }
         if self.size > MAX_SIZE {
-            return Err(Error::Impossible(format!(
+            return Err(impossible(format!(
                 "disk size {} exceeds {MAX_SIZE} bytes (2040 GiB); VHDX has no such limit",
                 self.size
             )));
         }
         if !self.block_size.is_power_of_two() || !BLOCK_SIZES.contains(&self.block_size) {
-            return Err(Error::Impossible(format!(
+            return Err(impossible(format!(
                 "block size {} is not a power of two from {} to {}",
                 self.block_size,
                 BLOCK_SIZES.start(),

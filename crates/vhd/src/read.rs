@@ -9,7 +9,7 @@ use crate::layout::{
     ABSENT, DynamicHeader, FOOTER_COOKIE, FOOTER_LEN, Footer, TYPE_DIFFERENCING, TYPE_DYNAMIC, TYPE_FIXED,
 };
 use crate::parent::ParentReference;
-use crate::{Error, Result};
+use crate::{Error, Result, impossible};
 
 /// The kinds of VHD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,18 +105,18 @@ impl Vhd {
     /// as their children: a parent that was resized no longer fits); [`Error::Io`].
     pub fn with_parent(mut self, parent: Arc<dyn BlockMap>, unique_id: Guid) -> Result<Self> {
         let Some(reference) = self.parent() else {
-            return Err(Error::Impossible("a parent for a disk that is not differencing".to_owned()));
+            return Err(impossible("a parent for a disk that is not differencing"));
         };
         if reference.unique_id != unique_id {
             let expected = reference.unique_id;
             let reason = format!("parent with id {unique_id}, the disk was made on {expected}");
-            return Err(Error::Impossible(reason));
+            return Err(impossible(reason));
         }
         let size = parent.size().map_err(Error::reading("parent of a VHD", 0))?;
         if size != self.disk_size() {
             let expected = self.disk_size();
             let reason = format!("parent of {size} bytes for a disk of {expected}: one of them was resized");
-            return Err(Error::Impossible(reason));
+            return Err(impossible(reason));
         }
         self.parent = Some(parent);
         Ok(self)

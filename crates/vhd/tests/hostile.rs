@@ -261,8 +261,8 @@ fn sectors_whose_bit_is_clear_are_zero() {
 #[test]
 fn impossible_options() {
     let refused = |options: &Options| {
-        matches!(fixed::ordered(Vec::new(), options), Err(Error::Impossible(_)))
-            && matches!(dynamic::file_size(options, std::iter::empty()), Err(Error::Impossible(_)))
+        matches!(fixed::ordered(Vec::new(), options), Err(Error::Impossible { .. }))
+            && matches!(dynamic::file_size(options, std::iter::empty()), Err(Error::Impossible { .. }))
     };
     let good = options(&disk(MIB));
     assert!(!refused(&good));

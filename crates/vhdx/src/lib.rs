@@ -2,7 +2,6 @@
 
 mod check;
 mod crc32c;
-mod error;
 pub mod layout;
 mod locator;
 mod log;
@@ -15,10 +14,18 @@ mod table;
 mod write;
 
 pub use check::Usage;
-pub use error::{Error, Result};
+pub use disk::ContainerError as Error;
 pub use locator::ParentReference;
 pub use log::Replay;
 pub use open::is_vhdx;
 pub use options::{DEFAULT_BLOCK_SIZE, MAX_SIZE, Options};
 pub use read::{Kind, Vhdx};
 pub use write::{file_size, ordered, positioned};
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why there can be no such VHDX.
+fn impossible(reason: impl Into<String>) -> Error {
+    Error::impossible("VHDX", reason)
+}

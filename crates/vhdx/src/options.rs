@@ -1,7 +1,7 @@
 use disk::{Guid, SectorSize, Seed};
 
 use crate::layout::MIB;
-use crate::{Error, Result};
+use crate::{Result, impossible};
 
 /// The largest disk that the format allows: 64 TiB.
 pub const MAX_SIZE: u64 = 64 << 40;
@@ -53,19 +53,16 @@ impl Options {
     pub(crate) fn check(&self) -> Result<()> {
         let sector = self.sector_size.bytes();
         if self.size == 0 || !self.size.is_multiple_of(sector.into()) {
-            return Err(Error::Impossible(format!(
+            return Err(impossible(format!(
                 "disk size {} is not a positive multiple of {sector} bytes",
                 self.size
             )));
         }
         if self.size > MAX_SIZE {
-            return Err(Error::Impossible(format!(
-                "disk size {} exceeds {MAX_SIZE} bytes (64 TiB)",
-                self.size
-            )));
+            return Err(impossible(format!("disk size {} exceeds {MAX_SIZE} bytes (64 TiB)", self.size)));
         }
         if !self.block_size.is_power_of_two() || !BLOCK_SIZES.contains(&self.block_size) {
-            return Err(Error::Impossible(format!(
+            return Err(impossible(format!(
                 "block size {} is not a power of two from {MIB} to {}",
                 self.block_size,
                 BLOCK_SIZES.end()

@@ -50,7 +50,7 @@ impl Plan {
         } else {
             Runs::new(options.size, block_size, allocated)
         };
-        let stored = stored.map_err(|misplaced| Error::Impossible(misplaced.to_string()))?;
+        let stored = stored.map_err(Error::misplaced("VHDX"))?;
         Ok(Self { options: options.clone(), blocks: stored.starting_at(TABLE_OFFSET + table_len), table_len })
     }
 

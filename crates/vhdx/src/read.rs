@@ -8,7 +8,7 @@ use crate::layout::{CHUNK_SECTORS, FULLY_PRESENT, Header, NOT_PRESENT, PARTIALLY
 use crate::locator::ParentReference;
 use crate::log::Replay;
 use crate::open::{Opened, open};
-use crate::{Error, Result};
+use crate::{Result, impossible};
 
 /// The kinds of VHDX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +44,9 @@ impl Vhdx {
     /// [`with_parent`](Self::with_parent).
     ///
     /// # Errors
-    /// [`Error::Malformed`] when headers, log, regions, metadata and table contradict the format, each other or the file's
-    /// length; [`Error::Unsupported`] for versions and required structures that are not known; [`Error::Limit`];
-    /// [`Error::Io`].
+    /// [`Error::Malformed`](crate::Error::Malformed) when headers, log, regions, metadata and table contradict the format, each other or the file's
+    /// length; [`Error::Unsupported`](crate::Error::Unsupported) for versions and required structures that are not known; [`Error::Limit`](crate::Error::Limit);
+    /// [`Error::Io`](crate::Error::Io).
     pub fn open(file: impl ReadAt + 'static) -> Result<Self> {
         Ok(Self { opened: open(Arc::new(file))?, parent: None })
     }
@@ -55,13 +55,13 @@ impl Vhdx {
     /// parent is smaller, zeros follow it.
     ///
     /// # Errors
-    /// [`Error::Impossible`] when the disk has no parent, or another one.
+    /// [`Error::Impossible`](crate::Error::Impossible) when the disk has no parent, or another one.
     pub fn with_parent(mut self, parent: Arc<dyn BlockMap>, data_write_id: Guid) -> Result<Self> {
         let Some(reference) = self.parent() else {
-            return Err(Error::Impossible("a parent for a disk that is not differencing".to_owned()));
+            return Err(impossible("a parent for a disk that is not differencing"));
         };
         if !reference.accepts(data_write_id) {
-            return Err(Error::Impossible(format!(
+            return Err(impossible(format!(
                 "parent with data write id {data_write_id}, the disk was made on {}: the parent was replaced, or written to \
                  since",
                 reference.data_write_id

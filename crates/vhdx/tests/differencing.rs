@@ -162,7 +162,7 @@ fn parents_are_named_and_given() {
     // Another disk, or the same one after it was written to.
     let error = open().with_parent(Arc::clone(&parent_vhdx), Guid([1; 16])).unwrap_err();
     assert!(
-        matches!(error, Error::Impossible(_)) && error.to_string().contains("the parent was replaced"),
+        matches!(error, Error::Impossible { .. }) && error.to_string().contains("the parent was replaced"),
         "{error}"
     );
     let error = Vhdx::open(dynamic(&parent)).unwrap().with_parent(parent_vhdx, id).unwrap_err();

@@ -1,7 +1,7 @@
 //! The files of a disk in several files: which there are, and which names are taken for theirs.
 
 use crate::options::{Options, TWO_GB_EXTENT};
-use crate::{Error, Kind, Result};
+use crate::{Kind, Result, impossible};
 
 /// A file with a part of the disk, beside the descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct ExtentFile {
 /// Names are VMware's: the descriptor's, with `-flat`, `-s001` or `-f001` before the extension.
 ///
 /// # Errors
-/// [`Error::Impossible`] for options that contradict each other, and kinds that are only read.
+/// [`Error::Impossible`](crate::Error::Impossible) for options that contradict each other, and kinds that are only read.
 pub fn extent_files(kind: Kind, options: &Options) -> Result<Vec<ExtentFile>> {
     options.check(kind)?;
     let (mark, most) = match kind {
@@ -29,7 +29,7 @@ pub fn extent_files(kind: Kind, options: &Options) -> Result<Vec<ExtentFile>> {
         Kind::TwoGbMaxExtentSparse => ("-s", TWO_GB_EXTENT),
         Kind::TwoGbMaxExtentFlat => ("-f", TWO_GB_EXTENT),
         Kind::VmfsSparse | Kind::Custom => {
-            return Err(Error::Impossible(format!("{kind} files are only read")));
+            return Err(impossible(format!("{kind} files are only read")));
         }
     };
     let stem = options.name.len().checked_sub(5).and_then(|dot| options.name.split_at_checked(dot));
@@ -83,6 +83,7 @@ pub(crate) fn fault_of_name(name: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
 
     #[test]
     fn names_of_files_beside_the_descriptor() {
@@ -139,7 +140,7 @@ mod tests {
         assert_eq!(of(Kind::TwoGbMaxExtentSparse, TWO_GB_EXTENT, "a.vmdk").len(), 1);
         assert!(matches!(
             extent_files(Kind::Custom, &Options::new(512, "a.vmdk", 1)),
-            Err(Error::Impossible(_))
+            Err(Error::Impossible { .. })
         ));
     }
 }

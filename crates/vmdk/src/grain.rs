@@ -6,11 +6,12 @@
 
 use std::io;
 
-use codec::{Deflater, Effort, Tokens};
+use codec::{Deflater, Tokens};
 use disk::{UnitEncoder, is_zero};
 
+use crate::Level;
 use crate::layout::SECTOR;
-use crate::options::{GRAIN_SIZE, Level};
+use crate::options::GRAIN_SIZE;
 
 /// Length of the head of a record.
 pub(crate) const HEAD_LEN: usize = 12;
@@ -29,12 +30,7 @@ pub(crate) struct GrainEncoder {
 
 impl GrainEncoder {
     pub(crate) fn new(level: Level, size: u64) -> Self {
-        let effort = match level {
-            Level::Fast => Effort::Fast,
-            Level::Default => Effort::Default,
-            Level::Best => Effort::Best,
-        };
-        Self { deflater: Deflater::new(effort), size }
+        Self { deflater: Deflater::new(level), size }
     }
 
     /// Appends the record of the grain that is at `base` in its unit.

@@ -1,7 +1,7 @@
 use crate::layout::{
     CHECK_BYTES, COMPRESSION_DEFLATE, FLAG_CHECK_BYTES, Header, MAGIC, SECTOR, TABLE_ENTRIES,
 };
-use crate::{Error, Kind, Result};
+use crate::{Kind, Level, Result, impossible};
 
 /// Bytes in a grain of the files that are written: 64 KiB, the only size that every product takes.
 pub const GRAIN_SIZE: u64 = 64 << 10;
@@ -49,18 +49,6 @@ impl Adapter {
     }
 }
 
-/// How hard grains are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Level {
-    /// As fast as possible.
-    Fast,
-    /// As small as is possible without losing much speed.
-    #[default]
-    Default,
-    /// As small as possible.
-    Best,
-}
-
 /// What a new VMDK is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -99,7 +87,7 @@ impl Options {
 
     pub(crate) fn check(&self, kind: Kind) -> Result<()> {
         if self.size == 0 || !self.size.is_multiple_of(SECTOR) {
-            return Err(Error::Impossible(format!(
+            return Err(impossible(format!(
                 "disk size {} is not a positive multiple of {SECTOR} bytes",
                 self.size
             )));
@@ -109,7 +97,7 @@ impl Options {
             _ => MAX_SIZE,
         };
         if self.size > most {
-            return Err(Error::Impossible(format!(
+            return Err(impossible(format!(
                 "disk size {} exceeds {most} bytes ({} TiB)",
                 self.size,
                 most >> 40
@@ -119,10 +107,7 @@ impl Options {
             && self.name.len() <= 255
             && !self.name.contains(|c: char| c.is_control() || "\"/\\".contains(c));
         if !plain {
-            return Err(Error::Impossible(format!(
-                "{:?} cannot be the file name in a descriptor",
-                self.name
-            )));
+            return Err(impossible(format!("{:?} cannot be the file name in a descriptor", self.name)));
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::extent::{Form, Grain, SparseExtent};
 use crate::files::fault_of_name;
 use crate::layout::{Header, SECTOR};
 use crate::open::{self, check_capacity, open_extent, own_descriptor};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, impossible};
 
 /// The largest disk that a descriptor may describe, in sectors: 64 TiB. VMware's products end at 62.
 const MAX_SECTORS: u64 = (64 << 40) / SECTOR;
@@ -179,19 +179,17 @@ impl Vmdk {
     /// [`Error::Impossible`] for the parent of another disk, or of none.
     pub fn with_parent(mut self, parent: Arc<dyn BlockMap>, cid: u32) -> Result<Self> {
         let Some(expected) = self.parent() else {
-            return Err(Error::Impossible("the disk is no snapshot, and has no parent".to_owned()));
+            return Err(impossible("the disk is no snapshot, and has no parent"));
         };
         if expected.cid != cid {
-            return Err(Error::Impossible(format!(
+            return Err(impossible(format!(
                 "the parent has content id {cid:08x}, the snapshot was made of {:08x}",
                 expected.cid
             )));
         }
         let (size, expected) = (parent.size().map_err(Error::reading("VMDK parent", 0))?, self.disk_size());
         if size != expected {
-            return Err(Error::Impossible(format!(
-                "the parent has {size} bytes, the snapshot has {expected}"
-            )));
+            return Err(impossible(format!("the parent has {size} bytes, the snapshot has {expected}")));
         }
         self.parent = Some(parent);
         Ok(self)
@@ -313,18 +311,6 @@ impl Extent {
             Some(name) => Error::in_extent(name)(error),
             None => error,
         }
-    }
-}
-
-/// An error of this crate, as [`ReadAt`] has to tell it.
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        let kind = match error.root() {
-            Error::Io { source, .. } => source.kind(),
-            Error::Unsupported { .. } => io::ErrorKind::Unsupported,
-            _ => io::ErrorKind::InvalidData,
-        };
-        Self::new(kind, error)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{Error, Kind, Result, descriptor};
 
 /// The grains of `len` bytes of disk that `allocated` touches.
 pub(crate) fn touched_grains(len: u64, allocated: impl Iterator<Item = Range<u64>>) -> Result<Runs> {
-    Runs::new(len, GRAIN_SIZE, allocated).map_err(|misplaced| Error::Impossible(misplaced.to_string()))
+    Runs::new(len, GRAIN_SIZE, allocated).map_err(Error::misplaced("VMDK"))
 }
 
 /// Where everything lies in one sparse extent.

@@ -18,7 +18,7 @@ use crate::files::{ExtentFile, extent_files};
 use crate::layout::SECTOR;
 use crate::options::Options;
 use crate::sparse::{Plan, touched_grains};
-use crate::{Error, Kind, Result, descriptor};
+use crate::{Error, Kind, Result, descriptor, impossible};
 
 /// A part of the disk, and the file that it goes to.
 struct Extent<F> {
@@ -50,7 +50,7 @@ fn plans(
     allocated: impl Iterator<Item = Range<u64>>,
 ) -> Result<Vec<Option<Plan>>> {
     if kind.is_monolithic_file() {
-        return Err(Error::Impossible(format!("{kind} is one file")));
+        return Err(impossible(format!("{kind} is one file")));
     }
     if kind != Kind::TwoGbMaxExtentSparse {
         return Ok(files.iter().map(|_| None).collect());

@@ -17,8 +17,8 @@ use crate::layout::{
     DIRECTORY_AT_END, Header, MARKER_DIRECTORY, MARKER_FOOTER, MARKER_TABLE, Marker, SECTOR, TABLE_ENTRIES,
     TABLE_SECTORS,
 };
-use crate::options::{GRAIN_SECTORS, GRAIN_SIZE, Level, Options, tables};
-use crate::{Error, Kind, Result, descriptor};
+use crate::options::{GRAIN_SECTORS, GRAIN_SIZE, Options, tables};
+use crate::{Error, Kind, Level, Result, descriptor};
 
 /// Where the first marker lies (observed: VMware, always).
 const OVERHEAD: u64 = 128;

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{GRAIN, check_map, disk, noise, open_path, options, qemu_agrees, read_all, sparse, stream};
+use common::{GRAIN, disk, noise, open_path, options, qemu_agrees, read_all, sparse, stream, walk};
 use disk::ReadAt;
 use wimforge_vmdk::{Kind, Vmdk, is_vmdk};
 
@@ -24,7 +24,7 @@ fn what_is_written_is_read() {
             assert_eq!((vmdk.kind(), vmdk.descriptor().cid), (kind, 0x1234_5678));
             assert_eq!(vmdk.is_streamed(), kind == Kind::StreamOptimized);
             assert!(read_all(&vmdk) == disk);
-            let data = check_map(&vmdk, &disk);
+            let data = walk(&vmdk, &disk);
             let usage = vmdk.check().unwrap();
             let expected = disk.chunks(GRAIN).filter(|grain| grain.iter().any(|byte| *byte != 0)).count();
             assert_eq!((data / GRAIN as u64, usage.grains), (expected as u64, expected as u64));
@@ -59,7 +59,7 @@ fn reads_what_qemu_writes() {
             vmdk.check().unwrap();
             assert!(read_all(&vmdk) == disk, "{subformat} {}", disk.len());
             assert_eq!(vmdk.extent_names().count(), usize::from(!kind.is_monolithic_file()));
-            check_map(&vmdk, &disk);
+            walk(&vmdk, &disk);
         }
     }
     for subformat in ["monolithicFlat", "twoGbMaxExtentSparse"] {
@@ -193,7 +193,7 @@ fn reads_snapshots_with_their_parents() {
     expected[2 << 20..(2 << 20) + (128 << 10)].fill(0);
     expected[39 << 20..(39 << 20) + 512].fill(2);
     assert!(read_all(&child_disk) == expected);
-    check_map(&*child_disk, &expected);
+    walk(&*child_disk, &expected);
     qemu_agrees(&qemu, &child, &child_disk);
 
     let (cid, parent) = (child_disk.descriptor().cid, open(&grandchild).parent().unwrap().cid);
@@ -201,7 +201,7 @@ fn reads_snapshots_with_their_parents() {
     let grandchild_disk = open(&grandchild).with_parent(child_disk, cid).unwrap();
     expected[1088 << 10..1188 << 10].fill(3);
     assert!(read_all(&grandchild_disk) == expected);
-    check_map(&grandchild_disk, &expected);
+    walk(&grandchild_disk, &expected);
     qemu_agrees(&qemu, &grandchild, &grandchild_disk);
 }
 
@@ -218,7 +218,7 @@ fn reads_extents_of_esx() {
     assert_eq!(vmdk.header(), None);
     assert_eq!(vmdk.check().unwrap().grains, 2000);
     assert!(read_all(&vmdk) == disk);
-    assert_eq!(check_map(&vmdk, &disk), 2000 * 512);
+    assert_eq!(walk(&vmdk, &disk), 2000 * 512);
     if let Some(qemu) = testkit::tool("qemu-img") {
         qemu_agrees(&qemu, &path, &vmdk);
     }

@@ -66,5 +66,5 @@ fn what_is_out_of_place_is_refused() {
     assert!(sink.commit(u64::MAX, 512, &[1; 512]).is_err());
     let backwards = [GRAIN_SIZE..2 * GRAIN_SIZE, 0..GRAIN_SIZE];
     let result = monolithic_sparse_ordered(Vec::new(), &options(), backwards.into_iter());
-    assert!(matches!(result, Err(Error::Impossible(_))));
+    assert!(matches!(result, Err(Error::Impossible { .. })));
 }

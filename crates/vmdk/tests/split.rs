@@ -9,9 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use ::disk::{PositionedSink, ReadAt};
-use common::{
-    GRAIN, allocated, check_map, disk, files, noise, open_files, open_path, options, read_all, sparse,
-};
+use common::{GRAIN, allocated, disk, files, noise, open_files, open_path, options, read_all, sparse, walk};
 use testkit::vmdk_stream::check_descriptor;
 use wimforge_vmdk::{Error, Kind, MAX_SIZE, Options, Vmdk, extent_files, split, split_size};
 
@@ -29,7 +27,7 @@ fn what_is_written_is_read() {
             let vmdk = open_files(&files).unwrap();
             assert_eq!((vmdk.kind(), vmdk.disk_size()), (kind, disk.len() as u64));
             assert!(read_all(&vmdk) == disk, "{kind} {size}");
-            let data = check_map(&vmdk, &disk);
+            let data = walk(&vmdk, &disk);
             let usage = vmdk.check().unwrap();
             let grains = disk.chunks(GRAIN).filter(|grain| grain.iter().any(|byte| *byte != 0)).count();
             if kind == Kind::TwoGbMaxExtentSparse {
@@ -229,12 +227,12 @@ fn what_cannot_be_made() {
         split(kind, memory(), |_| Ok(memory()), options, [range].into_iter()).unwrap_err()
     };
     for kind in [Kind::MonolithicSparse, Kind::StreamOptimized, Kind::VmfsSparse, Kind::Custom] {
-        assert!(matches!(fault(kind, &options, 0..512), Error::Impossible(_)), "{kind}");
+        assert!(matches!(fault(kind, &options, 0..512), Error::Impossible { .. }), "{kind}");
     }
     let past = fault(Kind::TwoGbMaxExtentSparse, &options, 0..(1 << 20) + 1);
-    assert!(matches!(past, Error::Impossible(_)));
+    assert!(matches!(past, Error::Impossible { .. }));
     let odd = Options { size: 1000, ..options.clone() };
-    assert!(matches!(fault(Kind::MonolithicFlat, &odd, 0..512), Error::Impossible(_)));
+    assert!(matches!(fault(Kind::MonolithicFlat, &odd, 0..512), Error::Impossible { .. }));
     let refuse = |_: &wimforge_vmdk::ExtentFile| Err(io::ErrorKind::PermissionDenied.into());
     let error = split(Kind::MonolithicFlat, memory(), refuse, &options, [].into_iter()).unwrap_err();
     assert_eq!(error.to_string(), "extent \"disk-flat.vmdk\"");

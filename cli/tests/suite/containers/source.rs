@@ -7,6 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::LazyLock;
 
+pub(super) use testkit::content::noise;
+
 use super::{GIB, TIB};
 
 const MIB: u64 = 1 << 20;
@@ -18,18 +20,6 @@ pub(super) struct Source {
     pub size: u64,
     /// Offset and bytes, ascending and apart.
     pieces: Vec<(u64, Vec<u8>)>,
-}
-
-/// Reproducible noise.
-pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let step = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 24) as u8
-    };
-    std::iter::repeat_with(step).take(len).collect()
 }
 
 /// Text that compresses.

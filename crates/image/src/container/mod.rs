@@ -2,13 +2,15 @@
 //! disk is here.
 
 pub(crate) mod package;
+mod planned;
 pub(crate) mod raw;
 
 use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use disk::{ExtentMap, FileTime, OrderedSink, PositionedSink, SectorSize, Seed, Sink};
+use disk::{ContainerError, ExtentMap, FileTime, OrderedSink, SectorSize, Seed, Sink};
 
+use self::planned::Planned;
 use crate::output::{DiskPart, Opened, PartialSet};
 use crate::recipe::{Format, Level, MachineWish, Output};
 use crate::{Error, Result};
@@ -70,126 +72,44 @@ impl Packing<'_> {
         if let Some(kind) = package::kind(self.format) {
             return self.package_stream(kind, writer);
         }
-        let sink: Box<dyn OrderedSink> = match self.format {
-            Format::Vhd => {
-                let options = self.vhd_options();
-                let allocated = self.map.allocated(options.block_size.into());
-                Box::new(vhd::dynamic::ordered(writer, &options, allocated).map_err(|e| self.vhd_error(e))?)
+        let sink: Box<dyn OrderedSink> = match (Planned::of(self), self.format) {
+            (Some(planned), _) => planned.ordered(writer, self.map).map_err(|e| self.failed(e))?,
+            (None, Format::Raw) => Box::new(raw::stream(writer, self.map.len())),
+            (None, Format::Vmdk) => {
+                Box::new(vmdk::stream_optimized(writer, &self.vmdk_options()).map_err(|e| self.failed(e))?)
             }
-            Format::VhdFixed => {
-                Box::new(vhd::fixed::ordered(writer, &self.vhd_options()).map_err(|e| self.vhd_error(e))?)
-            }
-            Format::Vhdx | Format::VhdxFixed => {
-                let options = self.vhdx_options();
-                let allocated = self.map.allocated(options.block_size.into());
-                Box::new(vhdx::ordered(writer, &options, allocated).map_err(|e| self.vhdx_error(e))?)
-            }
-            Format::Vmdk => Box::new(
-                vmdk::stream_optimized(writer, &self.vmdk_options()).map_err(|e| self.vmdk_error(e))?,
-            ),
-            Format::Vdi => {
-                let allocated = self.map.allocated(vdi::BLOCK_SIZE);
-                let options = self.vdi_options();
-                Box::new(vdi::dynamic::ordered(writer, &options, allocated).map_err(|e| self.vdi_error(e))?)
-            }
-            Format::VdiFixed => {
-                let options = self.vdi_options();
-                Box::new(vdi::fixed::ordered(writer, &options).map_err(|e| self.vdi_error(e))?)
-            }
-            Format::Qcow2 => {
-                let allocated = self.map.allocated(qcow2::CLUSTER_SIZE);
-                let options = self.qcow2_options();
-                Box::new(qcow2::plain::ordered(writer, &options, allocated).map_err(|e| self.qcow2_error(e))?)
-            }
-            Format::VmdkSparse => {
-                let allocated = self.map.allocated(vmdk::GRAIN_SIZE);
-                let options = self.vmdk_options();
-                let sink = vmdk::monolithic_sparse_ordered(writer, &options, allocated);
-                Box::new(sink.map_err(|e| self.vmdk_error(e))?)
-            }
-            Format::Raw => Box::new(raw::stream(writer, self.map.len())),
-            Format::VmdkFlat
-            | Format::VmdkSplit
-            | Format::Qcow2Compressed
-            | Format::BoxVirtualbox
-            | Format::BoxHyperv
-            | Format::BoxLibvirt
-            | Format::BoxVmware
-            | Format::Ova
-            | Format::Oci => unreachable!("{} is not a stream", self.format),
+            (None, other) => unreachable!("{other} is not a stream"),
         };
         Ok(Sink::Ordered(sink))
     }
 
     /// A container in a file, by all workers at once where its tables come first.
     fn in_file(&self, set: &PartialSet) -> Result<Sink<'static>> {
-        let sink: Box<dyn PositionedSink> = match self.format {
-            Format::Raw => Box::new(raw::Sparse::new(set.file()?, self.map.len()).map_err(Error::writing)?),
-            Format::Vhd => {
-                let options = self.vhd_options();
-                let allocated = self.map.allocated(options.block_size.into());
-                let file = set.file()?;
-                Box::new(vhd::dynamic::positioned(file, &options, allocated).map_err(|e| self.vhd_error(e))?)
-            }
-            Format::VhdFixed => {
-                let file = set.file()?;
-                Box::new(vhd::fixed::positioned(file, &self.vhd_options()).map_err(|e| self.vhd_error(e))?)
-            }
-            Format::Vhdx | Format::VhdxFixed => {
-                let options = self.vhdx_options();
-                let allocated = self.map.allocated(options.block_size.into());
-                let file = set.file()?;
-                Box::new(vhdx::positioned(file, &options, allocated).map_err(|e| self.vhdx_error(e))?)
-            }
-            // Tables follow compressed data of unknown size.
-            Format::Vmdk => return self.ordered(set.file()?),
-            Format::VmdkSparse => {
-                let allocated = self.map.allocated(vmdk::GRAIN_SIZE);
-                let (file, options) = (set.file()?, self.vmdk_options());
-                Box::new(vmdk::monolithic_sparse(file, &options, allocated).map_err(|e| self.vmdk_error(e))?)
-            }
-            Format::Vdi => {
-                let allocated = self.map.allocated(vdi::BLOCK_SIZE);
-                let (file, options) = (set.file()?, self.vdi_options());
-                Box::new(vdi::dynamic::positioned(file, &options, allocated).map_err(|e| self.vdi_error(e))?)
-            }
-            Format::VdiFixed => {
-                let (file, options) = (set.file()?, self.vdi_options());
-                Box::new(vdi::fixed::positioned(file, &options).map_err(|e| self.vdi_error(e))?)
-            }
-            Format::Qcow2 => {
-                let allocated = self.map.allocated(qcow2::CLUSTER_SIZE);
-                let (file, options) = (set.file()?, self.qcow2_options());
-                Box::new(
-                    qcow2::plain::positioned(file, &options, allocated).map_err(|e| self.qcow2_error(e))?,
-                )
+        if let Some(planned) = Planned::of(self) {
+            let sink = planned.positioned(set.file()?, self.map).map_err(|e| self.failed(e))?;
+            return Ok(Sink::Positioned(sink));
+        }
+        match self.format {
+            Format::Raw => {
+                let sink = raw::Sparse::new(set.file()?, self.map.len()).map_err(Error::writing)?;
+                Ok(Sink::Positioned(Box::new(sink)))
             }
             // Compressed data lies before the tables that say where it is, and the header says where these are.
             Format::Qcow2Compressed => {
-                let (file, options) = (set.file()?, self.qcow2_options());
-                let sink = qcow2::compressed::in_file(file, &options).map_err(|e| self.qcow2_error(e))?;
-                return Ok(Sink::Ordered(Box::new(sink)));
+                let sink = qcow2::compressed::in_file(set.file()?, &self.qcow2_options());
+                Ok(Sink::Ordered(Box::new(sink.map_err(|e| self.failed(e))?)))
             }
-            Format::BoxVirtualbox
-            | Format::BoxHyperv
-            | Format::BoxLibvirt
-            | Format::BoxVmware
-            | Format::Ova => {
-                let kind = package::kind(self.format).expect("these are packages");
-                return match kind.disk().is_stream() {
-                    true => self.package_in_file(kind, set.file()?),
-                    false => self.ordered(set.file()?),
-                };
-            }
+            Format::VmdkFlat => self.in_files(vmdk::Kind::MonolithicFlat, set),
+            Format::VmdkSplit => self.in_files(vmdk::Kind::TwoGbMaxExtentSparse, set),
             Format::Oci => {
-                return Err(Error::Recipe(
-                    "an OCI image is made from a Windows image, not from a disk".to_owned(),
-                ));
+                Err(Error::Recipe("an OCI image is made from a Windows image, not from a disk".to_owned()))
             }
-            Format::VmdkFlat => return self.in_files(vmdk::Kind::MonolithicFlat, set),
-            Format::VmdkSplit => return self.in_files(vmdk::Kind::TwoGbMaxExtentSparse, set),
-        };
-        Ok(Sink::Positioned(sink))
+            format => match package::kind(format) {
+                Some(kind) if kind.disk().is_stream() => self.package_in_file(kind, set.file()?),
+                // The length of what is compressed is not known before, so what comes behind it has no place yet.
+                _ => self.ordered(set.file()?),
+            },
+        }
     }
 
     /// A VMDK whose data is in files beside the descriptor.
@@ -208,7 +128,15 @@ impl Packing<'_> {
         match (sink, failed) {
             (Ok(sink), _) => Ok(Sink::Positioned(Box::new(sink))),
             (Err(_), Some(error)) => Err(error),
-            (Err(error), None) => Err(self.vmdk_error(error)),
+            (Err(error), None) => Err(self.failed(error)),
+        }
+    }
+
+    fn effort(&self) -> codec::Effort {
+        match self.level {
+            Level::Fast => codec::Effort::Fast,
+            Level::Default => codec::Effort::Default,
+            Level::Best => codec::Effort::Best,
         }
     }
 
@@ -231,12 +159,7 @@ impl Packing<'_> {
     }
 
     fn qcow2_options(&self) -> qcow2::Options {
-        let level = match self.level {
-            Level::Fast => qcow2::Level::Fast,
-            Level::Default => qcow2::Level::Default,
-            Level::Best => qcow2::Level::Best,
-        };
-        qcow2::Options { level, ..qcow2::Options::new(self.map.len()) }
+        qcow2::Options { level: self.effort(), ..qcow2::Options::new(self.map.len()) }
     }
 
     fn vmdk_options(&self) -> vmdk::Options {
@@ -244,12 +167,8 @@ impl Packing<'_> {
             self.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         // The descriptor has no way to quote these.
         let name = name.replace(|c: char| c.is_control() || "\"/\\".contains(c), "_");
-        let level = match self.level {
-            Level::Fast => vmdk::Level::Fast,
-            Level::Default => vmdk::Level::Default,
-            Level::Best => vmdk::Level::Best,
-        };
-        vmdk::Options { level, ..vmdk::Options::new(self.map.len(), name, self.seed.u32_nonzero("vmdk cid")) }
+        let cid = self.seed.u32_nonzero("vmdk cid");
+        vmdk::Options { level: self.effort(), ..vmdk::Options::new(self.map.len(), name, cid) }
     }
 
     /// The output's name; a stream has none, and is called what it will likely be saved as.
@@ -260,23 +179,7 @@ impl Packing<'_> {
         }
     }
 
-    fn vhd_error(&self, source: vhd::Error) -> Error {
-        Error::Vhd { path: PathBuf::from(self.path()), source }
-    }
-
-    fn vhdx_error(&self, source: vhdx::Error) -> Error {
-        Error::Vhdx { path: PathBuf::from(self.path()), source }
-    }
-
-    fn vdi_error(&self, source: vdi::Error) -> Error {
-        Error::Vdi { path: PathBuf::from(self.path()), source }
-    }
-
-    fn qcow2_error(&self, source: qcow2::Error) -> Error {
-        Error::Qcow2 { path: PathBuf::from(self.path()), source }
-    }
-
-    fn vmdk_error(&self, source: vmdk::Error) -> Error {
-        Error::Vmdk { path: PathBuf::from(self.path()), source }
+    fn failed(&self, source: ContainerError) -> Error {
+        Error::Container { path: self.path().to_owned(), source }
     }
 }

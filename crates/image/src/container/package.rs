@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 
 use appliance::gzip;
 use appliance::vagrant::catalog::{Hosted, catalog};
-use appliance::{Architecture, Edition, Firmware, Guest, Kind, Machine, Package, Provider, Transport};
+use appliance::{
+    Architecture, DiskKind, Edition, Firmware, Guest, Kind, Machine, Package, Provider, Transport,
+};
 use disk::{OrderedSink, ReadAt, Seed, Sink, UnitEncoder};
 use sha2::{Digest as _, Sha256};
 
+use super::planned::Planned;
 use super::{Packing, STREAM_BUFFER};
 use crate::customize::About;
 use crate::output::PartialFile;
@@ -54,11 +57,11 @@ impl OrderedSink for Packaged {
 
 /// `inner` with an archive around it that is finished when the disk is.
 pub(crate) fn packaged(
-    inner: impl OrderedSink + 'static,
+    inner: Box<dyn OrderedSink>,
     finish: impl FnOnce() -> appliance::Result<()> + Send + 'static,
 ) -> Sink<'static> {
     let after = Box::new(move || finish().map_err(io::Error::from));
-    Sink::Ordered(Box::new(Packaged { inner: Box::new(inner), after }))
+    Sink::Ordered(Box::new(Packaged { inner, after }))
 }
 
 /// What a format packs a disk into, if it does.
@@ -203,13 +206,13 @@ impl Packing<'_> {
             let archive = package.compressed_behind(file, gzip::Level::PADDING, self.threads);
             let archive = archive.map_err(|e| self.appliance_error(e))?;
             let writer = BufWriter::with_capacity(STREAM_BUFFER, archive.writer());
-            let sink = vmdk::stream_optimized(writer, &options).map_err(|e| self.vmdk_error(e))?;
-            return Ok(packaged(sink, move || archive.finish()));
+            let sink = vmdk::stream_optimized(writer, &options).map_err(|e| self.failed(e))?;
+            return Ok(packaged(Box::new(sink), move || archive.finish()));
         }
         let archive = package.stored(file).map_err(|e| self.appliance_error(e))?;
         let writer = BufWriter::with_capacity(STREAM_BUFFER, archive.writer());
-        let sink = vmdk::stream_optimized(writer, &options).map_err(|e| self.vmdk_error(e))?;
-        Ok(packaged(sink, move || archive.finish()))
+        let sink = vmdk::stream_optimized(writer, &options).map_err(|e| self.failed(e))?;
+        Ok(packaged(Box::new(sink), move || archive.finish()))
     }
 
     /// A package that is compressed as a whole.
@@ -224,31 +227,17 @@ impl Packing<'_> {
             Level::Default => gzip::Level::DEFAULT,
             Level::Best => gzip::Level::BEST,
         };
-        let begin = |package: Package, size| {
-            package.compressed(writer, size, level, self.threads).map_err(|e| self.appliance_error(e))
+        let disk = match kind.disk() {
+            DiskKind::Vhdx => Planned::Vhdx(self.vhdx_options()),
+            DiskKind::Qcow2 => Planned::Qcow2(self.qcow2_options()),
+            DiskKind::VmdkSparse => Planned::VmdkSparse(self.packaged_vmdk(&package)),
+            other => unreachable!("the length of a {other:?} is not known before its end"),
         };
-        if kind == Kind::Box(Provider::HyperV) {
-            let options = self.vhdx_options();
-            let allocated = || self.map.allocated(options.block_size.into());
-            let size = vhdx::file_size(&options, allocated()).map_err(|e| self.vhdx_error(e))?;
-            let archive = begin(package, size)?;
-            let sink = vhdx::ordered(archive.writer(), &options, allocated());
-            return Ok(packaged(sink.map_err(|e| self.vhdx_error(e))?, move || archive.finish()));
-        }
-        if kind == Kind::Box(Provider::Libvirt) {
-            let options = self.qcow2_options();
-            let allocated = || self.map.allocated(qcow2::CLUSTER_SIZE);
-            let size = qcow2::plain::file_size(&options, allocated()).map_err(|e| self.qcow2_error(e))?;
-            let archive = begin(package, size)?;
-            let sink = qcow2::plain::ordered(archive.writer(), &options, allocated());
-            return Ok(packaged(sink.map_err(|e| self.qcow2_error(e))?, move || archive.finish()));
-        }
-        let options = self.packaged_vmdk(&package);
-        let allocated = || self.map.allocated(vmdk::GRAIN_SIZE);
-        let size = vmdk::monolithic_sparse_size(&options, allocated()).map_err(|e| self.vmdk_error(e))?;
-        let archive = begin(package, size)?;
-        let sink = vmdk::monolithic_sparse_ordered(archive.writer(), &options, allocated());
-        Ok(packaged(sink.map_err(|e| self.vmdk_error(e))?, move || archive.finish()))
+        let size = disk.file_size(self.map).map_err(|e| self.failed(e))?;
+        let archive = package.compressed(writer, size, level, self.threads);
+        let archive = archive.map_err(|e| self.appliance_error(e))?;
+        let sink = disk.ordered(archive.writer(), self.map).map_err(|e| self.failed(e))?;
+        Ok(packaged(sink, move || archive.finish()))
     }
 
     /// A VMDK by its name inside the package, for the controller that the machine has.

@@ -60,6 +60,7 @@ impl Opened {
         if depth > MAX_CHAIN {
             return unsupported_as(format!("is the parent of more than {MAX_CHAIN} disks, or of itself"));
         }
+        let failed = |source| Error::Container { path: path.to_owned(), source };
         let (kind, file) = FileKind::of(path)?;
         let mut chain = Vec::new();
         let held = match kind {
@@ -72,7 +73,7 @@ impl Opened {
             }
             FileKind::Vhd => {
                 let open = || vhd::Vhd::open(file.clone());
-                let mut vhd = open().map_err(|source| Error::Vhd { path: path.to_owned(), source })?;
+                let mut vhd = open().map_err(failed)?;
                 if let Some(parent) = vhd.parent() {
                     let names = [&parent.relative_path, &parent.absolute_path, &parent.url];
                     let names = names.into_iter().flatten().chain([&parent.name]);
@@ -89,7 +90,7 @@ impl Opened {
             }
             FileKind::Vhdx => {
                 let open = || vhdx::Vhdx::open(file.clone());
-                let mut vhdx = open().map_err(|source| Error::Vhdx { path: path.to_owned(), source })?;
+                let mut vhdx = open().map_err(failed)?;
                 if let Some(parent) = vhdx.parent() {
                     let names = [&parent.relative_path, &parent.absolute_path, &parent.volume_path];
                     let names: Vec<&str> = names.into_iter().flatten().map(String::as_str).collect();
@@ -105,9 +106,8 @@ impl Opened {
                 Held::Vhdx(Arc::new(vhdx))
             }
             FileKind::Vmdk => {
-                let wrap = |source| Error::Vmdk { path: path.to_owned(), source };
                 let open = || vmdk::Vmdk::open_with(file.clone(), &mut |name| chain::open_beside(path, name));
-                let mut vmdk = open().map_err(wrap)?;
+                let mut vmdk = open().map_err(failed)?;
                 if let Some(parent) = vmdk.parent() {
                     let hint = parent.hint.as_deref();
                     let found = Parent::find(path, parents, hint.as_slice(), depth, |found| {
@@ -123,7 +123,7 @@ impl Opened {
             }
             FileKind::Vdi => {
                 let open = || vdi::Vdi::open(file.clone());
-                let mut vdi = open().map_err(|source| Error::Vdi { path: path.to_owned(), source })?;
+                let mut vdi = open().map_err(failed)?;
                 if vdi.parent().is_some() {
                     // It knows its parent by its ids alone.
                     let found = Parent::find(path, parents, &[], depth, |found| {
@@ -137,7 +137,7 @@ impl Opened {
             }
             FileKind::Qcow2 => {
                 let open = || qcow2::Qcow2::open(file.clone());
-                let mut qcow2 = open().map_err(|source| Error::Qcow2 { path: path.to_owned(), source })?;
+                let mut qcow2 = open().map_err(failed)?;
                 if let Some(parent) = qcow2.parent() {
                     let name = parent.name.clone();
                     let found = Parent::find(path, parents, &[&name], depth, |found| {
@@ -237,11 +237,11 @@ impl Held {
 
     /// Checks the structure of the container; `None` for a raw disk, which has none.
     pub(super) fn check(&self, path: &Path) -> Result<Option<ContainerCheck>> {
+        let failed = |source| Error::Container { path: path.to_owned(), source };
         let counts = match self {
             Self::Raw(_) => return Ok(None),
             Self::Vhd(vhd) => {
-                let wrap = |source| Error::Vhd { path: path.to_owned(), source };
-                let usage = vhd.check().map_err(wrap)?;
+                let usage = vhd.check().map_err(failed)?;
                 match vhd.kind() {
                     vhd::Kind::Fixed => vec![("bytes", usage.bytes)],
                     _ => vec![
@@ -252,23 +252,19 @@ impl Held {
                 }
             }
             Self::Vhdx(vhdx) => {
-                let wrap = |source| Error::Vhdx { path: path.to_owned(), source };
-                let usage = vhdx.check().map_err(wrap)?;
+                let usage = vhdx.check().map_err(failed)?;
                 vec![("blocks", usage.present + usage.partial), ("bytes", usage.bytes)]
             }
             Self::Vmdk(vmdk) => {
-                let wrap = |source| Error::Vmdk { path: path.to_owned(), source };
-                let usage = vmdk.check().map_err(wrap)?;
+                let usage = vmdk.check().map_err(failed)?;
                 vec![("grains", usage.grains), ("zero grains", usage.zero_grains), ("bytes", usage.bytes)]
             }
             Self::Vdi(vdi) => {
-                let wrap = |source| Error::Vdi { path: path.to_owned(), source };
-                let usage = vdi.check().map_err(wrap)?;
+                let usage = vdi.check().map_err(failed)?;
                 vec![("blocks", usage.stored), ("zero blocks", usage.zero)]
             }
             Self::Qcow2(qcow2) => {
-                let wrap = |source| Error::Qcow2 { path: path.to_owned(), source };
-                let usage = qcow2.check().map_err(wrap)?;
+                let usage = qcow2.check().map_err(failed)?;
                 vec![
                     ("clusters", usage.stored),
                     ("compressed clusters", usage.compressed),

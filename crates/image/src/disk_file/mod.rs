@@ -119,7 +119,7 @@ impl DiskFile {
     /// Opens a disk; anything without a signature is taken for a raw disk. A differencing disk is refused.
     ///
     /// # Errors
-    /// [`Error::Read`], [`Error::Unsupported`], and those of the containers, such as [`Error::Vhd`].
+    /// [`Error::Read`], [`Error::Unsupported`], [`Error::Container`].
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_with(path, &Parents::none())
     }
@@ -163,7 +163,7 @@ impl DiskFile {
     /// on the disk is [`check_disk`](crate::check_disk)'s.
     ///
     /// # Errors
-    /// The first fault, as an error of the container, such as [`Error::Vmdk`].
+    /// The first fault, as [`Error::Container`].
     pub fn check(&self) -> Result<Option<ContainerCheck>> {
         self.held.check(&self.path)
     }

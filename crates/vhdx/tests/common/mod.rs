@@ -2,64 +2,22 @@
 #![allow(
     clippy::unwrap_used,
     dead_code,
+    unused_imports,
     unreachable_pub,
     reason = "tests fail by panicking, and not each uses all"
 )]
 
-use std::fs::File;
-use std::ops::Range;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use disk::{BlockMap, OrderedSink, PositionedSink, RangeKind, ReadAt, Seed, WriteAt};
+use disk::Seed;
+use testkit::container::{allocated, drive_ordered, drive_positioned};
+pub use testkit::container::{disk, read_all, write_sparse};
+pub use testkit::content::noise;
 use wimforge_vhdx::layout::checksum;
-use wimforge_vhdx::{Options, Vhdx, file_size, ordered, positioned};
+use wimforge_vhdx::{Options, file_size, ordered, positioned};
 
 pub const KIB: usize = 1 << 10;
 pub const MIB: usize = 1 << 20;
-
-/// Reproducible noise.
-pub fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let step = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 24) as u8
-    };
-    std::iter::repeat_with(step).take(len).collect()
-}
-
-/// A disk of `len` bytes: a boot sector, data across two blocks, a gap, something in the last sector.
-pub fn disk(len: usize) -> Vec<u8> {
-    let mut disk = vec![0; len];
-    let mut put = |at: usize, bytes: &[u8]| {
-        if let Some(place) = disk.get_mut(at..at + bytes.len()) {
-            place.copy_from_slice(bytes);
-        }
-    };
-    put(0, &noise(1, 512));
-    put(2 * MIB - 70_000, &noise(2, 140_000));
-    put(9 * MIB + 5, &noise(3, 3 * MIB));
-    put(len - 1, &[0xEE]);
-    disk
-}
-
-/// The ranges of `disk` that are not zero, in units of `unit`.
-pub fn allocated(disk: &[u8], unit: usize) -> Vec<Range<u64>> {
-    let mut ranges: Vec<Range<u64>> = Vec::new();
-    for (index, chunk) in disk.chunks(unit).enumerate() {
-        if chunk.iter().any(|byte| *byte != 0) {
-            let start = (index * unit) as u64;
-            let end = start + chunk.len() as u64;
-            match ranges.last_mut() {
-                Some(last) if last.end == start => last.end = end,
-                _ => ranges.push(start..end),
-            }
-        }
-    }
-    ranges
-}
 
 pub fn options(disk: &[u8]) -> Options {
     Options { block_size: MIB as u32, ..Options::new(disk.len() as u64, &Seed::new(b"tests")) }
@@ -70,13 +28,7 @@ pub fn file(disk: &[u8], options: &Options) -> Vec<u8> {
     let file = Arc::new(Mutex::new(Vec::new()));
     let ranges = allocated(disk, 4096);
     let sink = positioned(Arc::clone(&file), options, ranges.iter().cloned()).unwrap();
-    for range in ranges.iter().rev() {
-        let start = range.start as usize;
-        for (index, data) in disk[start..range.end as usize].chunks(5 * MIB / 2).enumerate() {
-            sink.write_at((start + index * 5 * MIB / 2) as u64, data).unwrap();
-        }
-    }
-    Box::new(sink).finish().unwrap();
+    drive_positioned(Box::new(sink), disk, &ranges, 5 * MIB / 2);
     let file = std::mem::take(&mut *file.lock().unwrap());
     assert_eq!(file.len() as u64, file_size(options, ranges.iter().cloned()).unwrap());
     file
@@ -91,50 +43,9 @@ pub fn dynamic(disk: &[u8]) -> Vec<u8> {
 pub fn stream(disk: &[u8], options: &Options) -> Vec<u8> {
     let mut file = Vec::new();
     let ranges = allocated(disk, 4096);
-    let mut sink = ordered(&mut file, options, ranges.iter().cloned()).unwrap();
-    let mut encoder = sink.encoder();
-    for range in ranges {
-        let mut encoded = Vec::new();
-        let data = &disk[range.start as usize..range.end as usize];
-        encoder.encode(range.start, data, &codec::Tokens::new(), &mut encoded).unwrap();
-        sink.commit(range.start, range.end - range.start, &encoded).unwrap();
-    }
-    Box::new(sink).finish().unwrap();
+    let sink = ordered(&mut file, options, ranges.iter().cloned()).unwrap();
+    drive_ordered(Box::new(sink), disk, &ranges);
     file
-}
-
-/// The whole disk, read in pieces that fit nothing.
-pub fn read_all(vhdx: &dyn ReadAt) -> Vec<u8> {
-    let mut bytes = vec![0xAA; vhdx.size().unwrap() as usize];
-    for (index, piece) in bytes.chunks_mut(150_001).enumerate() {
-        vhdx.read_exact_at(piece, index as u64 * 150_001).unwrap();
-    }
-    bytes
-}
-
-/// Writes the ranges of a disk that are stored to a sparse file. Returns how many bytes that were.
-pub fn write_raw(vhdx: &Vhdx, path: &Path) -> u64 {
-    let raw = File::create(path).unwrap();
-    raw.set_len(vhdx.disk_size()).unwrap();
-    let (mut offset, mut stored) = (0, 0);
-    while let Some(range) = vhdx.range_at(offset).unwrap() {
-        assert_eq!(range.start, offset);
-        offset += range.len;
-        if range.kind == RangeKind::Zero {
-            continue;
-        }
-        stored += range.len;
-        let mut bytes = vec![0; 1 << 20];
-        for start in (range.start..offset).step_by(1 << 20) {
-            let bytes = &mut bytes[..(offset - start).min(1 << 20) as usize];
-            vhdx.read_exact_at(bytes, start).unwrap();
-            if bytes.iter().any(|byte| *byte != 0) {
-                raw.write_all_at(bytes, start).unwrap();
-            }
-        }
-    }
-    assert_eq!(offset, vhdx.disk_size());
-    stored
 }
 
 /// Puts `bytes` at `at`, and right checksums into whichever headers and region tables have their signature.

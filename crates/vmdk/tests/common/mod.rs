@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     dead_code,
+    unused_imports,
     unreachable_pub,
     reason = "tests fail by panicking, and not each uses all"
 )]
@@ -9,26 +10,16 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use disk::{BlockMap, OrderedSink, PositionedSink, RangeKind, ReadAt};
+use disk::{OrderedSink, ReadAt};
+pub use testkit::container::{allocated, read_all, walk};
+use testkit::container::{drive_positioned, write_sparse};
+pub use testkit::content::noise;
 use wimforge_vmdk::{GRAIN_SIZE, Kind, Options, Result, Vmdk, monolithic_sparse, split, stream_optimized};
 
 pub const GRAIN: usize = GRAIN_SIZE as usize;
-
-/// Reproducible noise.
-pub fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let step = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 24) as u8
-    };
-    std::iter::repeat_with(step).take(len).collect()
-}
 
 /// A disk of `mib` MiB with everything that matters: text, noise, single bytes, long gaps, a gap of more than a grain
 /// table's span when it is large enough, and something in its last sector.
@@ -51,22 +42,6 @@ pub fn disk(mib: usize) -> Vec<u8> {
     disk
 }
 
-/// The ranges of `disk` that are not zero, in blocks of `block`.
-pub fn allocated(disk: &[u8], block: usize) -> Vec<Range<u64>> {
-    let mut ranges: Vec<Range<u64>> = Vec::new();
-    for (index, chunk) in disk.chunks(block).enumerate() {
-        if chunk.iter().any(|byte| *byte != 0) {
-            let start = (index * block) as u64;
-            let end = start + chunk.len() as u64;
-            match ranges.last_mut() {
-                Some(last) if last.end == start => last.end = end,
-                _ => ranges.push(start..end),
-            }
-        }
-    }
-    ranges
-}
-
 /// Hands `disk` to `sink` in units of `unit` bytes, leaving out the units that are zero.
 pub fn drive_ordered(mut sink: Box<dyn OrderedSink + '_>, disk: &[u8], unit: usize) {
     let mut encoder = sink.encoder();
@@ -78,17 +53,6 @@ pub fn drive_ordered(mut sink: Box<dyn OrderedSink + '_>, disk: &[u8], unit: usi
         encoded.clear();
         encoder.encode((index * unit) as u64, data, &codec::Tokens::new(), &mut encoded).unwrap();
         sink.commit((index * unit) as u64, data.len() as u64, &encoded).unwrap();
-    }
-    sink.finish().unwrap();
-}
-
-/// Hands the ranges of `disk` to `sink`, backwards.
-pub fn drive_positioned(sink: Box<dyn PositionedSink + '_>, disk: &[u8], ranges: &[Range<u64>]) {
-    for range in ranges.iter().rev() {
-        let start = range.start as usize;
-        for (index, data) in disk[start..range.end as usize].chunks(700 * 512).enumerate() {
-            sink.write_at((start + index * 700 * 512) as u64, data).unwrap();
-        }
     }
     sink.finish().unwrap();
 }
@@ -105,7 +69,7 @@ pub fn sparse(disk: &[u8], options: &Options) -> Vec<u8> {
     let file = Arc::new(Mutex::new(Vec::new()));
     let ranges = allocated(disk, GRAIN);
     let sink = monolithic_sparse(Arc::clone(&file), options, ranges.iter().cloned()).unwrap();
-    drive_positioned(Box::new(sink), disk, &ranges);
+    drive_positioned(Box::new(sink), disk, &ranges, 700 * 512);
     std::mem::take(&mut *file.lock().unwrap())
 }
 
@@ -127,7 +91,7 @@ pub fn files(kind: Kind, disk: &[u8], options: &Options) -> Files {
         Ok(file)
     };
     let sink = split(kind, descriptor, make, options, ranges.iter().cloned()).unwrap();
-    drive_positioned(Box::new(sink), disk, &ranges);
+    drive_positioned(Box::new(sink), disk, &ranges, 700 * 512);
     made.into_iter().map(|(name, file)| (name, std::mem::take(&mut *file.lock().unwrap()))).collect()
 }
 
@@ -149,55 +113,10 @@ pub fn open_path(path: &Path) -> Result<Vmdk> {
     Vmdk::open_with(Arc::new(File::open(path).unwrap()), &mut { beside })
 }
 
-/// The whole disk, read in pieces that fit nothing.
-pub fn read_all(vmdk: &Vmdk) -> Vec<u8> {
-    let mut bytes = vec![0xAA; vmdk.disk_size() as usize];
-    for (index, piece) in bytes.chunks_mut(150_001).enumerate() {
-        vmdk.read_exact_at(piece, index as u64 * 150_001).unwrap();
-    }
-    bytes
-}
-
-/// Everything that the map calls zero is; ranges follow each other up to the disk's end. Returns the bytes of data.
-pub fn check_map(vmdk: &dyn BlockMap, disk: &[u8]) -> u64 {
-    let (mut offset, mut data) = (0, 0);
-    while let Some(range) = vmdk.range_at(offset).unwrap() {
-        let end = range.start + range.len;
-        assert!(range.start <= offset && end > offset && end <= disk.len() as u64, "{range:?} {offset:#x}");
-        let bytes = &disk[offset as usize..end as usize];
-        match range.kind {
-            RangeKind::Zero => assert!(bytes.iter().all(|byte| *byte == 0)),
-            RangeKind::Data => data += end - offset,
-        }
-        offset = end;
-    }
-    assert_eq!(offset, disk.len() as u64);
-    data
-}
-
-/// Writes what the disk stores to a sparse file.
-pub fn to_raw(vmdk: &Vmdk, path: &Path) {
-    use disk::WriteAt;
-    let raw = File::create(path).unwrap();
-    raw.set_len(vmdk.disk_size()).unwrap();
-    let mut offset = 0;
-    let mut buf = vec![0; 1 << 20];
-    while let Some(range) = vmdk.range_at(offset).unwrap() {
-        let end = range.start + range.len;
-        while range.kind == RangeKind::Data && offset < end {
-            let part = &mut buf[..(end - offset).min(1 << 20) as usize];
-            vmdk.read_exact_at(part, offset).unwrap();
-            raw.write_all_at(part, offset).unwrap();
-            offset += part.len() as u64;
-        }
-        offset = end;
-    }
-}
-
 /// qemu-img finds the disk that we read in `path` equal to the one that it reads.
 pub fn qemu_agrees(qemu: &testkit::Tool, path: &Path, vmdk: &Vmdk) {
     let raw = path.with_extension("ours");
-    to_raw(vmdk, &raw);
+    write_sparse(vmdk, &raw);
     qemu.run(testkit::args!["compare", "-f", "vmdk", "-F", "raw", path, &raw]);
     std::fs::remove_file(raw).unwrap();
 }
