@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod archive;
 mod error;
 mod guest;
 pub mod gzip;
@@ -12,8 +13,9 @@ pub mod tar;
 pub mod vagrant;
 mod xml;
 
+pub use archive::{Archive, DiskWriter};
 pub use error::{Error, Result};
 pub use guest::{Architecture, Edition, Guest};
 pub use machine::{Controller, Firmware, Machine, Remote, Transport};
-pub use package::{Compressed, CompressedWriter, DiskKind, Kind, Package, Stored, StoredWriter};
+pub use package::{DiskKind, Kind, Package};
 pub use vagrant::Provider;

@@ -1,29 +1,18 @@
-//! A disk and what surrounds it, in one archive, in one pass.
+//! What is in a package: the disk, and what surrounds it.
 //!
 //! The disk is by far the largest member and comes last, so that everything else is known when it begins, except what
 //! depends on the disk's own bytes: how many there are, and their hash. Those few places (a tar header, an attribute of
-//! the OVF descriptor, a line of the manifest) have the same length whatever stands there, and are written again when the
-//! disk is complete. That needs a file that can be written anywhere; whoever has none (a pipe, a gzip stream) says the
-//! size first, and gets no manifest.
-//!
-//! What is compressed already (streamOptimized VMDK) is stored in a plain tar: gzip takes another 2 %
-//! off it, all of it padding, and as long as everything before (research 4). What is not (VHDX, qcow2, monolithicSparse) goes
-//! through [`ParallelGzip`].
+//! the OVF descriptor, a line of the manifest) have the same length whatever stands there, so they can be
+//! [written again](crate::archive) when the disk is complete.
 
-use std::fmt;
-use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use disk::{Guid, WriteAt};
+use disk::Guid;
 use sha2::{Digest as _, Sha256};
 
-use crate::gzip::{HEAD_AT, Level, ParallelGzip};
+use crate::Result;
 use crate::machine::Machine;
 use crate::ovf::{self, DiskReference, Family};
 use crate::tar::{self, Header};
 use crate::vagrant::{self, Provider};
-use crate::{Error, Result};
 
 /// What is made around a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +60,10 @@ impl Kind {
 
 /// What a disk's file turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Facts {
-    size: u64,
-    sha256: [u8; 32],
+pub(crate) struct Facts {
+    pub(crate) size: u64,
+    /// Of packages with a manifest, which says it.
+    pub(crate) sha256: [u8; 32],
 }
 
 /// A package that is to be made.
@@ -185,7 +175,7 @@ impl Package {
     }
 
     /// The archive up to where the disk's bytes begin.
-    fn head(&self, facts: Option<&Facts>) -> Result<Vec<u8>> {
+    pub(crate) fn head(&self, facts: Option<&Facts>) -> Result<Vec<u8>> {
         let mut head = Vec::new();
         for Member { name, contents } in self.members(facts) {
             let size = contents.len() as u64;
@@ -196,310 +186,5 @@ impl Package {
         let size = facts.map_or(0, |facts| facts.size);
         head.extend_from_slice(&Header::file(&self.disk_name(), size, self.mtime).to_block()?);
         Ok(head)
-    }
-
-    /// Begins a plain tar in an empty file. The disk is written next, front to back, through
-    /// [`Stored::writer`]; then [`Stored::finish`].
-    ///
-    /// # Errors
-    /// [`Error::Io`]; [`Error::Limit`] for names that are too long.
-    pub fn stored<F: WriteAt>(self, file: F) -> Result<Stored<F>> {
-        let head = self.head(None)?;
-        file.write_all_at(&head, 0).map_err(Error::writing("archive", 0))?;
-        let disk = Arc::new(StoredDisk {
-            file,
-            start: head.len() as u64,
-            end: AtomicU64::new(0),
-            hasher: Mutex::new((self.kind == Kind::Ova).then(Sha256::new)),
-        });
-        Ok(Stored { package: self, disk })
-    }
-
-    /// Begins a tar in a gzip stream in an empty file, for a disk whose file has an unknown size. The disk is written next, front
-    /// to back, through [`Behind::writer`]; then [`Behind::finish`]. The bytes do not depend on `threads`.
-    ///
-    /// What surrounds the disk is stored at the front of the stream, where it is replaced at the end.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; [`Error::Impossible`] for packages that are plain tars; [`Error::Limit`].
-    pub fn compressed_behind<F: WriteAt>(self, file: F, level: Level, threads: usize) -> Result<Behind<F>> {
-        if self.kind == Kind::Ova {
-            return Err(Error::impossible("an OVA is a plain tar"));
-        }
-        let head = self.head(None)?;
-        let io = |error| Error::writing("archive", 0)(error);
-        let appended = Appended { file: Arc::new(file), offset: 0 };
-        let file = Arc::clone(&appended.file);
-        let gzip = ParallelGzip::behind(appended, &head, level, threads).map_err(io)?;
-        let state = Arc::new(Mutex::new(BehindDisk { gzip: Some(gzip), size: 0 }));
-        Ok(Behind { package: self, head_len: head.len(), file, state })
-    }
-
-    /// Begins a tar in a gzip stream, where the disk's file has `disk_size` bytes. The disk is written next, front to
-    /// back, through [`Compressed::writer`]; then [`Compressed::finish`]. The bytes do not depend on `threads`.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; [`Error::Impossible`] for packages that need more than the size; [`Error::Limit`].
-    pub fn compressed<W: Write>(
-        self,
-        writer: W,
-        disk_size: u64,
-        level: Level,
-        threads: usize,
-    ) -> Result<Compressed<W>> {
-        if self.kind == Kind::Ova {
-            return Err(Error::impossible("an OVA is a plain tar"));
-        }
-        let io = |error| Error::writing("archive", 0)(error);
-        let mut gzip = ParallelGzip::new(writer, level, threads).map_err(io)?;
-        let facts = Facts { size: disk_size, sha256: [0; 32] };
-        gzip.write_all(&self.head(Some(&facts))?).map_err(io)?;
-        let state = CompressedDisk { gzip: Some(gzip), left: disk_size };
-        Ok(Compressed { disk_size, state: Arc::new(Mutex::new(state)) })
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A plain tar in the making; see [`Package::stored`].
-#[derive(Debug)]
-pub struct Stored<F> {
-    package: Package,
-    disk: Arc<StoredDisk<F>>,
-}
-
-struct StoredDisk<F> {
-    file: F,
-    /// Where the disk's bytes begin.
-    start: u64,
-    /// How many there are so far.
-    end: AtomicU64,
-    /// For packages with a manifest.
-    hasher: Mutex<Option<Sha256>>,
-}
-
-impl<F> fmt::Debug for StoredDisk<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredDisk")
-            .field("start", &self.start)
-            .field("end", &self.end)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<F: WriteAt> StoredDisk<F> {
-    fn place(&self, offset: u64, len: usize) -> io::Result<(u64, u64)> {
-        let end = offset.checked_add(len as u64);
-        let place = self.start.checked_add(offset);
-        end.zip(place).ok_or_else(|| io::Error::new(io::ErrorKind::FileTooLarge, "disk past 2^64 bytes"))
-    }
-
-    fn write(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        let (end, place) = self.place(offset, data.len())?;
-        self.file.write_all_at(data, place)?;
-        self.end.fetch_max(end, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-/// Where the disk goes, front to back; hashed as it passes.
-#[derive(Debug)]
-pub struct StoredWriter<F> {
-    disk: Arc<StoredDisk<F>>,
-    offset: u64,
-}
-
-impl<F: WriteAt> Write for StoredWriter<F> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.disk.write(data, self.offset)?;
-        self.offset += data.len() as u64;
-        if let Some(hasher) = &mut *lock(&self.disk.hasher) {
-            hasher.update(data);
-        }
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<F: WriteAt> Stored<F> {
-    /// Where the disk goes.
-    pub fn writer(&self) -> StoredWriter<F> {
-        StoredWriter { disk: Arc::clone(&self.disk), offset: 0 }
-    }
-
-    /// Writes what follows the disk, and what had to wait for it. The disk is complete when this is called.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn finish(self) -> Result<()> {
-        let Self { package, disk } = self;
-        let size = disk.end.load(Ordering::Relaxed);
-        let sha256 = lock(&disk.hasher).take().map_or([0; 32], |hasher| hasher.finalize().into());
-        let head = package.head(Some(&Facts { size, sha256 }))?;
-        assert_eq!(head.len() as u64, disk.start, "what surrounds a disk has one length");
-        let mut tail = vec![0; tar::padding(size) as usize];
-        tail.extend_from_slice(&tar::END);
-        // The end first: as long as the head says that the disk is empty, the archive is not mistaken for a whole one.
-        let end = disk.start + size;
-        disk.file.write_all_at(&tail, end).map_err(Error::writing("end of the archive", end))?;
-        disk.file.write_all_at(&head, 0).map_err(Error::writing("archive", 0))
-    }
-}
-
-/// A file that is written front to back.
-#[derive(Debug)]
-struct Appended<F> {
-    file: Arc<F>,
-    offset: u64,
-}
-
-impl<F: WriteAt> Write for Appended<F> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.file.write_all_at(data, self.offset)?;
-        self.offset += data.len() as u64;
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A tar in a gzip stream in the making; see [`Package::compressed_behind`].
-pub struct Behind<F> {
-    package: Package,
-    head_len: usize,
-    file: Arc<F>,
-    state: Arc<Mutex<BehindDisk<F>>>,
-}
-
-struct BehindDisk<F> {
-    /// Until it is finished.
-    gzip: Option<ParallelGzip<Appended<F>>>,
-    size: u64,
-}
-
-impl<F> fmt::Debug for Behind<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Behind").field("package", &self.package).finish_non_exhaustive()
-    }
-}
-
-/// Where the disk goes, front to back.
-pub struct BehindWriter<F>(Arc<Mutex<BehindDisk<F>>>);
-
-impl<F> fmt::Debug for BehindWriter<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BehindWriter").finish_non_exhaustive()
-    }
-}
-
-impl<F: WriteAt> Write for BehindWriter<F> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let mut state = lock(&self.0);
-        let gzip = state.gzip.as_mut().ok_or_else(|| io::Error::other("the archive is finished"))?;
-        gzip.write_all(data)?;
-        state.size += data.len() as u64;
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<F: WriteAt> Behind<F> {
-    /// Where the disk goes.
-    pub fn writer(&self) -> BehindWriter<F> {
-        BehindWriter(Arc::clone(&self.state))
-    }
-
-    /// Writes what follows the disk, and what had to wait for it. The disk is complete when this is called.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn finish(self) -> Result<()> {
-        let mut state = lock(&self.state);
-        let Some(mut gzip) = state.gzip.take() else { return Ok(()) };
-        let head = self.package.head(Some(&Facts { size: state.size, sha256: [0; 32] }))?;
-        assert_eq!(head.len(), self.head_len, "what surrounds a disk has one length");
-        let mut tail = vec![0; tar::padding(state.size) as usize];
-        tail.extend_from_slice(&tar::END);
-        gzip.write_all(&tail)
-            .and_then(|()| gzip.finish_behind(&head))
-            .map_err(Error::writing("end of the archive", 0))?;
-        self.file.write_all_at(&head, HEAD_AT).map_err(Error::writing("archive", HEAD_AT))
-    }
-}
-
-/// A tar in a gzip stream in the making; see [`Package::compressed`].
-#[derive(Debug)]
-pub struct Compressed<W> {
-    disk_size: u64,
-    state: Arc<Mutex<CompressedDisk<W>>>,
-}
-
-#[derive(Debug)]
-struct CompressedDisk<W> {
-    /// Until it is finished.
-    gzip: Option<ParallelGzip<W>>,
-    left: u64,
-}
-
-/// Where the disk goes, front to back.
-#[derive(Debug)]
-pub struct CompressedWriter<W> {
-    state: Arc<Mutex<CompressedDisk<W>>>,
-}
-
-impl<W: Write> Write for CompressedWriter<W> {
-    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        let mut state = lock(&self.state);
-        let state = &mut *state;
-        let Some(left) = state.left.checked_sub(data.len() as u64) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "disk larger than was said"));
-        };
-        let gzip = state.gzip.as_mut().ok_or_else(|| io::Error::other("the archive is finished"))?;
-        gzip.write_all(data)?;
-        state.left = left;
-        Ok(data.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<W: Write> Compressed<W> {
-    /// Where the disk goes.
-    pub fn writer(&self) -> CompressedWriter<W> {
-        CompressedWriter { state: Arc::clone(&self.state) }
-    }
-
-    /// Writes what follows the disk, and flushes.
-    ///
-    /// # Errors
-    /// [`Error::Io`]; [`Error::Impossible`]: the disk was not what was said.
-    pub fn finish(self) -> Result<()> {
-        let mut state = lock(&self.state);
-        if state.left != 0 {
-            let (said, left) = (self.disk_size, state.left);
-            return Err(Error::impossible(format!(
-                "a disk of {} bytes that was said to have {said}",
-                said - left
-            )));
-        }
-        let Some(mut gzip) = state.gzip.take() else { return Ok(()) };
-        let mut tail = vec![0; tar::padding(self.disk_size) as usize];
-        tail.extend_from_slice(&tar::END);
-        gzip.write_all(&tail)
-            .and_then(|()| gzip.finish())
-            .map_err(Error::writing("end of the archive", 0))?;
-        Ok(())
     }
 }

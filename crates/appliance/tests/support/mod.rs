@@ -57,29 +57,17 @@ pub(crate) fn disk_bytes() -> Vec<u8> {
 /// Writes a package to `path`.
 pub(crate) fn write(package: Package, path: &Path, disk: &[u8], threads: usize) {
     let file = File::create(path).unwrap();
-    if package.kind().disk().is_stream() && package.kind() != Kind::Ova {
-        let archive = package.compressed_behind(file, Level::PADDING, threads).unwrap();
-        let mut writer = archive.writer();
-        for piece in disk.chunks(100_003) {
-            writer.write_all(piece).unwrap();
-        }
-        archive.finish().unwrap();
-    } else if package.kind().disk().is_stream() {
-        let archive = package.stored(file).unwrap();
-        let mut writer = archive.writer();
-        for piece in disk.chunks(100_003) {
-            writer.write_all(piece).unwrap();
-        }
-        archive.finish().unwrap();
-    } else {
-        let file = BufWriter::new(file);
-        let archive = package.compressed(file, disk.len() as u64, Level::DEFAULT, threads).unwrap();
-        let mut writer = archive.writer();
-        for piece in disk.chunks(100_003) {
-            writer.write_all(piece).unwrap();
-        }
-        archive.finish().unwrap();
+    let archive = match (package.kind(), package.kind().disk().is_stream()) {
+        (Kind::Ova, _) => package.stored(file),
+        (_, true) => package.compressed_behind(file, Level::PADDING, threads),
+        (_, false) => package.compressed(BufWriter::new(file), disk.len() as u64, Level::DEFAULT, threads),
     }
+    .unwrap();
+    let mut writer = archive.writer();
+    for piece in disk.chunks(100_003) {
+        writer.write_all(piece).unwrap();
+    }
+    archive.finish().unwrap();
 }
 
 /// The members that each kind has, in order.

@@ -200,16 +200,13 @@ impl Packing<'_> {
     pub(super) fn package_in_file(&self, kind: Kind, file: File) -> Result<Sink<'static>> {
         let package = self.package(kind)?;
         let options = self.packaged_vmdk(&package);
-        if let Kind::Box(_) = kind {
+        let archive = match kind {
             // What is in grains is compressed already, what is between them is not: every grain ends with zeros up to the
             // next sector, 2 % of the file.
-            let archive = package.compressed_behind(file, gzip::Level::PADDING, self.threads);
-            let archive = archive.map_err(|e| self.appliance_error(e))?;
-            let writer = BufWriter::with_capacity(STREAM_BUFFER, archive.writer());
-            let sink = vmdk::stream_optimized(writer, &options).map_err(|e| self.failed(e))?;
-            return Ok(packaged(Box::new(sink), move || archive.finish()));
+            Kind::Box(_) => package.compressed_behind(file, gzip::Level::PADDING, self.threads),
+            _ => package.stored(file),
         }
-        let archive = package.stored(file).map_err(|e| self.appliance_error(e))?;
+        .map_err(|e| self.appliance_error(e))?;
         let writer = BufWriter::with_capacity(STREAM_BUFFER, archive.writer());
         let sink = vmdk::stream_optimized(writer, &options).map_err(|e| self.failed(e))?;
         Ok(packaged(Box::new(sink), move || archive.finish()))
