@@ -36,7 +36,8 @@ struct Part {
     integrity: Option<Resource>,
 }
 
-/// An open WIM file, or an open split set of them: header, blob table and XML are read and checked, images and blobs when they are asked for.
+/// An open WIM file, or an open split set of them: header, blob table and XML are read and checked, images and blobs when
+/// they are asked for.
 ///
 /// It is not changed by reading, so threads share it; each takes a [`reader`](Self::reader).
 pub struct Wim {
@@ -124,23 +125,22 @@ impl Wim {
             members.push((index, header, source));
         }
         members.sort_by_key(|(_, header, _)| header.part);
+        let once_more = |index: usize, header: &Header| {
+            let reason = format!("it is part {} once more", header.part);
+            let at = header.at("WIM header", 0x28);
+            Err(wrap(index, Error::Malformed { at, reason }))
+        };
         let total = members[0].1.parts;
         for number in 1..=total {
             match members.get(usize::from(number) - 1) {
                 Some((_, header, _)) if header.part == number => {}
                 // Sorted, so a number that is too small was there before.
-                Some((index, header, _)) if header.part < number => {
-                    let reason = format!("it is part {} once more", header.part);
-                    let at = header.at("WIM header", 0x28);
-                    return Err(wrap(*index, Error::Malformed { at, reason }));
-                }
+                Some((index, header, _)) if header.part < number => return once_more(*index, header),
                 _ => return Err(Error::MissingPart { part: number, parts: total }),
             }
         }
         if let Some((index, header, _)) = members.get(usize::from(total)) {
-            let reason = format!("it is part {} once more", header.part);
-            let at = header.at("WIM header", 0x28);
-            return Err(wrap(*index, Error::Malformed { at, reason }));
+            return once_more(*index, header);
         }
         let order: Vec<usize> = members.iter().map(|(index, ..)| *index).collect();
         let (headers, sources) = members.into_iter().map(|(_, header, source)| (header, source)).unzip();
@@ -341,8 +341,7 @@ impl Wim {
     }
 
     /// In pieces of how many bytes a blob is decoded; `None` when it is stored raw, or solid, where pieces hold other
-    /// blobs, too, and are kept for them. Reads that begin and end at
-    /// multiples of this decode nothing twice.
+    /// blobs, too, and are kept for them. Reads that begin and end at multiples of this decode nothing twice.
     ///
     /// # Panics
     /// When the id is not of this file.
