@@ -107,6 +107,13 @@ impl GptKind {
     /// 21686148-6449-6e6f-744e-656564454649: code that a BIOS loads.
     pub const BIOS_BOOT: Guid = guid(0x21686148, 0x6449, 0x6E6F, 0x744E_6565_6445_4649);
 
+    /// 5808c8aa-7e8f-42e0-85d2-e1e90434cfb3: the tables of a disk in Windows' dynamic form (LDM).
+    pub const DYNAMIC_METADATA: Guid = guid(0x5808C8AA, 0x7E8F, 0x42E0, 0x85D2_E1E9_0434_CFB3);
+    /// af9b60a0-1431-4f62-bc68-3311714a69ad: the volumes of such a disk.
+    pub const DYNAMIC_DATA: Guid = guid(0xAF9B60A0, 0x1431, 0x4F62, 0xBC68_3311_714A_69AD);
+    /// e75caf8f-f680-4cee-afa3-b001e56efc2d: a part of a storage space.
+    pub const STORAGE_SPACES: Guid = guid(0xE75CAF8F, 0xF680, 0x4CEE, 0xAFA3_B001_E56E_FC2D);
+
     const NAMES: [(Guid, &str); 6] = [
         (Self::EFI_SYSTEM, "EFI system"),
         (Self::MICROSOFT_RESERVED, "Microsoft reserved"),

@@ -26,6 +26,8 @@ impl PartitionType {
     pub const EXTENDED_LBA: Self = Self(0x0F);
     /// A recovery partition: NTFS that Windows gives no drive letter.
     pub const RECOVERY: Self = Self(0x27);
+    /// A part of a disk in Windows' dynamic form (LDM), whose own tables say what is where.
+    pub const DYNAMIC: Self = Self(0x42);
     /// The whole disk belongs to a GUID partition table.
     pub const GPT_PROTECTIVE: Self = Self(0xEE);
     /// An EFI system partition.

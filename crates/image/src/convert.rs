@@ -10,10 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use disk::{
-    BlockMap, Content, ExtentMap, FileTime, Label, MappedRange, PositionedSink, RangeKind, SectorSize, Seed,
-    Sink, is_zero,
-};
+use disk::{BlockMap, Content, ExtentMap, FileTime, Label, PositionedSink, SectorSize, Seed, Sink, is_zero};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -81,6 +78,12 @@ pub struct Converted {
 const IDENTITY: u64 = 64 << 10;
 /// How much a thread looks through at once.
 const LOOK: u64 = 64 << 20;
+/// How much of a block is read at first to see whether it holds anything: nearly all that are stored begin with something.
+const FIRST_LOOK: usize = 4096;
+/// How much of it is read at once after that.
+const NEXT_LOOK: usize = 256 << 10;
+/// 2000-01-01, before which a VHD cannot have been made.
+const EARLIEST: i64 = 946_684_800;
 /// Zeros of at least this length are not written to files that can have holes. A hole costs a system call and an entry
 /// in the file system's maps, so it should be worth several pages.
 const HOLE: usize = 32 << 10;
@@ -121,14 +124,9 @@ pub fn convert(path: &Path, source: &dyn BlockMap, wish: &Conversion, run: Run<'
     let reader = Reader { path: path.to_owned(), disk: source };
     let seed = match &wish.seed {
         Some(text) => Seed::new(text.as_bytes()),
-        None => {
-            let mut start = vec![0; disk_size.min(IDENTITY) as usize];
-            source.read_exact_at(&mut start, 0).map_err(reading)?;
-            start.extend_from_slice(&disk_size.to_le_bytes());
-            Seed::new(&start).child("convert")
-        }
+        None => seed_of(source, disk_size).map_err(reading)?,
     };
-    let stored = stored_ranges(source).map_err(reading)?;
+    let stored = Ranges::stored(source).map_err(reading)?;
     let source_stored = stored.iter().map(|range| range.end - range.start).sum();
     let stored = match format.table_granularity() {
         Some(block) => reader.holding(&stored, block, disk_size, run)?,
@@ -169,16 +167,12 @@ pub fn convert(path: &Path, source: &dyn BlockMap, wish: &Conversion, run: Run<'
     Ok(Converted { format, disk_size, source_stored, stored })
 }
 
-/// 2000-01-01, before which a VHD cannot have been made.
-const EARLIEST: i64 = 946_684_800;
-
-/// The ranges that the source stores, neighbours merged.
-fn stored_ranges(disk: &dyn BlockMap) -> std::io::Result<Vec<Range<u64>>> {
-    let stored = |range: &std::io::Result<MappedRange>| {
-        range.as_ref().map_or(true, |range| range.kind == RangeKind::Data)
-    };
-    let range = |range: MappedRange| range.start..range.start + range.len;
-    Ranges::of(disk).filter(stored).map(|found| found.map(range)).collect()
+/// What a disk's ids derive from when nothing else is given: how it begins, and how large it is.
+fn seed_of(disk: &dyn BlockMap, size: u64) -> std::io::Result<Seed> {
+    let mut start = vec![0; size.min(IDENTITY) as usize];
+    disk.read_exact_at(&mut start, 0)?;
+    start.extend_from_slice(&size.to_le_bytes());
+    Ok(Seed::new(&start).child("convert"))
 }
 
 /// A map of the disk in which these ranges come from the source and the rest is zero.
@@ -258,7 +252,7 @@ impl Reader<'_> {
 
     fn holding_in(&self, piece: Range<u64>, block: u64, cancel: &AtomicBool) -> Result<Vec<Range<u64>>> {
         let mut found: Vec<Range<u64>> = Vec::new();
-        let mut buf = vec![0; block.min(FIRST_LOOK.max(Settings::UNIT / 4)) as usize];
+        let mut buf = vec![0; block.min(NEXT_LOOK as u64) as usize];
         let mut start = piece.start;
         while start < piece.end {
             if cancel.load(Ordering::Relaxed) {
@@ -278,23 +272,19 @@ impl Reader<'_> {
 
     fn holds_anything(&self, block: Range<u64>, buf: &mut [u8]) -> Result<bool> {
         let mut at = block.start;
-        // Nearly all blocks that are stored begin with something; so a little first.
-        let mut len = FIRST_LOOK.min(buf.len() as u64);
+        let mut len = FIRST_LOOK.min(buf.len());
         while at < block.end {
-            let part = &mut buf[..len.min(block.end - at) as usize];
+            let part = &mut buf[..(len as u64).min(block.end - at) as usize];
             self.read(part, at)?;
             if !is_zero(part) {
                 return Ok(true);
             }
             at += part.len() as u64;
-            len = buf.len() as u64;
+            len = buf.len();
         }
         Ok(false)
     }
 }
-
-/// How much of a block is read at first to see whether it holds anything.
-const FIRST_LOOK: u64 = 4096;
 
 /// A container in a sparse file, whose longer zeros are not written.
 #[derive(Debug)]
@@ -378,7 +368,7 @@ impl BlobRead for NoBlobs {
 mod tests {
     use std::sync::Mutex;
 
-    use disk::{ReadAt, WriteAt};
+    use disk::{MappedRange, RangeKind, ReadAt, WriteAt};
 
     use super::*;
 
@@ -410,7 +400,7 @@ mod tests {
         bytes[3 * 8192 - 1] = 1; // block 2, at its end
         bytes[99_999] = 1; // the last, which is short
         let disk = Memory(bytes, vec![data(0, 100_000)]);
-        let stored = stored_ranges(&disk).unwrap();
+        let stored = Ranges::stored(&disk).unwrap();
         assert_eq!((stored.len(), stored[0].clone()), (1, 0..100_000));
         let reader = Reader { path: PathBuf::new(), disk: &disk };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
@@ -436,7 +426,7 @@ mod tests {
                 Ok(Some(data(0, 10)))
             }
         }
-        assert!(stored_ranges(&Endless).is_err());
+        assert!(Ranges::stored(&Endless).is_err());
     }
 
     #[test]

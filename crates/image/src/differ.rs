@@ -7,11 +7,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use disk::{BlockMap, RangeKind, ReadAt, SubRange};
+use disk::{BlockMap, ReadAt, SubRange};
 use ntfs_writer::read;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::disk_file::Ranges;
 use crate::{DiskFile, DiskPartition, Error, Partitions, Result, Run};
 
 /// How two disks compare.
@@ -48,6 +49,12 @@ pub struct FirstDifference {
     pub file: Option<String>,
 }
 
+/// Length of `$Boot`, where every NTFS volume begins.
+const BOOT_LEN: u64 = 8192;
+/// The most steps from a file to its root: a path has at most 32,767 characters, and every name one and a separator.
+/// More are a circle.
+const MAX_DEPTH: usize = 32_767 / 2;
+
 /// How much a thread compares at once.
 const PIECE: u64 = 1 << 20;
 
@@ -57,8 +64,11 @@ const PIECE: u64 = 1 << 20;
 /// [`Error::Read`] for whichever cannot be read, [`Error::Cancelled`].
 pub fn compare_disks(a: &DiskFile, b: &DiskFile, run: Run<'_>) -> Result<DiskComparison> {
     let sizes = [a.size()?, b.size()?];
-    let mut stored = stored(a)?;
-    stored.extend(self::stored(b)?);
+    let mut stored = Vec::new();
+    for disk in [a, b] {
+        let read = |source| Error::Read { path: disk.path().to_owned(), source };
+        stored.extend(Ranges::stored(disk.disk().as_ref()).map_err(read)?);
+    }
     let pieces = pieces(stored);
     let compared = pieces.iter().map(|piece| piece.end - piece.start).sum();
     run.counters.total.store(compared, Ordering::Relaxed);
@@ -74,18 +84,6 @@ pub fn compare_disks(a: &DiskFile, b: &DiskFile, run: Run<'_>) -> Result<DiskCom
     });
     let first = found.transpose()?.map(|(offset, bytes)| named(a, offset, bytes));
     Ok(DiskComparison { sizes, compared, first })
-}
-
-/// The ranges that a disk stores.
-fn stored(disk: &DiskFile) -> Result<Vec<Range<u64>>> {
-    let mut ranges = Vec::new();
-    for range in disk.ranges() {
-        let range = range?;
-        if range.kind == RangeKind::Data {
-            ranges.push(range.start..range.start + range.len);
-        }
-    }
-    Ok(ranges)
 }
 
 /// The union of ranges, in pieces.
@@ -150,7 +148,7 @@ fn owner(disk: &DiskFile, partition: &DiskPartition, offset: u64) -> Option<Stri
     if !partition.is_ntfs() {
         return None;
     }
-    if offset < 8192 {
+    if offset < BOOT_LEN {
         return Some("$Boot".to_owned());
     }
     let range: SubRange<Arc<dyn BlockMap>> =
@@ -193,8 +191,7 @@ fn owner(disk: &DiskFile, partition: &DiskPartition, offset: u64) -> Option<Stri
 fn path(volume: &read::Volume, number: u64) -> String {
     let mut path = String::new();
     let mut reference = number;
-    // A path has at most 32,767 characters; more steps than that are a circle.
-    for _ in 0..1024 {
+    for _ in 0..MAX_DEPTH {
         let name = volume.file(reference).ok().and_then(|file| {
             let names = file.names().ok()?;
             // 2 is the short name beside a long one.

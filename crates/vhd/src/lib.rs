@@ -13,7 +13,7 @@ mod read;
 pub use check::Usage;
 pub use disk::ContainerError as Error;
 pub use geometry::Geometry;
-pub use options::{DEFAULT_BLOCK_SIZE, MAX_SIZE, Options, timestamp};
+pub use options::{DEFAULT_BLOCK_SIZE, MAX_SIZE, Options, time_of, timestamp};
 pub use parent::ParentReference;
 pub use read::{Kind, Vhd, is_vhd};
 

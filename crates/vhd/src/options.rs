@@ -34,11 +34,18 @@ pub struct Options {
     pub block_size: u32,
 }
 
+/// 2000-01-01 UTC, where the time of VHDs begins, in seconds since 1970.
+const EPOCH: i64 = 946_684_800;
+
 /// `time` in seconds since 2000-01-01 UTC; earlier and later times become the first and last that can be said.
 pub fn timestamp(time: FileTime) -> u32 {
-    const Y2000: i64 = 946_684_800;
-    let seconds = (time.to_unix().0 - Y2000).clamp(0, i64::from(u32::MAX));
+    let seconds = (time.to_unix().0 - EPOCH).clamp(0, i64::from(u32::MAX));
     seconds as u32
+}
+
+/// The time that a timestamp stands for.
+pub fn time_of(timestamp: u32) -> FileTime {
+    FileTime::from_unix_seconds(EPOCH + i64::from(timestamp))
 }
 
 impl Options {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use disk::{BlockMap, FileTime, Guid, SectorSize};
+use disk::{BlockMap, Guid, SectorSize};
 use serde::Serialize;
 
 use super::chain::{self, MAX_CHAIN, Parents};
@@ -284,13 +284,12 @@ fn of_vhd(vhd: &vhd::Vhd) -> Container {
         vhd::Kind::Dynamic => "vhd",
         vhd::Kind::Differencing => "vhd (differencing)",
     };
-    let created = FileTime::from_unix_seconds(i64::from(footer.timestamp) + 946_684_800);
     let mut details = vec![
         (
             "creator",
             String::from_utf8_lossy(&footer.creator_application).trim_end_matches(['\0', ' ']).to_owned(),
         ),
-        ("created", created.to_string()),
+        ("created", vhd::time_of(footer.timestamp).to_string()),
         ("geometry", footer.geometry.to_string()),
         ("id", footer.unique_id.to_string()),
     ];

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
-use disk::{BlockMap, MappedRange, ReadAt};
+use disk::{BlockMap, MappedRange, RangeKind, ReadAt};
 
 /// The ranges of a disk, neighbours of one kind merged.
 pub(crate) struct Ranges<'a> {
@@ -16,6 +17,18 @@ pub(crate) struct Ranges<'a> {
 impl<'a> Ranges<'a> {
     pub(crate) fn of(disk: &'a dyn BlockMap) -> Self {
         Self { disk, at: Some(0) }
+    }
+
+    /// The ranges that a disk stores, in order, none adjacent.
+    pub(crate) fn stored(disk: &'a dyn BlockMap) -> io::Result<Vec<Range<u64>>> {
+        let mut stored = Vec::new();
+        for range in Self::of(disk) {
+            let range = range?;
+            if range.kind == RangeKind::Data {
+                stored.push(range.start..range.start + range.len);
+            }
+        }
+        Ok(stored)
     }
 
     /// What the map says from `at` on.

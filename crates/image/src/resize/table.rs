@@ -8,10 +8,6 @@ use ntfs_writer::resize::Segment;
 
 use super::{ALIGNMENT, Change, Error, Result};
 
-/// Type of a partition that belongs to a disk in Windows' dynamic form, whose own tables lie at its end.
-const LDM: PartitionType = PartitionType(0x42);
-/// The same on a GPT disk: 5808c8aa-7e8f-42e0-85d2-e1e90434cfb3 (its data) and af9b60a0-1431-4f62-bc68-3311714a69ad.
-const LDM_KINDS: [&str; 2] = ["5808c8aa-7e8f-42e0-85d2-e1e90434cfb3", "af9b60a0-1431-4f62-bc68-3311714a69ad"];
 /// In the first sector of NTFS and FAT volumes: the sectors in front of it, four bytes.
 const HIDDEN_SECTORS: usize = 0x1C;
 /// FAT32: the sector with the copy of the first, two bytes.
@@ -50,14 +46,14 @@ impl Table {
         let mbr = Mbr::parse(&sector)?;
         if mbr.is_protective() {
             let gpt = Gpt::read(disk)??;
-            let kind = |kind: disk::Guid| LDM_KINDS.contains(&kind.to_string().as_str());
-            if gpt.partitions.iter().any(|partition| kind(partition.kind)) {
+            let kinds = [GptKind::DYNAMIC_METADATA, GptKind::DYNAMIC_DATA];
+            if gpt.partitions.iter().any(|partition| kinds.contains(&partition.kind)) {
                 return Err(dynamic());
             }
             return Ok(Some(Self::Gpt(Box::new(gpt))));
         }
         mbr.check_fits(disk.size()? / 512)?;
-        if mbr.partitions.iter().flatten().any(|partition| partition.kind == LDM) {
+        if mbr.partitions.iter().flatten().any(|partition| partition.kind == PartitionType::DYNAMIC) {
             return Err(dynamic());
         }
         let logical = mbr.logical(disk, SectorSize::B512)??;

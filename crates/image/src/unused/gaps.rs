@@ -15,7 +15,7 @@
 use std::io;
 use std::ops::Range;
 
-use bootsector::{Gpt, Mbr};
+use bootsector::{Gpt, Mbr, PartitionType};
 use disk::{ReadAt, SectorSize};
 
 use super::{DiskPartition, GptKind, Guid, PartitionKind, Partitions};
@@ -24,14 +24,9 @@ use crate::disk_source::TableKind;
 /// What is kept at both ends.
 const END: u64 = 1 << 20;
 /// Partitions of a dynamic disk, by their type byte.
-const DYNAMIC: u8 = 0x42;
-/// Partitions of dynamic disks and storage spaces (Microsoft, `CREATE_PARTITION_PARAMETERS`), as they lie in a table:
-/// af9b60a0-1431-4f62-bc68-3311714a69ad, 5808c8aa-7e8f-42e0-85d2-e1e90434cfb3, e75caf8f-f680-4cee-afa3-b001e56efc2d.
-const MANAGED: [Guid; 3] = [
-    Guid(*b"\xA0\x60\x9B\xAF\x31\x14\x62\x4F\xBC\x68\x33\x11\x71\x4A\x69\xAD"),
-    Guid(*b"\xAA\xC8\x08\x58\x8F\x7E\xE0\x42\x85\xD2\xE1\xE9\x04\x34\xCF\xB3"),
-    Guid(*b"\x8F\xAF\x5C\xE7\x80\xF6\xEE\x4C\xAF\xA3\xB0\x01\xE5\x6E\xFC\x2D"),
-];
+const DYNAMIC: u8 = PartitionType::DYNAMIC.0;
+/// Partitions of dynamic disks and storage spaces.
+const MANAGED: [Guid; 3] = [GptKind::DYNAMIC_DATA, GptKind::DYNAMIC_METADATA, GptKind::STORAGE_SPACES];
 
 /// Bytes that are no partition's.
 pub(super) struct Gap {
@@ -274,6 +269,17 @@ mod tests {
         assert_eq!(overlap(&both), None);
         both[1].size = 81;
         assert_eq!(overlap(&both), Some((2, 1)));
+    }
+
+    #[test]
+    fn managed_partitions_are_known_by_their_bytes() {
+        // As they lie in a table (Microsoft, `CREATE_PARTITION_PARAMETERS`).
+        let bytes = [
+            Guid(*b"\xA0\x60\x9B\xAF\x31\x14\x62\x4F\xBC\x68\x33\x11\x71\x4A\x69\xAD"),
+            Guid(*b"\xAA\xC8\x08\x58\x8F\x7E\xE0\x42\x85\xD2\xE1\xE9\x04\x34\xCF\xB3"),
+            Guid(*b"\x8F\xAF\x5C\xE7\x80\xF6\xEE\x4C\xAF\xA3\xB0\x01\xE5\x6E\xFC\x2D"),
+        ];
+        assert_eq!(MANAGED, bytes);
     }
 
     #[test]

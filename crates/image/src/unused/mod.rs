@@ -7,8 +7,8 @@
 //! **A volume is taken as a whole or not at all.** One that is dirty, asleep, encrypted or damaged is refused with the
 //! reason, and stays as it is; whether the rest of the disk is worth the work then is the caller's to say
 //! ([`Survey::require_all`]). A session of Windows that sleeps has every volume of its disk open: if it sleeps on one, all
-//! are refused. What holds no file system that is understood is kept, and so is what the partition table says is another system's: a boot sector of NTFS may have
-//! survived under it.
+//! are refused. What holds no file system that is understood is kept, and so is what the partition table says is another
+//! system's: a boot sector of NTFS may have survived under it.
 //!
 //! **It is proven before a byte is written.** Once all is known, every volume is checked again as it would be; a finding that
 //! it does not have now refuses it.
@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bootsector::GptKind;
-use disk::{BlockMap, Guid, RangeKind, ReadAt, SubRange};
+use disk::{BlockMap, Guid, ReadAt, SubRange};
 use ntfs_writer::unused::{Kept, Patch};
 use serde::Serialize;
 
@@ -413,18 +413,13 @@ impl Survey {
     fn stored(&self, disk: &dyn BlockMap) -> std::io::Result<Vec<Range<u64>>> {
         let mut stored = Vec::new();
         let mut next = 0;
-        for found in Ranges::of(disk) {
-            let found = found?;
-            if found.kind == RangeKind::Zero {
-                continue;
-            }
-            let end = found.start + found.len;
-            while let Some(range) = self.ranges.get(next).filter(|range| range.start < end) {
-                let part = range.start.max(found.start)..range.end.min(end);
+        for found in Ranges::stored(disk)? {
+            while let Some(range) = self.ranges.get(next).filter(|range| range.start < found.end) {
+                let part = range.start.max(found.start)..range.end.min(found.end);
                 if !part.is_empty() {
                     stored.push(part);
                 }
-                if range.end > end {
+                if range.end > found.end {
                     break;
                 }
                 next += 1;
