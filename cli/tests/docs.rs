@@ -74,6 +74,25 @@ fn the_dependency_table_is_that_of_the_manifests() {
     assert_eq!(documented, manifests().ours);
 }
 
+/// Words with a slash are paths from the root; others are files and functions in these.
+#[test]
+fn where_to_change_things_exists_and_is_said_once() {
+    let rows = table("ARCHITECTURE.md", "## Where do I change");
+    let mut said = BTreeSet::new();
+    for row in &rows {
+        assert!(said.insert(row[0].clone()), "{:?} stands there twice", row[0]);
+        let paths: Vec<String> = code_words(&row[1])
+            .into_iter()
+            .filter(|word| word.contains('/') && !word.contains([' ', '*', '{', '<']))
+            .collect();
+        for path in &paths {
+            assert!(root().join(path).exists(), "{:?} is said to be in {path}, which does not exist", row[0]);
+        }
+        assert!(!paths.is_empty(), "{:?} is nowhere", row[0]);
+    }
+    assert!(rows.len() > 30, "the table has more rows: {}", rows.len());
+}
+
 #[test]
 fn our_crates_depend_on_each_other_without_a_cycle() {
     let ours = manifests().ours;
