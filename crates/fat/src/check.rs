@@ -11,29 +11,12 @@ use std::sync::Arc;
 
 use binrw::BinRead;
 use disk::ReadAt;
+pub use disk::Severity;
 
 use crate::layout::{ATTRIBUTE_DIRECTORY, ATTRIBUTE_LABEL, FIRST_CLUSTER, RawEntry, RawInfo};
 use crate::name;
 use crate::read::{Kind, LongName, Region, Table};
 use crate::{Directory, Error, Result, Volume};
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Files are lost, or will be.
-    Error,
-    /// Systems live with it, but it is not as it should be.
-    Warning,
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        })
-    }
-}
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +77,7 @@ impl Report {
         match severity {
             Severity::Error => self.errors += 1,
             Severity::Warning => self.warnings += 1,
+            Severity::Note => {}
         }
         if self.findings.len() < LISTED {
             self.findings.push(Finding { severity, code, path: path.map(str::to_owned), offset, text });

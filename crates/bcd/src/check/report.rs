@@ -1,6 +1,7 @@
 use std::fmt;
 
 use disk::Guid;
+pub use disk::Severity;
 
 use crate::{ElementType, names};
 
@@ -35,17 +36,6 @@ pub struct Finding {
     pub element: Option<ElementType>,
     /// What was found, and what was expected.
     pub text: String,
-}
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// The boot manager refuses an object, or cannot start the default entry.
-    Error,
-    /// Something that is asked for will not happen.
-    Warning,
-    /// Unusual; Windows does it, too, or puts up with it.
-    Note,
 }
 
 /// The rules.
@@ -105,17 +95,6 @@ impl Report {
     }
 }
 
-impl Severity {
-    /// As it is printed.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        }
-    }
-}
-
 impl Code {
     /// As it is printed.
     pub const fn as_str(self) -> &'static str {
@@ -134,12 +113,6 @@ impl Code {
             Self::Path => "path",
             Self::Unknown => "unknown",
         }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

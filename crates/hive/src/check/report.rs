@@ -3,64 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use disk::Severity;
+
 /// How many findings of each kind and severity a report lists.
 const PER_CODE: u64 = 20;
 
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Windows repairs it (often by deleting a key), refuses the hive, or does not find what is there.
-    Error,
-    /// Windows lives with it, but it is not as it should be.
-    Warning,
-    /// Worth knowing; hives of Windows have it too.
-    Note,
-}
-
-impl Severity {
-    /// Its name: `error`, `warning` or `note`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-macro_rules! codes {
-    ($($name:ident = $code:literal: $meaning:literal,)*) => {
-        /// What kind of fault a finding is. The names are stable: scripts may depend on them.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[non_exhaustive]
-        pub enum Code {
-            $(#[doc = $meaning] $name,)*
-        }
-
-        impl Code {
-            /// All codes.
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
-
-            /// The name, in lower case with hyphens.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $code,)* }
-            }
-
-            /// One sentence about it.
-            pub const fn meaning(self) -> &'static str {
-                match self { $(Self::$name => $meaning,)* }
-            }
-        }
-    };
-}
-
-codes! {
+disk::check_codes! {
     BaseBlock = "base-block": "The base block is damaged or of an unknown version.",
     Checksum = "checksum": "The checksum of the base block is wrong.",
     Dirty = "dirty": "The hive was not written to its end; its logs have to be applied.",
@@ -99,12 +47,6 @@ codes! {
     SecurityRing = "security-ring": "The security descriptors are not all in one ring.",
     Symlink = "symlink": "A symbolic link has no target.",
     Trailing = "trailing": "There are bytes behind the hive.",
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
 }
 
 /// Something that is not as it should be.

@@ -3,61 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Windows repairs it, refuses it, or may lose data by it.
-    Error,
-    /// Windows lives with it, but it is not as it should be.
-    Warning,
-    /// Worth knowing; volumes of Windows have it too.
-    Note,
-}
+pub use disk::Severity;
 
-impl Severity {
-    /// Its name: `error`, `warning` or `note`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-macro_rules! codes {
-    ($($name:ident = $code:literal: $meaning:literal,)*) => {
-        /// What kind of fault a finding is. The names are stable: scripts may depend on them.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[non_exhaustive]
-        pub enum Code {
-            $(#[doc = $meaning] $name,)*
-        }
-
-        impl Code {
-            /// All codes.
-            pub const ALL: &'static [Self] = &[$(Self::$name),*];
-
-            /// The name, in lower case with hyphens.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $code,)* }
-            }
-
-            /// One sentence about it.
-            pub const fn meaning(self) -> &'static str {
-                match self { $(Self::$name => $meaning,)* }
-            }
-        }
-    };
-}
-
-codes! {
+disk::check_codes! {
     Unreadable = "unreadable": "A part of the volume cannot be read, or lies past its end.",
     BootSector = "boot-sector": "The boot sector is damaged or impossible.",
     BootBackup = "boot-backup": "The copy of the boot sector differs from it.",
@@ -138,12 +86,6 @@ codes! {
     Ea = "ea": "Extended attributes are malformed, or not those that $EA_INFORMATION counts.",
     Wof = "wof": "A file compressed by WOF cannot be decoded.",
     Slack = "slack": "Unused space is not zero.",
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 /// Something that is not as it should be.
