@@ -5,6 +5,7 @@ mod build;
 mod compact;
 mod disk;
 pub(crate) mod driver;
+mod explain;
 mod reg;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use image::{ImageChoice, WimChoice};
 pub(crate) use self::build::Build;
 pub(crate) use self::compact::Compact;
 pub(crate) use self::disk::{Compare, ContainerOptions, Convert, Map};
+pub(crate) use self::explain::Explain;
 pub(crate) use self::reg::{
     Reg, RegCheck, RegCommand, RegDelete, RegExport, RegGet, RegImport, RegPlace, RegSet, RegSource,
 };
@@ -68,6 +70,8 @@ pub(crate) enum Command {
     Compare(Compare),
     /// List what of a disk is stored
     Map(Map),
+    /// Show what lies where on a disk, how large and why, and how it starts: of a disk, or of the plan of one
+    Explain(Box<Explain>),
     /// Read, change, import, export and check registry hives
     Reg(Reg),
     /// Show, change, create and check boot configuration data (BCD)

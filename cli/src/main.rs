@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         args::Command::Convert(convert) => commands::convert::run(convert, &args.common),
         args::Command::Compare(compare) => commands::compare::run(compare, &args.common),
         args::Command::Map(map) => commands::map::run(map, &args.common),
+        args::Command::Explain(explain) => commands::explain::run(explain, &args.common),
         args::Command::Reg(reg) => commands::reg::run(reg, &args.common),
         args::Command::Bcd(bcd) => commands::bcd::run(bcd, &args.common),
         args::Command::Preset(preset) => commands::preset::run(preset, &args.common),

@@ -10,6 +10,7 @@ pub(crate) mod compact;
 pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod driver;
+pub(crate) mod explain;
 pub(crate) mod extract;
 pub(crate) mod info;
 mod iso_info;

@@ -139,7 +139,7 @@ impl Found {
 }
 
 /// What a file is. What is none of it and does not begin like a disk either is refused here.
-fn kind(file: &Path) -> Result<FileKind, Error> {
+pub(super) fn kind(file: &Path) -> Result<FileKind, Error> {
     let (kind, reader) = FileKind::of(file)?;
     if kind == FileKind::Raw {
         let mut sector = [0; 512];

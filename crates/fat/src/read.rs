@@ -51,6 +51,7 @@ pub struct Volume {
     boot_label: String,
     dirty: bool,
     hidden_sectors: u32,
+    reserved_sectors: u16,
     /// Bytes in a sector.
     sector: u32,
     pub(crate) cluster_size: u32,
@@ -99,6 +100,12 @@ pub struct FileStart {
     pub size: u32,
     /// Where its entry lies, for errors.
     entry: u64,
+}
+
+impl FileStart {
+    pub(crate) fn cluster(self) -> u32 {
+        self.cluster
+    }
 }
 
 /// What an entry leads to.
@@ -265,6 +272,7 @@ impl Volume {
             boot_label: if known { name::label(&tail.label) } else { String::new() },
             dirty: tail.state & 1 != 0,
             hidden_sectors: raw.hidden_sectors,
+            reserved_sectors: raw.reserved_sectors,
             sector: bytes,
             cluster_size: per_cluster * bytes,
             clusters,
@@ -301,6 +309,11 @@ impl Volume {
     /// Sectors of the disk before it, as it says.
     pub fn hidden_sectors(&self) -> u32 {
         self.hidden_sectors
+    }
+
+    /// Sectors before the first allocation table.
+    pub fn reserved_sectors(&self) -> u16 {
+        self.reserved_sectors
     }
 
     /// Bytes in a sector.

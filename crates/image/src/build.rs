@@ -229,6 +229,26 @@ impl Plan {
         &self.map
     }
 
+    /// The name of its source.
+    pub(crate) fn title(&self) -> String {
+        let path = self.source.path();
+        path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    }
+
+    pub(crate) fn source(&self) -> &WimSource {
+        &self.source
+    }
+
+    /// What its extents and volumes refer to.
+    pub(crate) fn blobs(&self) -> BuildBlobs<'_> {
+        BuildBlobs::new(&self.source, self.index, &self.packed.forms, false)
+    }
+
+    /// The volumes, by maker number.
+    pub(crate) fn volumes(&self) -> &[ntfs::Volume] {
+        &self.volumes
+    }
+
     /// Writes the disk. On any failure nothing is left under the output's name (a block device excepted, which is
     /// overwritten in place).
     pub fn write(&self, run: Run<'_>) -> Result<()> {

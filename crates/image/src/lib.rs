@@ -19,6 +19,7 @@ pub mod drivers;
 mod edit;
 mod error;
 mod esp;
+mod explain;
 mod extract;
 mod glob;
 mod hive_set;
@@ -60,6 +61,7 @@ pub use disk_source::{
 };
 pub use edit::{Action, Change};
 pub use error::{Error, ErrorKind, Result};
+pub use explain::{ExplainOptions, explain, explain_plan};
 pub use extract::{ExtractOptions, Extracted, copy_blob, extract, reparse_target};
 pub use fat::check::Report as FatReport;
 pub use iso_source::{IsoBlobs, IsoInfo, IsoSource, IsoWim, WimChoice};

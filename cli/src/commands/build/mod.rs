@@ -3,7 +3,7 @@
 mod manifest;
 mod oci;
 mod report;
-mod secrets;
+pub(crate) mod secrets;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -90,12 +90,12 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
 }
 
 /// How far the work is.
-fn poll(counters: &Counters) -> impl Fn() -> (u64, u64) + Sync + '_ {
+pub(crate) fn poll(counters: &Counters) -> impl Fn() -> (u64, u64) + Sync + '_ {
     || (counters.rendered.load(Ordering::Relaxed), counters.total.load(Ordering::Relaxed))
 }
 
 /// The presets, the recipe over them, the command line over all.
-fn recipe_file(args: &Build) -> anyhow::Result<RecipeFile> {
+pub(crate) fn recipe_file(args: &Build) -> anyhow::Result<RecipeFile> {
     let file = match &args.recipe {
         Some(path) => RecipeFile::read(path)?,
         None => RecipeFile::default(),

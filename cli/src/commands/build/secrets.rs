@@ -10,7 +10,7 @@ use image::recipe::file::read_secret;
 const MAX: u64 = 64 << 10;
 
 /// Reads files, and for `-` standard input, once: on a terminal it asks, without showing what is typed.
-pub(super) fn reader() -> impl FnMut(&Path) -> image::Result<Vec<u8>> {
+pub(crate) fn reader() -> impl FnMut(&Path) -> image::Result<Vec<u8>> {
     let mut asked = None;
     move |path| {
         if path.as_os_str() != "-" {

@@ -22,6 +22,8 @@ pub(super) enum Held {
     Vmdk(Arc<vmdk::Vmdk>),
     Vdi(Arc<vdi::Vdi>),
     Qcow2(Arc<qcow2::Qcow2>),
+    /// No file holds it yet.
+    Planned(Arc<dyn BlockMap>),
 }
 
 /// What the check of a container counted. That it found no fault goes without saying: a fault is an error.
@@ -202,6 +204,7 @@ impl Held {
             Self::Vmdk(disk) => disk.clone(),
             Self::Vdi(disk) => disk.clone(),
             Self::Qcow2(disk) => disk.clone(),
+            Self::Planned(disk) => disk.clone(),
         }
     }
 
@@ -211,7 +214,7 @@ impl Held {
             Self::Vhdx(vhdx) => Identity::Guid(vhdx.data_write_id()),
             Self::Vmdk(vmdk) => Identity::ContentId(vmdk.descriptor().cid),
             Self::Vdi(vdi) => Identity::Vdi(vdi.identity()),
-            Self::Raw(_) | Self::Qcow2(_) => Identity::Unknown,
+            Self::Raw(_) | Self::Qcow2(_) | Self::Planned(_) => Identity::Unknown,
         }
     }
 
@@ -227,6 +230,7 @@ impl Held {
     pub(super) fn container(&self) -> Container {
         match self {
             Self::Raw(_) => Container::new("raw", Vec::new(), Vec::new()),
+            Self::Planned(_) => Container::new("planned", Vec::new(), Vec::new()),
             Self::Vhd(vhd) => of_vhd(vhd),
             Self::Vhdx(vhdx) => of_vhdx(vhdx),
             Self::Vmdk(vmdk) => of_vmdk(vmdk),
@@ -239,7 +243,7 @@ impl Held {
     pub(super) fn check(&self, path: &Path) -> Result<Option<ContainerCheck>> {
         let failed = |source| Error::Container { path: path.to_owned(), source };
         let counts = match self {
-            Self::Raw(_) => return Ok(None),
+            Self::Raw(_) | Self::Planned(_) => return Ok(None),
             Self::Vhd(vhd) => {
                 let usage = vhd.check().map_err(failed)?;
                 match vhd.kind() {

@@ -134,6 +134,11 @@ impl DiskFile {
         Ok(Self { path: path.to_owned(), disk: held.disk(), held, chain })
     }
 
+    /// A disk that is no file yet.
+    pub(crate) fn planned(path: PathBuf, disk: Arc<dyn BlockMap>) -> Self {
+        Self { path, disk: Arc::clone(&disk), held: Held::Planned(disk), chain: Vec::new() }
+    }
+
     /// The file's name.
     pub fn path(&self) -> &Path {
         &self.path

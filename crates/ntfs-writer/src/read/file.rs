@@ -251,14 +251,17 @@ impl File {
     }
 
     /// Type and name of each value that lies in clusters.
-    pub(crate) fn values_in_clusters(&self) -> BTreeSet<(u32, Box<[u16]>)> {
+    pub fn values_in_clusters(&self) -> BTreeSet<(u32, Box<[u16]>)> {
         let attributes = self.parts.iter().map(|&part| self.at(part));
         let in_clusters = attributes.filter(|attribute| attribute.non_resident().is_some());
         in_clusters.map(|attribute| (attribute.kind, attribute.name.to_units().into())).collect()
     }
 
-    /// The value of an attribute, wherever it lies.
-    pub(crate) fn stream(&self, volume: &Volume, kind: u32, name: &[u16]) -> Result<Option<Stream>> {
+    /// The value of an attribute, wherever it lies; `None` when the file has none of this type and name.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when its pieces do not fit together.
+    pub fn stream(&self, volume: &Volume, kind: u32, name: &[u16]) -> Result<Option<Stream>> {
         let named = |attribute: &Attribute<'_>| attribute.name.units().eq(name.iter().copied());
         let pieces: Vec<_> = self.of_kind(kind).filter(named).collect();
         if pieces.is_empty() { Ok(None) } else { Stream::new(volume, self.number(), pieces).map(Some) }

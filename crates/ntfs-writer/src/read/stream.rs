@@ -205,7 +205,10 @@ impl Stream {
     }
 
     /// Fills `buf` from byte `offset`, for values that are not compressed.
-    pub(crate) fn read(&self, volume: &Volume, offset: u64, buf: &mut [u8]) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] behind the end; [`Error::Unsupported`] for values that are compressed or encrypted.
+    pub fn read(&self, volume: &Volume, offset: u64, buf: &mut [u8]) -> Result<()> {
         let range = self.check_range(offset, buf.len(), self.size)?;
         if self.is_encrypted() {
             let feature = "encrypted by EFS; only its owner's keys, which are not on the volume, can read it";

@@ -1,0 +1,112 @@
+//! How wide a label is, without a font.
+//!
+//! A drawing is shown with whatever font its viewer has, so a label has to fit with the widest of those that are common.
+//! That is DejaVu Sans (and Verdana, which it was made after): the table has its advance widths, rounded up. For other
+//! scripts nothing of the kind can be said; such a label is given its length in the drawing, and the viewer keeps to it.
+
+/// Advance widths of the characters from space to `~`, in hundredths of the font's size.
+const WIDTHS: [u8; 95] = [
+    32, 41, 46, 84, 64, 96, 78, 28, 40, 40, 50, 84, 32, 37, 32, 34, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64,
+    34, 34, 84, 84, 84, 54, 100, 69, 69, 70, 78, 64, 58, 78, 76, 30, 30, 66, 56, 87, 75, 79, 61, 79, 70, 64,
+    62, 74, 69, 99, 69, 62, 69, 40, 34, 40, 84, 50, 50, 62, 64, 55, 64, 62, 36, 64, 64, 28, 28, 58, 28, 98,
+    64, 62, 64, 64, 42, 53, 40, 64, 60, 82, 60, 60, 53, 64, 34, 64, 84,
+];
+
+fn hundredths(c: char) -> u32 {
+    match c {
+        ' '..='~' => u32::from(WIDTHS[c as usize - 0x20]),
+        '\u{a0}'..='\u{17f}' | '…' | '–' | '→' | '✓' | '✕' => 100,
+        '\u{180}'..='\u{52f}' => 145,
+        _ => 110,
+    }
+}
+
+/// Whether the table says how wide a text is. If not, it has to be given its length.
+pub(crate) fn is_known(text: &str) -> bool {
+    text.chars().all(|c| matches!(c, ' '..='~' | '\u{a0}'..='\u{52f}' | '…' | '–' | '→' | '✓' | '✕'))
+}
+
+/// The width of a text, at least.
+pub(crate) fn width(text: &str, size: f64) -> f64 {
+    f64::from(text.chars().map(hundredths).sum::<u32>()) / 100.0 * size
+}
+
+/// As much of a text as fits, dots for the rest; `None` when not even three characters would.
+pub(crate) fn fitted(text: &str, size: f64, room: f64) -> Option<String> {
+    if width(text, size) <= room {
+        return Some(text.to_owned());
+    }
+    let dots = width("…", size);
+    let (mut used, mut shown) = (0.0, String::new());
+    for c in text.chars() {
+        used += f64::from(hundredths(c)) / 100.0 * size;
+        if used + dots > room {
+            break;
+        }
+        shown.push(c);
+    }
+    let kept = shown.trim_end();
+    (kept.chars().count() >= 3).then(|| format!("{kept}…"))
+}
+
+/// A text in lines that fit; what does not fit the last of them is cut off.
+pub(crate) fn wrapped(text: &str, size: f64, room: f64, lines: usize) -> Vec<String> {
+    let mut done: Vec<String> = Vec::new();
+    let mut line = String::new();
+    let mut words = text.split_whitespace().peekable();
+    while let Some(word) = words.peek() {
+        let longer = if line.is_empty() { (*word).to_owned() } else { format!("{line} {word}") };
+        if width(&longer, size) <= room {
+            line = longer;
+            words.next();
+            continue;
+        }
+        if done.len() + 1 == lines {
+            let rest: Vec<&str> = words.collect();
+            let whole = if line.is_empty() { rest.join(" ") } else { format!("{line} {}", rest.join(" ")) };
+            done.extend(fitted(&whole, size, room));
+            return done;
+        }
+        if line.is_empty() {
+            // A word that is longer than a line.
+            done.extend(fitted(word, size, room));
+            words.next();
+        } else {
+            done.push(std::mem::take(&mut line));
+        }
+    }
+    if !line.is_empty() && done.len() < lines {
+        done.push(line);
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_fits() {
+        for text in
+            ["Windows", "Wwwwwwwwwwwwwwwwww", "iiiiiiiiiiiiiiiiiiiiiiiiiiii", "日本語のファイル名", "", "a"]
+        {
+            for room in [0.0, 10.0, 30.0, 55.5, 200.0] {
+                if let Some(shown) = fitted(text, 12.0, room) {
+                    assert!(width(&shown, 12.0) <= room, "{text} in {room}: {shown}");
+                }
+                for line in wrapped(text, 12.0, room, 2) {
+                    assert!(width(&line, 12.0) <= room, "{text} in {room}: {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lines_hold_all_words_when_there_is_room() {
+        let text = "the disk starts from partition 2 and the entry names partition 3";
+        let lines = wrapped(text, 12.0, 150.0, 9);
+        assert_eq!(lines.join(" "), text);
+        assert!(lines.len() > 2);
+        assert_eq!(wrapped(text, 12.0, 150.0, 2).len(), 2);
+    }
+}
