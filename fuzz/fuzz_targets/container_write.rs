@@ -154,7 +154,7 @@ fn vhdx(wanted: &Wanted, u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     let mut options = vhdx::Options::new(wanted.disk.len() as u64, &Seed::new(b"fuzz"));
     options.block_size = 1 << u.int_in_range(20..=21)?;
     options.fixed = u.arbitrary()?;
-    if wanted.disk.len() % 4096 == 0 && u.arbitrary()? {
+    if wanted.disk.len().is_multiple_of(4096) && u.arbitrary()? {
         options.sector_size = SectorSize::B4096;
     }
     let size = vhdx::file_size(&options, wanted.ranges()).expect("a size");

@@ -39,7 +39,7 @@ impl Model {
     fn is(&self, key: &Key) {
         assert_eq!(key.subkeys().len(), self.keys.len());
         assert_eq!(key.class(), self.class.as_deref());
-        for (_, model) in &self.keys {
+        for model in self.keys.values() {
             let found = key.subkey(&model.name).expect("it was made");
             assert!(found.name().is(&model.name));
             model.is(found);

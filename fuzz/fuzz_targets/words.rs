@@ -58,7 +58,8 @@ fuzz_target!(|data: &[u8]| {
         assert!(place.partition.is_some() || place.path.is_empty());
         let key = KeyPath::parse(line);
         let _ = hive::paths::locate(&key);
-        assert_eq!(KeyPath::parse(&key.to_string()), key);
+        // The root prints as a backslash, however it was written.
+        assert!(key.names().is_empty() || KeyPath::parse(&key.to_string()) == key);
         boot_values(line);
     }
 });

@@ -142,7 +142,8 @@ fn every_target_has_seeds_and_they_are_small() {
 fn every_target_is_described() {
     let document = include_str!("../../../docs/fuzzing.md");
     let (_, table) = document.split_once("\n## Targets\n").expect("a chapter about targets");
-    let rows = table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let rows =
+        table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     let described: Vec<_> = rows.skip(2).map(|row| row.split('`').nth(1).unwrap_or(row).to_owned()).collect();
     assert!(described.is_sorted(), "the table is not in order");
     let all: BTreeSet<_> = described.iter().cloned().collect();

@@ -69,7 +69,8 @@ fn build(workspace: &Path, state: &State) -> Result<PathBuf> {
     ensure!(output.status.success(), "cargo test: {}", output.status);
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
     let programs = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut programs = programs.filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)));
+    let mut programs =
+        programs.filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)));
     programs.next().context("cargo names no program")
 }
 
@@ -101,7 +102,8 @@ fn by_crate(json: &Value) -> Result<BTreeMap<String, Reached>> {
         if !path.starts_with("src/") || ["fuzz-replay", "testkit"].contains(&name) {
             continue;
         }
-        let number = |field: &str| file.pointer(&format!("/summary/{field}")).and_then(Value::as_u64).unwrap_or(0);
+        let number =
+            |field: &str| file.pointer(&format!("/summary/{field}")).and_then(Value::as_u64).unwrap_or(0);
         let reached = crates.entry(name.to_owned()).or_default();
         reached.lines += number("lines/count");
         reached.lines_reached += number("lines/covered");
@@ -112,7 +114,8 @@ fn by_crate(json: &Value) -> Result<BTreeMap<String, Reached>> {
 }
 
 fn table(crates: &BTreeMap<String, Reached>) -> String {
-    let mut text = String::from("| crate | lines | reached | regions | reached |\n|---|---:|---:|---:|---:|\n");
+    let mut text =
+        String::from("| crate | lines | reached | regions | reached |\n|---|---:|---:|---:|---:|\n");
     let mut all = Reached::default();
     let percent = |part: u64, whole: u64| format!("{:.1} %", part as f64 * 100.0 / whole.max(1) as f64);
     let mut row = |name: &str, reached: Reached| {
