@@ -56,7 +56,7 @@ macro_rules! line {
 
 impl Page {
     fn heading(&mut self, text: &str) {
-        let text = printable(text);
+        let text = shortened(text, WIDTH);
         match self.style.color {
             true => line!(self, "\n\u{1b}[1m{text}\u{1b}[0m"),
             false => line!(self, "\n{text}"),
@@ -67,6 +67,7 @@ impl Page {
     fn paragraph(&mut self, indent: &str, text: &str) {
         let mut line = String::new();
         for word in printable(text).split_whitespace() {
+            let word = shortened(word, WIDTH - width_of(indent));
             let used = indent.chars().count() + line.chars().count() + 1 + word.chars().count();
             if !line.is_empty() && used > WIDTH {
                 line!(self, "{indent}{line}");
@@ -75,7 +76,7 @@ impl Page {
             if !line.is_empty() {
                 line.push(' ');
             }
-            line.push_str(word);
+            line.push_str(&word);
         }
         if !line.is_empty() {
             line!(self, "{indent}{line}");
