@@ -349,5 +349,22 @@ impl Mount {
 
 fn starts_with(path: &KeyPath, prefix: &KeyPath) -> bool {
     let (path, prefix) = (path.names(), prefix.names());
-    path.len() >= prefix.len() && path.iter().zip(prefix).all(|(a, b)| a.eq_ignore_case(b))
+    let same = |(number, (a, b)): (usize, (&Name, &Name))| {
+        // People write `HKLM`, regedit writes `HKEY_LOCAL_MACHINE`.
+        a.eq_ignore_case(b) || number == 0 && ROOTS.iter().any(|root| is_root(a, root) && is_root(b, root))
+    };
+    path.len() >= prefix.len() && path.iter().zip(prefix).enumerate().all(same)
+}
+
+/// Roots of a registry: the short spelling and the long.
+const ROOTS: [[&str; 2]; 5] = [
+    ["HKLM", "HKEY_LOCAL_MACHINE"],
+    ["HKU", "HKEY_USERS"],
+    ["HKCU", "HKEY_CURRENT_USER"],
+    ["HKCR", "HKEY_CLASSES_ROOT"],
+    ["HKCC", "HKEY_CURRENT_CONFIG"],
+];
+
+fn is_root(name: &Name, root: &[&str; 2]) -> bool {
+    root.iter().any(|spelling| name.is(spelling))
 }

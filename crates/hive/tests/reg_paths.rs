@@ -144,6 +144,9 @@ fn a_mount_may_be_told_where_it_is() {
         mount.key(&KeyPath::parse("hklm\\offline\\CurrentControlSet\\x")).unwrap().to_string(),
         "ControlSet001\\x"
     );
+    // As regedit spells it when it exports that.
+    assert_eq!(mount.key(&KeyPath::parse("HKEY_LOCAL_MACHINE\\OFFLINE\\x")).unwrap().to_string(), "x");
+    assert!(mount.key(&KeyPath::parse("HKEY_USERS\\OFFLINE\\x")).is_err());
     assert_eq!(mount.key(&KeyPath::parse("HKLM\\SYSTEM\\x")).unwrap().to_string(), "x");
     // A hive that nothing is known of takes what it is given.
     let empty = hive(&[]);
