@@ -40,21 +40,24 @@ impl VolumeCheck {
 /// When the disk or its partition table cannot be read, or there is no partition of that number. Faults of volumes are
 /// in the reports.
 pub fn check_disk(disk: &DiskFile, number: Option<u32>, strict: bool) -> Result<Vec<VolumeCheck>> {
-    let partitions = Partitions::of(disk)?.partitions;
+    let table = Partitions::of(disk)?;
     let wanted = |partition: &DiskPartition| number.is_none_or(|number| partition.number == number);
     let mut checks = Vec::new();
-    for partition in partitions.into_iter().filter(wanted) {
+    for partition in table.partitions.iter().filter(|partition| wanted(partition)).cloned() {
         let ntfs = partition.is_ntfs();
         let report = if ntfs { Some(check_volume(disk, &partition, strict)?) } else { None };
         let fat = if !ntfs && partition.is_read() { Some(check_fat(disk, &partition)?) } else { None };
         checks.push(VolumeCheck { partition, report, fat });
     }
     if checks.is_empty() {
-        let what = match number {
-            Some(number) => format!("has no partition {number}"),
-            None => "holds no partition and no volume".to_owned(),
-        };
-        return Err(Error::NotFound { path: disk.path().to_owned(), what });
+        let path = disk.path().to_owned();
+        return Err(match number {
+            Some(number) if !table.partitions.is_empty() => {
+                let problem = format!("has no partition {number}");
+                Error::PartitionChoice { path, problem, list: table.list(disk) }
+            }
+            _ => Error::NotFound { path, what: "holds no partition and no volume".to_owned() },
+        });
     }
     Ok(checks)
 }

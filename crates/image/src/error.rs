@@ -410,6 +410,7 @@ impl Error {
             | Self::RecipeFile { .. }
             | Self::ImageChoice { .. }
             | Self::PartitionChoice { .. }
+            | Self::TooSmall { .. }
             | Self::Exists { .. }
             | Self::BlockDevice { .. } => ErrorKind::Usage,
             _ => ErrorKind::Failed,
@@ -426,4 +427,83 @@ impl From<firstboot::Error> for Error {
 /// The hexadecimal form of a hash.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+
+    /// The heading of docs/troubleshooting.md under which each error is explained. The compiler refuses a table that leaves one
+    /// out.
+    macro_rules! headings {
+        ($($variant:ident => $heading:literal,)+) => {
+            const HEADINGS: &[&str] = &[$($heading),+];
+
+            fn heading(error: &Error) -> &'static str {
+                match error {
+                    $(Error::$variant { .. } => $heading,)+
+                }
+            }
+        };
+    }
+
+    headings! {
+        Read => "cannot be read",
+        Wim => "A WIM: `malformed header`",
+        Container => "A VHD, VHDX, VMDK, VDI or qcow2",
+        Appliance => "A box or an OVA that cannot be made",
+        Iso => "An ISO: ",
+        PartitionTable => "A partition table that cannot be read, or made",
+        DiskTable => "A partition table that cannot be read, or made",
+        Volume => "A volume or an EFI system partition that cannot be made",
+        Fat => "A volume or an EFI system partition that cannot be made",
+        Bcd => "Boot configuration data that cannot be made",
+        Hive => "A hive: ",
+        DriverFile => "Drivers that cannot be read",
+        Driver => "Drivers that cannot be read",
+        DriverRefused => "`is refused: `",
+        Reg => "A .reg file",
+        HashMismatch => "`content does not match its SHA-1`",
+        Blob => "A file in the WIM cannot be decoded",
+        MissingBlob => "`is not in the blob table; the WIM is incomplete`",
+        ImageChoice => "choose one with --image",
+        Disk => "A volume that cannot be read",
+        DiskFat => "A volume that cannot be read",
+        PartitionChoice => "say which, as in disk.vhd:2",
+        TooSmall => "`a disk of N bytes is too small`",
+        Exists => "`exists; --force replaces it`",
+        BlockDevice => "`is a block device; --force overwrites what it holds`",
+        Resize => "A disk cannot have another size",
+        Write => "`writing OUT: ",
+        Temporary => "`temporary file`",
+        Recipe => "Options that contradict each other",
+        RecipeFile => "unknown key",
+        FirstBoot => "`first boot: `",
+        Package => "A package that cannot be read",
+        Certificate => "`winrm-https`",
+        Unsupported => "is neither a WIM, an ISO nor a disk image",
+        NotFound => "did you mean",
+        Cancelled => "`cancelled`",
+    }
+
+    #[test]
+    fn every_error_is_in_the_troubleshooting_page() {
+        let page =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/troubleshooting.md"));
+        let page = page.expect("the page");
+        let headings: Vec<&str> = page.lines().filter(|line| line.starts_with("### ")).collect();
+        for heading in HEADINGS {
+            assert!(headings.iter().any(|line| line.contains(heading)), "no heading with {heading:?}");
+        }
+        // Headings quote messages: those that say all by themselves say it in these words.
+        for error in [
+            Error::Cancelled,
+            Error::Exists { path: "x".into() },
+            Error::BlockDevice { path: "x".into() },
+            Error::MissingBlob { path: "x".into(), name: "y".into(), sha1: "z".into() },
+        ] {
+            let quoted = heading(&error).trim_matches('`');
+            assert!(error.to_string().contains(quoted), "{error}: {quoted}");
+        }
+    }
 }

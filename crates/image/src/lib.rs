@@ -72,6 +72,7 @@ pub use pipeline::{Counters, Profile, Stage, ThreadProfile};
 pub use recipe::{
     Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, CompactOs, CopyChoice, Customize, Debug, Format,
     ImageChoice, Layout, Level, MachineWish, Output, Platform, Recipe, RecipeFile, Serial, Size, Spelled,
+    did_you_mean, nearest,
 };
 pub use security::sddl;
 pub use source::{WimBlobs, WimSource};

@@ -16,7 +16,7 @@ use crate::recipe::ImageChoice;
 use crate::tree::{
     Content, DescriptorId, ExtendedAttribute, Name, NamedStream, Node, NodeId, ObjectId, Reparse, Times, Tree,
 };
-use crate::{Error, Result, split_set};
+use crate::{Error, Result, did_you_mean, split_set};
 
 /// Opens a file, or a device, that can be read at any offset. Of others, opening a pipe would wait for its other end.
 pub(crate) fn open_file(path: &Path) -> Result<File> {
@@ -154,7 +154,10 @@ impl WimSource {
                     if exact.is_empty() { named(&|found| found.eq_ignore_ascii_case(name)) } else { exact };
                 match found[..] {
                     [index] => Ok(index),
-                    [] => refuse(format!("has no image named {name:?}")),
+                    [] => {
+                        let names = (1..=count).filter_map(|index| self.image_name(index));
+                        refuse(format!("has no image named {name:?}{}", did_you_mean(name, names)))
+                    }
                     _ => refuse(format!("has {} images named {name:?}", found.len())),
                 }
             }

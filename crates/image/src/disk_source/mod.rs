@@ -165,7 +165,13 @@ impl DiskVolume {
                 let mut found = if exact.is_empty() { labelled(false) } else { exact };
                 match (found.pop(), found.len()) {
                     (Some(volume), 0) => Ok(volume),
-                    (None, _) => refuse(format!("has no volume labelled {name:?}")),
+                    (None, _) => {
+                        let volumes = all.iter().filter(|found| found.is_read());
+                        let volumes = volumes.filter_map(|found| Self::open(disk, found, options).ok());
+                        let labels: Vec<String> = volumes.map(|volume| volume.label()).collect();
+                        let meant = crate::did_you_mean(name, labels.iter().map(String::as_str));
+                        refuse(format!("has no volume labelled {name:?}{meant}"))
+                    }
                     (Some(_), more) => refuse(format!("has {} volumes labelled {name:?}", more + 1)),
                 }
             }

@@ -168,7 +168,7 @@ impl Partitions {
     }
 
     /// All of them with what they hold, one a line, each line preceded by a line feed.
-    pub(super) fn list(&self, disk: &DiskFile) -> String {
+    pub(crate) fn list(&self, disk: &DiskFile) -> String {
         let line = |partition: &DiskPartition| {
             let system = partition.file_system.as_ref().map_or("no known file system", |found| found.name);
             let volume = DiskVolume::open(disk, partition, VolumeOptions::default());

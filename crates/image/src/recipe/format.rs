@@ -93,10 +93,15 @@ impl Format {
                 Self::streams()
             ))),
             Output::File(path) => Self::of_path(path).ok_or_else(|| {
+                let extension = path.extension().unwrap_or_default().to_string_lossy();
+                let known = Self::ALL.iter().map(|format| format.extension());
+                let meant = super::nearest(&extension, known).map(|meant| path.with_extension(meant));
+                let meant = meant.map(|meant| format!("; did you mean {}?", meant.display()));
                 Error::Recipe(format!(
-                    "cannot tell the format of {} from its name; give --format ({})",
+                    "cannot tell the format of {} from its name; give --format ({}){}",
                     path.display(),
-                    names(Self::ALL.iter().copied())
+                    names(Self::ALL.iter().copied()),
+                    meant.unwrap_or_default()
                 ))
             }),
         }

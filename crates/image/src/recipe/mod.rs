@@ -25,7 +25,7 @@ pub use self::compact::{Algorithm, Compact};
 pub use self::file::{CompactOs, RecipeFile};
 pub use self::format::{Format, Level};
 pub use self::machine::MachineWish;
-pub use self::named::nearest;
+pub use self::named::{did_you_mean, nearest};
 pub use self::platform::Platform;
 pub use self::spelled::{Size, Spelled};
 pub use self::wishes::{CopyChoice, Customize, Data, HttpsChoice, RegistryValue, ValueType};

@@ -41,15 +41,25 @@ pub(crate) use named;
 
 /// What is said of a name that nothing has.
 pub(crate) fn unknown<'a>(what: &str, text: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
-    let hint = nearest(text, names.clone()).map(|name| format!("; did you mean {name:?}?"));
+    let meant = did_you_mean(text, names.clone());
     let known: Vec<&str> = names.collect();
-    format!("unknown {what} (known: {}){}", known.join(", "), hint.unwrap_or_default())
+    format!("unknown {what} (known: {}){meant}", known.join(", "))
+}
+
+/// `; did you mean "vhdx"?`, or nothing when no known word is like it.
+pub fn did_you_mean<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(text, known).map_or_else(String::new, |meant| format!("; did you mean {meant:?}?"))
 }
 
 /// The one of `known` that `text` is most likely a misspelling of: at most every second letter is wrong.
 pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // The comparison takes the product of both lengths.
+    const LONGEST: usize = 256;
+    if text.len() > LONGEST {
+        return None;
+    }
     let lower = text.to_lowercase();
-    let near =
-        known.into_iter().map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), known));
+    let near = known.into_iter().filter(|known| known.len() <= LONGEST);
+    let near = near.map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), known));
     near.min().filter(|(distance, known)| distance * 2 <= known.len().max(text.len())).map(|(_, known)| known)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::file::RecipeFile;
-use crate::{Error, Result};
+use crate::{Error, Result, did_you_mean};
 
 /// Their names, what they hold.
 const PRESETS: &[(&str, &str)] = &[
@@ -40,9 +40,10 @@ pub(super) fn find(name: &str) -> Result<RecipeFile> {
         Some((_, text)) => RecipeFile::parse(text, Path::new(name)),
         None => {
             let known: Vec<&str> = all().map(|(name, _)| name).collect();
+            let meant = did_you_mean(name, known.iter().copied());
             let known = known.join(", ");
             Err(Error::Recipe(format!(
-                "there is no preset {name:?}; known are {known}, or the path of a file"
+                "there is no preset {name:?}; known are {known}, or the path of a file{meant}"
             )))
         }
     }
