@@ -6,7 +6,11 @@ mod compact;
 mod disk;
 pub(crate) mod driver;
 mod explain;
+mod packaging;
 mod reg;
+#[cfg(test)]
+mod tests;
+mod words;
 
 use std::path::PathBuf;
 
@@ -17,6 +21,7 @@ pub(crate) use self::build::Build;
 pub(crate) use self::compact::Compact;
 pub(crate) use self::disk::{Compare, ContainerOptions, Convert, Map};
 pub(crate) use self::explain::Explain;
+pub(crate) use self::packaging::{Completions, Man};
 pub(crate) use self::reg::{
     Reg, RegCheck, RegCommand, RegDelete, RegExport, RegGet, RegImport, RegPlace, RegSet, RegSource,
 };
@@ -26,8 +31,22 @@ use crate::size::parse_size;
 #[derive(Debug, Parser)]
 #[command(name = "wimforge", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "\
-Exit codes: 0 done · 1 failed · 2 wrong usage · 3 damaged content found · 4 unsupported input · 130 interrupted
-Results go to standard output, everything else to standard error.")]
+Examples:
+  wimforge info server.iso                     what is in it
+  wimforge build server.iso -i 2 -o core.vhdx  a disk that starts
+  wimforge check core.vhdx                     does it?
+  wimforge help build                          every option of a command, with examples
+
+Exit codes:
+  0    done; also when whoever read the output went away
+  1    failed: a file that is not there, a disk that is full, a name that is not in the image
+  2    wrong usage, or a recipe that contradicts itself
+  3    damaged content or a difference was found; the report says where
+  4    an input of a kind that is not supported
+  130  interrupted; nothing is left behind
+
+Results go to standard output, everything else to standard error. With --json a result is one JSON
+document, and errors stay text. NO_COLOR takes the colours out of help and errors.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -80,16 +99,20 @@ pub(crate) enum Command {
     Preset(Preset),
     /// Say what is in driver packages, and which an image would take
     Driver(driver::Driver),
+    /// Print what makes a shell complete the commands, options and values
+    Completions(Completions),
+    /// Print or write the manual pages
+    Man(Man),
 }
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  wimforge preset                        their names
+  wimforge preset                        their names, and what each does
   wimforge preset vagrant > mine.toml    a copy to change, for `build --preset ./mine.toml`")]
 pub(crate) struct Preset {
     /// The preset to print
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = words::presets(), hide_possible_values = true)]
     pub(crate) name: Option<String>,
 }
 
@@ -163,10 +186,10 @@ Examples:
   wimforge ls nano.wim Windows/System32 -l      with attributes, sizes and times
   wimforge ls install.wim -i 2 -R               everything, one path a line
   wimforge ls nano.wim 'Windows/*.exe' --detailed
-  wimforge ls nano.vhd                          the partitions of a disk, or the files of its only volume
-  wimforge ls nano.vhd:2/Windows -l             a directory of partition 2; or: ls nano.vhd 2/Windows
+  wimforge ls nano.vhd                          the partitions of a disk, or its only volume
+  wimforge ls nano.vhd:2/Windows -l             a directory of partition 2
   wimforge ls server.iso sources -l             a directory of an ISO
-  wimforge ls server.iso -i 2 Windows           a directory of image 2 of its install.wim; --wim takes another WIM")]
+  wimforge ls server.iso -i 2 Windows           of image 2 of its install.wim")]
 pub(crate) struct Ls {
     /// A WIM, an ISO, or a disk (raw, VHD, VHDX, VMDK, VDI, qcow2), where `FILE:2/path` is a path in partition 2
     #[arg(value_name = "FILE")]
@@ -232,8 +255,8 @@ Examples:
   wimforge extract server.iso support -C out              of an ISO
   wimforge extract server.iso --nano -i 1 -C out          of its NanoServer/NanoServer.wim
 
-Files are only ever written inside DIR. What the host cannot hold (named streams, short names, security
-descriptors, attributes, reparse points other than symbolic links) is counted and said.")]
+Files are only ever written inside DIR. What the host cannot hold (named streams, short names,
+security descriptors, attributes, reparse points other than symbolic links) is counted and said.")]
 pub(crate) struct Extract {
     /// A WIM, an ISO, or a disk (raw, VHD, VHDX, VMDK, VDI, qcow2), where `FILE:2/path` is a path in partition 2
     #[arg(value_name = "FILE")]
@@ -246,7 +269,7 @@ pub(crate) struct Extract {
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<String>,
     /// Directory to extract to; made if missing
-    #[arg(short = 'C', long, value_name = "DIR")]
+    #[arg(short = 'C', long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) directory: PathBuf,
     /// Which image, by number or name (of an ISO: of the WIM in it); of a disk: which partition, by number or label
     #[arg(short, long, value_name = "INDEX|NAME")]
@@ -266,7 +289,7 @@ pub(crate) struct Extract {
 Examples:
   wimforge verify nano.wim            every file's content, the metadata, the integrity table
   wimforge verify nano.wim --json
-  wimforge verify nano.vhd --against nano.wim   every path, stream, hash, time, descriptor and link of the disk
+  wimforge verify nano.vhd --against nano.wim   every file of a disk, in every respect
   wimforge verify server.iso --nano   a WIM inside an ISO, as with --against
 
 Exit code 3 means that damage or a difference was found; the paths are listed.")]
@@ -294,13 +317,13 @@ pub(crate) struct Verify {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  wimforge check disk.vhd             the container, every NTFS and FAT volume, and whether the disk starts
-  wimforge check disk.vhd --boot      only that: from the partition table to the drivers of the disk, link by link
-  wimforge check disk.vhd:2 --notes   only the volume in partition 2, with what is unusual but not wrong
+  wimforge check disk.vhd             container, volumes, and whether it starts
+  wimforge check disk.vhd --boot      only whether it starts, link by link
+  wimforge check disk.vhd:2 --notes   partition 2, and what is unusual but not wrong
   wimforge check disk.vmdk --json
 
-Exit code 3 means that there are errors, or that a link of the boot chain is broken. A disk that was never meant to
-start has no chain; that is no error, unless --boot asks for it.")]
+Exit code 3 means that there are errors, or that a link of the boot chain is broken. A disk that
+was never meant to start has no chain; that is no error, unless --boot asks for it.")]
 pub(crate) struct Check {
     /// The disk image (raw, VHD, VHDX, VMDK, VDI, qcow2) or a volume, or with `:N` its partition N
     #[arg(value_name = "DISK")]

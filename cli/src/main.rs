@@ -19,6 +19,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // `--help` and `--version` arrive as errors too, and go to standard output. A closed pipe is no failure.
             let _ = error.print();
+            if let Some(tip) = tip(&error) {
+                report::say_lines(&tip);
+            }
             return if error.use_stderr() { report::USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
@@ -39,9 +42,37 @@ fn main() -> ExitCode {
         args::Command::Bcd(bcd) => commands::bcd::run(bcd, &args.common),
         args::Command::Preset(preset) => commands::preset::run(preset, &args.common),
         args::Command::Driver(driver) => commands::driver::run(driver, &args.common),
+        args::Command::Completions(completions) => commands::packaging::completions(completions),
+        args::Command::Man(man) => commands::packaging::man(man),
     };
     match result {
         Ok(code) => code,
         Err(error) => report::failure(&error),
+    }
+}
+
+/// What may have been meant where the parser has no idea.
+fn tip(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let word = text(ContextKind::InvalidSubcommand)?;
+            let file = std::path::Path::new(&word).is_file();
+            file.then(|| {
+                format!("\n  tip: a command comes first; `wimforge info {word}` says what the file is")
+            })
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let usage = error.to_string();
+            let compact = usage.contains("Usage: wimforge compact");
+            compact.then(|| {
+                "\n  tip: --in-place changes DISK itself, --dry-run only says what is unused".to_owned()
+            })
+        }
+        _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use image::ErrorKind;
@@ -24,7 +25,7 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
         Some(image::Error::ImageChoice { .. } | image::Error::PartitionChoice { .. }) => {
             say_lines(&format!("error: {error:#}"));
         }
-        _ => say(&format!("error: {error:#}")),
+        _ => say(&format!("error: {error:#}{}", near_file(error))),
     }
     let kind = error.chain().find_map(|cause| cause.downcast_ref::<image::Error>()).map(image::Error::kind);
     match kind {
@@ -36,6 +37,35 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     }
     .into()
 }
+
+/// The file that was probably meant by a name of which there is none: the most similar one in the same folder.
+fn near_file(error: &anyhow::Error) -> String {
+    let missing = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    if !missing.map(io::Error::kind).any(|kind| kind == io::ErrorKind::NotFound) {
+        return String::new();
+    }
+    // The path is what the message begins with, whoever made it.
+    let text = format!("{error}");
+    let path = Path::new(text.strip_prefix("writing ").unwrap_or(&text));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.try_exists().unwrap_or(true) {
+        return String::new();
+    }
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return format!("; there is no folder {}", folder.display());
+    };
+    let mut names: Vec<String> =
+        entries.take(MOST_NAMES).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort_unstable();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match image::nearest(&name, names.iter().map(String::as_str)) {
+        Some(near) => format!("; did you mean {}?", path.with_file_name(near).display()),
+        None => String::new(),
+    }
+}
+
+/// Names of a folder that are compared with one that is not there.
+const MOST_NAMES: usize = 10_000;
 
 /// Whoever read our output has seen enough.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -5,11 +5,18 @@ use std::path::PathBuf;
 use bcd::{BootMenuPolicy, DeviceKind, Edition, Ems, Firmware, Generation, ObjectType};
 use clap::{Args as ClapArgs, Subcommand};
 
+use super::words;
+
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
-Objects are named as bcdedit names them ({bootmgr}, {default}, {emssettings}, …) or by their GUID; elements by
-bcdedit's names (device, osdevice, path, timeout, nx, testsigning, …) or their number (custom:26000022).
-Quote braces and backslashes: the shell takes them for itself.")]
+Examples:
+  wimforge bcd show disk.vhd
+  wimforge bcd set BCD '{default}' testsigning on
+  wimforge bcd create BCD --firmware uefi
+
+Objects are named as bcdedit names them ({bootmgr}, {default}, {emssettings}, …) or by their
+GUID; elements by bcdedit's names (device, osdevice, path, timeout, nx, testsigning, …) or their
+number (custom:26000022). Quote braces and backslashes: the shell takes them for itself.")]
 pub(crate) struct Bcd {
     #[command(subcommand)]
     pub(crate) command: BcdCommand,
@@ -34,7 +41,7 @@ pub(crate) enum BcdCommand {
 Examples:
   wimforge bcd show BCD                      all objects
   wimforge bcd show BCD '{default}'          one
-  wimforge bcd show disk.vhd                 the store on a disk: \\Boot\\BCD or \\EFI\\Microsoft\\Boot\\BCD
+  wimforge bcd show disk.vhd                 that of a disk, \\Boot\\BCD or on the ESP
   wimforge bcd show disk.vhd:1/Boot/BCD --json
   wimforge bcd show install.wim:Windows/System32/config/BCD-Template")]
 pub(crate) struct BcdShow {
@@ -62,7 +69,8 @@ Examples:
   wimforge bcd set BCD '{emssettings}' emsport 1        made if it is not there
   wimforge bcd set BCD '{bootmgr}' displayorder '{a…}' '{b…}'
 
-The file is replaced at once, or not at all. What this program does not understand of a store stays as it is.")]
+The file is replaced at once, or not at all. What this program does not understand of a store
+stays as it is.")]
 pub(crate) struct BcdSet {
     /// The store
     #[arg(value_name = "STORE")]
@@ -113,7 +121,7 @@ pub(crate) struct BcdCreate {
     #[arg(value_name = "OUT")]
     pub(crate) output: PathBuf,
     /// What starts the disk: bios or uefi
-    #[arg(long, value_name = "FIRMWARE")]
+    #[arg(long, value_name = "FIRMWARE", value_parser = words::of::<Firmware>(&["bios", "uefi"]), hide_possible_values = true)]
     pub(crate) firmware: Firmware,
     /// The partition with the boot manager
     #[arg(long, value_name = "DEVICE", default_value = "boot")]
@@ -131,7 +139,7 @@ pub(crate) struct BcdCreate {
     #[arg(long, value_name = "LOCALE", default_value = "en-US")]
     pub(crate) locale: String,
     /// client, server or nano: defaults of nx and of the menu
-    #[arg(long, value_name = "KIND", default_value = "client")]
+    #[arg(long, value_name = "KIND", default_value = "client", value_parser = words::of::<Edition>(&["client", "server", "nano"]), hide_possible_values = true)]
     pub(crate) edition: Edition,
     /// Windows 7, 8 or 10 and later
     #[arg(long, value_name = "VERSION", default_value = "10")]
@@ -164,7 +172,7 @@ pub(crate) struct BcdCreate {
     #[arg(long)]
     pub(crate) no_integrity_checks: bool,
     /// Boot menu: legacy (text) or standard [default: what suits the edition]
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = words::of::<BootMenuPolicy>(&["legacy", "standard"]), hide_possible_values = true)]
     pub(crate) boot_menu: Option<BootMenuPolicy>,
     /// The store of \EFI\Microsoft\Recovery instead, which has no entries
     #[arg(long, conflicts_with_all = ["template", "ems", "debug", "test_signing", "no_integrity_checks", "boot_menu"])]
@@ -183,7 +191,8 @@ Examples:
   wimforge bcd check BCD
   wimforge bcd check disk.vhd --notes     the store on a disk, with what is unusual but not wrong
 
-Whether devices and files exist is checked by `wimforge check DISK`. Exit code 3 means that there are errors.")]
+Whether devices and files exist is checked by `wimforge check DISK`. Exit code 3 means that
+there are errors.")]
 pub(crate) struct BcdCheck {
     /// A store, or a disk or WIM with one: `disk.vhd`, `disk.vhd:1`, `disk.vhd:1/path`
     #[arg(value_name = "STORE")]

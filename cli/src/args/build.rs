@@ -10,27 +10,29 @@ use image::{
     Platform, Serial,
 };
 
-use super::{InIso, Resources};
+use super::{InIso, Resources, words};
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  wimforge build nano.wim -o nano.vmdk                  a compressed VMDK for import into any hypervisor
+  wimforge build nano.wim -o nano.vmdk                  a compressed VMDK, for import anywhere
   wimforge build server.iso -i 2 -o core.vhd            from the install.wim of an ISO, in its place
   wimforge build server.iso --nano -i 1 -o nano.vmdk    from its NanoServer/NanoServer.wim
-  wimforge build nano.wim -o nano.box --preset vagrant  a Vagrant box for VirtualBox; other providers: --format
+  wimforge build nano.wim -o nano.box --preset vagrant  a Vagrant box for VirtualBox
   wimforge build --recipe nano.toml                     all of it from a file; options go on top
   wimforge build install.wim -i \"Windows Server 2019 SERVERSTANDARD\" -o core.raw --layout mbr1
   wimforge build nano.wim -o - --format raw | ssh host 'cat > /dev/vg0/nano'
-  wimforge build install.wim -o small.vhd --compact-os  files stay compressed on the disk
-  wimforge build nano.wim -o nano.vhd --dry-run         the resolved recipe, what would be built, and how large
+  wimforge build nano.wim -o small.vhd --compact-os     files stay compressed on the disk
+  wimforge build nano.wim -o nano.vhd --dry-run         the recipe, the plan, the size
   wimforge build nano.wim -o nano.vhd --ems=1,115200 --test-signing --boot-menu legacy
-  wimforge build core.wim -o core.vhd --computer-name web1 --admin-password-file pw.txt --preset winrm-https
+  wimforge build core.wim -o core.vhd --computer-name web1 --preset winrm-https \\
+      --admin-password-file pw.txt
   wimforge build server.iso -i 1 -o kvm.vhd --driver virtio-win.iso
 
-Every option is a key of a recipe by the same name: `computer-name = \"web1\"`. Of what a recipe and the command line both
-say, the command line is taken; what can be given several times is joined. The boot files are the image's own
-(\\Windows\\Boot); the boot code is ours. `wimforge check` follows the boot chain of a disk.")]
+Every option is a key of a recipe by the same name: `computer-name = \"web1\"`. Of what a recipe
+and the command line both say, the command line is taken; what can be given several times is
+joined. The boot files are the image's own (\\Windows\\Boot); the boot code is ours.
+`wimforge check` follows the boot chain of a disk.")]
 pub(crate) struct Build {
     /// The WIM file, or an ISO with one
     #[arg(value_name = "SOURCE", required_unless_present = "recipe")]
@@ -38,8 +40,11 @@ pub(crate) struct Build {
     #[command(flatten)]
     in_iso: InIso,
     /// The disk image to write; `-` is standard output, a block device is overwritten in place
-    #[arg(short, long, value_name = "OUT", required_unless_present = "recipe")]
+    #[arg(short, long, value_name = "OUT", required_unless_present_any = ["recipe", "out"])]
     output: Option<PathBuf>,
+    /// The same, as `convert` takes it
+    #[arg(value_name = "OUT", conflicts_with = "output", hide = true)]
+    out: Option<PathBuf>,
     /// Which image of the WIM, by number or name [needed when there are several]
     #[arg(short, long, value_name = "INDEX|NAME")]
     image: Option<Spelled<ImageChoice>>,
@@ -47,22 +52,22 @@ pub(crate) struct Build {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) recipe: Option<PathBuf>,
     /// What several options together do, by name: winrm, winrm-https, vagrant, rdp, ems, quiet; or a TOML file of your own
-    #[arg(long, value_name = "NAME|FILE", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME|FILE", value_delimiter = ',', value_parser = words::presets(), hide_possible_values = true)]
     preset: Vec<String>,
 
     /// Container: raw, vhd, vhd-fixed, vhdx, vhdx-fixed, vmdk (compressed, for import), vmdk-sparse, vmdk-flat, vmdk-split,
     /// vdi, vdi-fixed, qcow2 or qcow2-compressed; a Vagrant box: box-virtualbox, box-hyperv, box-libvirt or box-vmware;
     /// ova; or oci, an image for containers in a tar, which is experimental [default: by OUT's extension; .box is for
     /// VirtualBox]
-    #[arg(short, long, value_name = "FORMAT", help_heading = DISK)]
+    #[arg(short, long, value_name = "FORMAT", help_heading = DISK, value_parser = words::spelled(Format::ALL, Format::name), hide_possible_values = true)]
     format: Option<Spelled<Format>>,
     /// Where the disk is to start: azure, hyperv, hyperv-gen1, virtualbox, vmware, esxi or kvm. Chooses container and layout,
     /// and refuses what is not taken there
-    #[arg(long = "for", value_name = "PLATFORM", help_heading = DISK)]
+    #[arg(long = "for", value_name = "PLATFORM", help_heading = DISK, value_parser = words::spelled(Platform::ALL, Platform::name), hide_possible_values = true)]
     platform: Option<Spelled<Platform>>,
     /// Partitions: mbr3 (System, Windows, Recovery), mbr1 (one), or for UEFI gpt (EFI system, Microsoft reserved,
     /// Windows, Recovery) [default: mbr3]
-    #[arg(short, long, value_name = "LAYOUT", help_heading = DISK)]
+    #[arg(short, long, value_name = "LAYOUT", help_heading = DISK, value_parser = words::spelled(Layout::ALL, Layout::name), hide_possible_values = true)]
     layout: Option<Spelled<Layout>>,
     /// Size of the disk, whole MiB [default: what content and growth need, at least 4GiB]
     #[arg(short, long, value_name = "SIZE", help_heading = DISK)]
@@ -81,7 +86,7 @@ pub(crate) struct Build {
     short_names: bool,
     /// Keep files compressed on the disk, as `compact /CompactOS` does: lzx (copied from a source in LZX), xpress4k,
     /// xpress8k or xpress16k [default: what the source has, else xpress8k]
-    #[arg(long, value_name = "ALGORITHM", num_args = 0..=1, require_equals = true, help_heading = DISK)]
+    #[arg(long, value_name = "ALGORITHM", num_args = 0..=1, require_equals = true, help_heading = DISK, value_parser = words::spelled(Algorithm::ALL, Algorithm::name), hide_possible_values = true)]
     compact_os: Option<Option<Spelled<Algorithm>>>,
     /// With --compact-os: do not decode what is copied compressed, to check its SHA-1
     #[arg(long, help_heading = DISK)]
@@ -90,7 +95,7 @@ pub(crate) struct Build {
     #[arg(long, help_heading = DISK)]
     assume_wof: bool,
     /// Compression of a VMDK: fast, default or best [default: default]
-    #[arg(long, value_name = "LEVEL", help_heading = DISK)]
+    #[arg(long, value_name = "LEVEL", help_heading = DISK, value_parser = words::spelled(Level::ALL, Level::name), hide_possible_values = true)]
     level: Option<Spelled<Level>>,
     /// Text from which disk signature, serial numbers and ids derive [default: the WIM's own hashes]
     #[arg(long, value_name = "TEXT", help_heading = DISK)]
@@ -116,11 +121,11 @@ pub(crate) struct Build {
     #[arg(long, help_heading = BOOT)]
     no_boot_files: bool,
     /// Code that a BIOS runs: own, from-image (Microsoft's, where a file of the image carries it) or none [default: own]
-    #[arg(long, value_name = "WHOSE", help_heading = BOOT)]
+    #[arg(long, value_name = "WHOSE", help_heading = BOOT, value_parser = words::spelled(BootCode::ALL, BootCode::name), hide_possible_values = true)]
     boot_code: Option<Spelled<BootCode>>,
     /// How the BCD names partitions: partition (exactly), or locate (the first that has the file: for clones and
     /// differencing disks) [default: partition]
-    #[arg(long, value_name = "HOW", help_heading = BOOT)]
+    #[arg(long, value_name = "HOW", help_heading = BOOT, value_parser = words::spelled(BcdDevice::ALL, BcdDevice::name), hide_possible_values = true)]
     bcd_device: Option<Spelled<BcdDevice>>,
     /// Take boot files signed by "Windows UEFI CA 2023", where the image has them (bcdboot /bootex)
     #[arg(long, help_heading = BOOT)]
@@ -129,7 +134,7 @@ pub(crate) struct Build {
     #[arg(long, value_name = "SECONDS", help_heading = BOOT)]
     boot_timeout: Option<u32>,
     /// Boot menu: legacy (text, works on a serial console) or standard [default: what suits the edition]
-    #[arg(long, value_name = "KIND", help_heading = BOOT)]
+    #[arg(long, value_name = "KIND", help_heading = BOOT, value_parser = words::spelled(BootMenu::ALL, BootMenu::name), hide_possible_values = true)]
     boot_menu: Option<Spelled<BootMenu>>,
     /// Emergency management services: Windows talks on a serial port [default with --ems: 1,115200]
     #[arg(long, value_name = "PORT[,BAUD]", num_args = 0..=1, require_equals = true, default_missing_value = "1",
@@ -325,7 +330,7 @@ impl Build {
             wim: self.in_iso.wim.clone(),
             nano: self.in_iso.nano,
             image: self.image.clone(),
-            output: self.output.clone(),
+            output: self.output.clone().or_else(|| self.out.clone()),
             format: self.format.clone(),
             r#for: self.platform.clone(),
             preset: self.preset.clone(),

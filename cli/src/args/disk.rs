@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use image::resize::Which;
 use image::{About, DiskFile, Format, Level, MachineWish, Platform, Size};
 
-use super::{Chain, Resources};
+use super::{Chain, Resources, words};
 use crate::size::parse_size;
 
 #[derive(Debug, ClapArgs)]
@@ -30,8 +30,11 @@ pub(crate) struct Convert {
     #[command(flatten)]
     pub(crate) chain: Chain,
     /// The disk image to write; `-` is standard output, a block device is overwritten in place
-    #[arg(value_name = "OUT")]
-    pub(crate) output: PathBuf,
+    #[arg(value_name = "OUT", required_unless_present = "out")]
+    output: Option<PathBuf>,
+    /// The same, as `build` takes it
+    #[arg(short = 'o', long = "output", value_name = "OUT", conflicts_with = "output", hide = true)]
+    out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) container: ContainerOptions,
     /// Size of the new disk. What is more goes to the last NTFS volume that is no recovery partition, what is less comes
@@ -46,6 +49,13 @@ pub(crate) struct Convert {
     pub(crate) sector_size: Option<String>,
     #[command(flatten)]
     pub(crate) resources: Resources,
+}
+
+impl Convert {
+    /// The disk image to write: the parser wants it in one place or the other.
+    pub(crate) fn output(&self) -> &Path {
+        self.output.as_deref().or(self.out.as_deref()).unwrap_or(Path::new("-"))
+    }
 }
 
 /// A partition that changes its size.
@@ -81,14 +91,14 @@ pub(crate) struct ContainerOptions {
     /// Container: raw, vhd, vhd-fixed, vhdx, vhdx-fixed, vmdk (compressed, for import), vmdk-sparse, vmdk-flat, vmdk-split,
     /// vdi, vdi-fixed, qcow2 or qcow2-compressed; a Vagrant box: box-virtualbox, box-hyperv, box-libvirt or box-vmware; or
     /// ova [default: by OUT's extension; .box is for VirtualBox]
-    #[arg(short, long, value_name = "FORMAT")]
+    #[arg(short, long, value_name = "FORMAT", value_parser = words::word(Format::ALL, Format::name), hide_possible_values = true)]
     pub(crate) format: Option<Format>,
     /// Where the disk is to start: azure, hyperv, hyperv-gen1, virtualbox, vmware, esxi or kvm. Chooses the container that is
     /// taken there, and refuses what is not
-    #[arg(long = "for", value_name = "PLATFORM")]
+    #[arg(long = "for", value_name = "PLATFORM", value_parser = words::word(Platform::ALL, Platform::name), hide_possible_values = true)]
     pub(crate) platform: Option<Platform>,
     /// Compression, where the container compresses: fast, default or best [default: default]
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = words::word(Level::ALL, Level::name), hide_possible_values = true)]
     pub(crate) level: Option<Level>,
     /// Text from which the container's ids derive [default: the beginning of the disk]
     #[arg(long, value_name = "TEXT")]

@@ -9,6 +9,12 @@ use image::drivers::Architecture;
 use super::InIso;
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  wimforge driver info virtio-win.iso
+  wimforge driver check virtio-win.iso --for nano.wim
+
+`wimforge build --driver` puts drivers into an image.")]
 pub(crate) struct Driver {
     #[command(subcommand)]
     pub(crate) command: DriverCommand,
@@ -29,8 +35,9 @@ Examples:
   wimforge driver info virtio-win.iso --json
   wimforge driver info drivers.zip drivers.cab C_drivers/
 
-A signature is good when the catalog is signed, unchanged, and has the hashes of all files. Only Microsoft's authority for
-drivers of others is known by its key; of other signers it is said that whether they are real was not checked.")]
+A signature is good when the catalog is signed, unchanged, and has the hashes of all files. Only
+Microsoft's authority for drivers of others is known by its key; of other signers it is said
+that whether they are real was not checked.")]
 pub(crate) struct DriverInfo {
     /// Folders, INF files, cabinets, ZIP archives, ISO images
     #[arg(value_name = "SOURCE", required = true)]
@@ -40,11 +47,12 @@ pub(crate) struct DriverInfo {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  wimforge driver check virtio-win.iso --for nano.wim            for an image: the Windows in it decides
+  wimforge driver check virtio-win.iso --for nano.wim     for an image: its Windows decides
   wimforge driver check virtio-win.iso --for server.iso -i 2
   wimforge driver check drivers/ --arch amd64 --build 14393 --server
 
-`wimforge build --driver` takes and refuses the same. Exit code 3 means that something would be refused.")]
+`wimforge build --driver` takes and refuses the same. Exit code 3 means that something would be
+refused.")]
 pub(crate) struct DriverCheck {
     /// Folders, INF files, cabinets, ZIP archives, ISO images
     #[arg(value_name = "SOURCE", required = true)]

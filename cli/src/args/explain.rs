@@ -11,7 +11,7 @@ use super::{Build, Chain};
 #[command(mut_args(adapted))]
 #[command(after_help = "\
 Examples:
-  wimforge explain disk.vhdx                             what lies where, how large, and how it starts
+  wimforge explain disk.vhdx                             what lies where, and how it starts
   wimforge explain disk.qcow2 --html disk.html           as a page with drawings, for a browser
   wimforge explain nano.wim --layout gpt --svg plan.svg  the disk that `build` would make of it
   wimforge explain server.iso --nano -i 1 --preset winrm --html plan.html
@@ -19,9 +19,9 @@ Examples:
   wimforge explain child.avhdx --parent base.vhdx        a differencing disk
   wimforge explain nano.wim -f vmdk --sample             how small the compressed disk will be
 
-Of a WIM, an ISO or a recipe it is the plan that is explained, with all options of `build` (`--help` lists
-them, `-h` does not), and nothing is built. Nothing that files hold is read, unless --sample asks for
-it; only the boot chain is followed, as `check --boot` does.")]
+Of a WIM, an ISO or a recipe it is the plan that is explained, with all options of `build`
+(`--help` lists them, `-h` does not), and nothing is built. Nothing that files hold is read, unless
+--sample asks for it; only the boot chain is followed, as `check --boot` does.")]
 pub(crate) struct Explain {
     /// Draw to an SVG file
     #[arg(long, value_name = "FILE", display_order = 0)]

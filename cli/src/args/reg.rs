@@ -7,6 +7,11 @@ use image::ImageChoice;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
+Examples:
+  wimforge reg get disk.vhd:2 'HKLM\\SYSTEM\\CurrentControlSet\\Services\\atapi' Start
+  wimforge reg set SYSTEM 'ControlSet001\\Services\\atapi' Start --type dword 0
+  wimforge reg export SOFTWARE 'HKLM\\SOFTWARE\\Vendor' -o vendor.reg
+
 Keys may be written from the root of the hive (ControlSet001\\Services\\atapi) or as Windows does
 (HKLM\\SYSTEM\\CurrentControlSet\\Services\\atapi): a root in front is taken off, and CurrentControlSet
 is the set that Select names. Quote them: the shell takes backslashes for itself.")]
@@ -65,7 +70,7 @@ pub(crate) struct RegGet {
     #[command(flatten)]
     pub(crate) source: RegSource,
     /// The key [default: the root]
-    #[arg(value_name = "KEY", default_value = "")]
+    #[arg(value_name = "KEY", default_value = "", hide_default_value = true)]
     pub(crate) key: String,
     /// The value; an empty name is the default value
     #[arg(value_name = "VALUE")]
@@ -93,7 +98,7 @@ pub(crate) struct RegSet {
     /// The value; an empty name is the default value
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
-    /// sz, expand_sz, multi_sz, dword, qword, binary, none, link, dword_big_endian, or any number such as 0xffff0012
+    /// Type: sz, expand_sz, multi_sz, dword, qword, binary, none, link, dword_big_endian, or any number such as 0xffff0012
     #[arg(short, long = "type", value_name = "TYPE", default_value = "sz", value_parser = parse_kind)]
     pub(crate) kind: hive::Kind,
     /// Text; several for multi_sz; a number (7, 0x7) for dword and qword; hexadecimal bytes for all others. What begins
@@ -130,11 +135,12 @@ pub(crate) struct RegDelete {
 #[command(after_help = "\
 Examples:
   wimforge reg import SYSTEM drivers.reg more.reg
-  wimforge reg import loaded.hiv tweak.reg --as 'HKLM\\OFFLINE'       keys in the file begin with HKLM\\OFFLINE
+  wimforge reg import loaded.hiv tweak.reg --as 'HKLM\\OFFLINE'    where its keys begin
   wimforge reg import SOFTWARE vendor.hiv --at 'HKLM\\SOFTWARE\\Vendor'
   wimforge reg import NEW SYSTEM --at 'Saved' --from 'ControlSet001\\Services'
 
-All files are applied in order, or none. A hive that takes the place of a key replaces what was there.")]
+All files are applied in order, or none. A hive that takes the place of a key replaces what was
+there.")]
 pub(crate) struct RegImport {
     /// The hive file; it is replaced at once, or not at all
     #[arg(value_name = "HIVE")]
@@ -155,16 +161,17 @@ pub(crate) struct RegImport {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
-  wimforge reg export SYSTEM 'HKLM\\SYSTEM\\CurrentControlSet\\Services\\atapi'    to standard output, as UTF-8
-  wimforge reg export SOFTWARE Vendor -o vendor.reg                            as regedit writes it: UTF-16
+  wimforge reg export SYSTEM 'HKLM\\SYSTEM\\CurrentControlSet\\Services\\atapi'    UTF-8, to read
+  wimforge reg export SOFTWARE Vendor -o vendor.reg                            UTF-16, as regedit's
   wimforge reg export disk.vhd:2 'HKLM\\SOFTWARE\\Vendor' -o vendor.reg
 
-What is exported can be imported again, by regedit too. Names that a form cannot express are an error.")]
+What is exported can be imported again, by regedit too. Names that a form cannot express are an
+error.")]
 pub(crate) struct RegExport {
     #[command(flatten)]
     pub(crate) source: RegSource,
     /// The key [default: the root]
-    #[arg(value_name = "KEY", default_value = "")]
+    #[arg(value_name = "KEY", default_value = "", hide_default_value = true)]
     pub(crate) key: String,
     /// The .reg file to write [default: standard output, in UTF-8]
     #[arg(short, long, value_name = "OUT")]
@@ -187,7 +194,8 @@ Examples:
   wimforge reg check disk.vhd                     every hive of the Windows on it
   wimforge reg check install.wim -i 1 'HKLM\\SYSTEM'
 
-Exit code 3 means that there are errors. A hive with logs beside it is checked as it is after their recovery.")]
+Exit code 3 means that there are errors. A hive with logs beside it is checked as it is after
+their recovery.")]
 pub(crate) struct RegCheck {
     #[command(flatten)]
     pub(crate) source: RegSource,
@@ -209,8 +217,9 @@ fn parse_kind(text: &str) -> Result<hive::Kind, String> {
         None => name.parse().ok(),
     };
     named.or(number.map(hive::Kind)).ok_or_else(|| {
-        "expected sz, expand_sz, multi_sz, dword, qword, binary, none, link, dword_big_endian or a number such as \
-         0xffff0012"
-            .to_owned()
+        let meant = image::did_you_mean(text, KINDS.split(", "));
+        format!("expected {KINDS}, or a number such as 0xffff0012{meant}")
     })
 }
+
+const KINDS: &str = "sz, expand_sz, multi_sz, dword, qword, binary, none, link, dword_big_endian";

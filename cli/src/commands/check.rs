@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::boot_chain;
 use crate::args::{Check, Common};
-use crate::report;
 use crate::size::human;
+use crate::{progress, report};
 
 pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
     let place = DiskPlace::parse(&args.file);
@@ -19,7 +19,10 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
         return Err(Error::Unsupported { path: place.file, what }.into());
     }
     let opened = DiskFile::open_with(&place.file, &args.chain.parents());
-    let checked = opened.and_then(|disk| disk.check().map(|container| (disk, container)));
+    let checked = opened.and_then(|disk| {
+        let container = progress::unmeasured("checking container", common.quiet, || disk.check())?;
+        Ok((disk, container))
+    });
     let (disk, container) = match checked {
         Ok(checked) => checked,
         Err(error) if error.kind() == ErrorKind::Verification => {
@@ -29,7 +32,8 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
     };
     // A chain goes through several partitions: whoever asks for one asks for its volume.
     let wants_chain = args.boot || !args.no_boot && place.partition.is_none();
-    let chain = if wants_chain { Some(check_chain(&disk)?) } else { None };
+    let follow = || progress::unmeasured("following boot chain", common.quiet, || check_chain(&disk));
+    let chain = wants_chain.then(follow).transpose()?;
     let starts = chain.as_ref().is_some_and(|chain| !chain.chains.is_empty());
     let mut trouble = None;
     let mut checks = Vec::new();
@@ -39,7 +43,8 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
             return Err(Error::Unsupported { path: place.file, what: notes.join("; ") }.into());
         }
     } else {
-        match check_disk(&disk, place.partition, args.strict) {
+        let volumes = || check_disk(&disk, place.partition, args.strict);
+        match progress::unmeasured("checking volumes", common.quiet, volumes) {
             Ok(found) => checks = found,
             // A disk that nothing can read still has a chain to speak of.
             Err(error) if starts => trouble = Some(error),

@@ -30,12 +30,12 @@ pub(crate) fn run(args: &Compact, common: &Common) -> anyhow::Result<ExitCode> {
         Dropped { pagefile: args.drop_pagefile, swapfile: args.drop_swapfile, hiberfil: args.drop_hiberfil };
     let mut options = SurveyOptions::default();
     (options.dropped, options.partition) = (dropped, place.partition);
-    let survey = survey(&disk, &options)?;
+    let survey = progress::unmeasured("surveying", common.quiet, || survey(&disk, &options))?;
     let require_all = || if args.skip_unsound { Ok(()) } else { survey.require_all(&place.file) };
     if !args.dry_run {
         require_all()?;
     }
-    let done = match &args.output {
+    let done = match args.output() {
         _ if args.dry_run => Done::Nothing,
         Some(output) => {
             let trimmed = Trimmed::new(disk.disk().clone(), survey.clone());
@@ -89,7 +89,7 @@ fn report(
     } else {
         as_text(survey, done)
     };
-    if args.output.as_deref() == Some(Path::new("-")) {
+    if args.output() == Some(Path::new("-")) {
         if !common.quiet {
             text.lines().for_each(say);
         }

@@ -26,6 +26,8 @@ pub(crate) fn run(args: &Compare, common: &Common) -> anyhow::Result<ExitCode> {
     if common.json {
         let mut value = serde_json::to_value(&found)?;
         value["schema"] = "wimforge.compare/1".into();
+        value["paths"] =
+            [&args.first, &args.second].map(|path| path.to_string_lossy().into_owned()).to_vec().into();
         value["equal"] = equal.into();
         writeln!(out, "{value:#}")?;
     } else {

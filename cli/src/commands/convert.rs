@@ -1,7 +1,7 @@
 //! `wimforge convert`
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Convert, common: &Common) -> anyhow::Result<ExitCode> {
     let resized = args.size.map(|size| resized(args, &source, size, common)).transpose()?;
     let disk = resized.as_deref().unwrap_or(source.disk().as_ref());
     let from = From { path: &args.source, file: &source, disk, sectors };
-    let packed = Packed::pack(from, &args.output, &args.container, &args.resources, common)?;
+    let packed = Packed::pack(from, args.output(), &args.container, &args.resources, common)?;
     packed.report("converted", common)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -77,6 +77,7 @@ pub(crate) struct From<'a> {
 /// A disk in its new container.
 pub(crate) struct Packed<'a> {
     pub(crate) converted: Converted,
+    source: PathBuf,
     output: &'a Path,
     seconds: f64,
 }
@@ -119,7 +120,7 @@ impl<'a> Packed<'a> {
         let converted = progress::during("converting", common.quiet, &poll, || {
             image::convert(from.path, from.disk, &wish, run)
         })?;
-        Ok(Self { converted, output, seconds: started.elapsed().as_secs_f64() })
+        Ok(Self { converted, source: from.path.to_owned(), output, seconds: started.elapsed().as_secs_f64() })
     }
 
     /// Bytes of the file that was written.
@@ -130,6 +131,7 @@ impl<'a> Packed<'a> {
 
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::json!({
+            "path": self.source.to_string_lossy(),
             "output": self.output.to_string_lossy(),
             "output_size": self.output_size(),
             "format": self.converted.format,

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::args::Common;
 use crate::args::driver::{Driver, DriverCheck, DriverCommand};
+use crate::progress;
 use crate::report::{self, printable};
 
 /// How many of a list are printed; all of them are in the JSON.
@@ -45,13 +46,14 @@ pub(super) fn info(sources: &[PathBuf], common: &Common, out: &mut dyn Write) ->
     let mut values = Vec::new();
     for path in sources {
         let source = DriverSource::open(path)?;
-        let drivers = describe(&source)?;
+        let drivers = progress::unmeasured("reading drivers", common.quiet, || describe(&source))?;
         if drivers.is_empty() {
             let what = "has no driver package in it: no INF file with [Version] and [Manufacturer]";
             return Err(Error::Unsupported { path: path.clone(), what: what.to_owned() }.into());
         }
         if common.json {
-            values.push(json!({ "source": path, "kind": source.kind(), "drivers": drivers }));
+            values
+                .push(json!({ "source": path.to_string_lossy(), "kind": source.kind(), "drivers": drivers }));
             continue;
         }
         for driver in &drivers {
@@ -109,13 +111,14 @@ fn check(args: &DriverCheck, common: &Common) -> anyhow::Result<ExitCode> {
     }
     for path in &args.sources {
         let source = DriverSource::open(path)?;
-        let found = fits(&source, &target, args.allow_unsigned)?;
+        let fits = || fits(&source, &target, args.allow_unsigned);
+        let found = progress::unmeasured("checking drivers", common.quiet, fits)?;
         let taken = found.iter().filter(|it| it.outcome == Outcome::Taken).count();
         refused |= found.iter().any(|it| it.outcome == Outcome::Refused);
         // A build that is told to take drivers from there has none to take.
         refused |= taken == 0;
         if common.json {
-            values.push(json!({ "source": path, "kind": source.kind(), "drivers": found }));
+            values.push(json!({ "source": path.to_string_lossy(), "kind": source.kind(), "drivers": found }));
             continue;
         }
         for fit in &found {

@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
         image::extract(&index, blobs.as_ref(), &roots, &options)
     })?;
     if common.json {
-        let report = serde_json::json!({ "schema": "wimforge.extract/1", "extracted": extracted });
+        let report = serde_json::json!({ "schema": "wimforge.extract/1", "path": args.file.to_string_lossy(), "extracted": extracted });
         writeln!(io::stdout().lock(), "{report:#}")?;
     } else {
         if !common.quiet {

@@ -17,6 +17,7 @@ mod iso_info;
 pub(crate) mod ls;
 pub(crate) mod map;
 mod opened;
+pub(crate) mod packaging;
 pub(crate) mod preset;
 pub(crate) mod reg;
 pub(crate) mod verify;
@@ -37,10 +38,52 @@ fn find(
     source: &Opened,
     path: &str,
 ) -> Result<(Option<NameId>, NodeId), image::Error> {
-    index.find(path).ok_or_else(|| image::Error::NotFound {
-        path: source.file().to_owned(),
-        what: format!("no {path:?} in the {}; `wimforge ls` shows what there is", source.kind()),
+    index.find(path).ok_or_else(|| {
+        let meant = match meant(index, path) {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None => "`wimforge ls` shows what there is".to_owned(),
+        };
+        let what = format!("no {path:?} in the {}; {meant}", source.kind());
+        image::Error::NotFound { path: source.file().to_owned(), what }
     })
+}
+
+/// The path that is most like one that leads nowhere: each name that is not there becomes the nearest one beside it.
+fn meant(index: &TreeIndex<'_>, path: &str) -> Option<String> {
+    // A path of a thousand names is nobody's slip, and each costs a look at a directory.
+    const MOST: usize = 64;
+    let names: Vec<&str> = path.split(['/', '\\']).filter(|name| !name.is_empty()).collect();
+    if names.len() > MOST {
+        return None;
+    }
+    let mut found = String::new();
+    let mut guessed = false;
+    for (depth, name) in names.iter().enumerate() {
+        let (_, directory) = index.find(&found)?;
+        let before = found.len();
+        if !found.is_empty() {
+            found.push('/');
+        }
+        let start = found.len();
+        found.push_str(name);
+        if index.find(&found).is_some() {
+            continue;
+        }
+        let there: Vec<String> = index.children(directory).iter().map(|&child| index.text(child)).collect();
+        let Some(near) = image::nearest(name, there.iter().map(String::as_str)) else {
+            // What lies below a guess may not have been read: of a volume only the way that was asked for is.
+            found.truncate(before);
+            return guessed.then_some(found);
+        };
+        guessed = true;
+        found.truncate(start);
+        found.push_str(near);
+        let rest = [&[&*found], &names[depth + 1..]].concat().join("/");
+        if index.find(&rest).is_some() {
+            return Some(rest);
+        }
+    }
+    Some(found)
 }
 
 /// What a path inside an image or volume names, patterns included: at least one thing.

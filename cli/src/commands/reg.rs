@@ -51,8 +51,10 @@ fn open<'h>(hive: &'h Hive, mount: &Mount, file: &str, path: &KeyPath) -> Result
     for (depth, name) in path.names().iter().enumerate() {
         let Some(next) = key.subkey_named(name) else {
             let there = mount.full(&KeyPath::new(&path.names()[..depth]));
-            let what =
-                format!("no key {}: {there} has {}", mount.full(path), some_names(key, &name.to_string()));
+            let name = name.to_string();
+            let there_are: Vec<String> = key.subkeys().map(|key| key.name().to_string()).collect();
+            let meant = image::did_you_mean(&name, there_are.iter().map(String::as_str));
+            let what = format!("no key {}: {there} has {}{meant}", mount.full(path), some_names(key, &name));
             return Err(Error::NotFound { path: file.into(), what });
         };
         key = next;

@@ -4,7 +4,8 @@
 //! `commands` compares what `info`, `ls`, `cat` and `extract` say; `bad_input` gives the program what it must refuse;
 //! `containers` takes disks into every container and out, judged by others; `convert` is the command itself; `iso` looks
 //! into ISO images; `packages` unpacks boxes, OVA and OCI images; `recipe` builds from recipes; `manners` holds it to what
-//! it promises about outputs, exit codes and determinism.
+//! it promises about outputs, exit codes and determinism; `help`, `json`, `suggestions`, `exit_codes` and `terminal` are
+//! about how it speaks.
 
 mod bad_input;
 mod bcd;
@@ -17,10 +18,13 @@ mod convert;
 mod determinism;
 mod disk_paths;
 mod driver;
+mod exit_codes;
 mod gpt;
+mod help;
 mod hostile;
 mod ids;
 mod iso;
+mod json;
 mod manners;
 mod nano;
 mod packages;
@@ -30,4 +34,6 @@ mod recipe;
 mod reg;
 mod scale_out;
 mod shrink;
+mod suggestions;
 mod support;
+mod terminal;

@@ -56,8 +56,11 @@ pub(super) fn set(args: &BcdSet) -> anyhow::Result<ExitCode> {
         }
         let object = store.object_mut(id).expect("it was made if it was missing");
         let element = names::element_named(object.kind, &args.element).ok_or_else(|| {
+            let known = names::ELEMENTS.iter().map(|info| info.name);
+            let known = known.filter(|name| names::element_named(object.kind, name).is_some());
+            let meant = image::did_you_mean(&args.element, known);
             let what = format!(
-                "{} ({}) has no element {:?}; one without a name is written custom:26000022",
+                "{} ({}) has no element {:?}; one without a name is written custom:26000022{meant}",
                 args.object,
                 object.kind.title(),
                 args.element
@@ -90,7 +93,8 @@ pub(super) fn delete(args: &BcdDelete, common: &Common) -> anyhow::Result<ExitCo
         if element.and_then(|element| object.elements.remove(&element)).is_none() {
             let known: Vec<String> =
                 object.elements.keys().map(|element| names::element_name(object.kind, *element)).collect();
-            let what = format!("{} has no element {name:?}; it has {}", args.object, known.join(", "));
+            let meant = image::did_you_mean(name, known.iter().map(String::as_str));
+            let what = format!("{} has no element {name:?}; it has {}{meant}", args.object, known.join(", "));
             return Err(Error::NotFound { path: args.store.clone(), what });
         }
         Ok(())

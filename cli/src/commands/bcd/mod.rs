@@ -83,7 +83,9 @@ fn check(args: &BcdCheck, common: &Common) -> anyhow::Result<ExitCode> {
 fn object_id(store: &Store, name: &str) -> Result<Guid, Error> {
     let Some(id) = names::parse_object_name(name) else {
         let known: Vec<&str> = names::OBJECTS.iter().map(|(name, _)| *name).collect();
-        let what = format!("{name:?} is neither a GUID nor one of {}", known.join(", "));
+        let meant = image::nearest(name.trim_matches(['{', '}']), known.iter().copied());
+        let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {{{meant}}}?"));
+        let what = format!("{name:?} is neither a GUID nor one of {}{meant}", known.join(", "));
         return Err(Error::Recipe(what));
     };
     match id {

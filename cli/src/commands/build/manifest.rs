@@ -82,7 +82,7 @@ pub(super) fn write(
     let value = serde_json::json!({
         "schema": "wimforge.manifest/1",
         "wimforge": env!("CARGO_PKG_VERSION"),
-        "recipe": file,
+        "recipe": super::as_json(file)?,
         "inputs": inputs,
         "output": {
             "path": output.to_string_lossy(),

@@ -51,6 +51,10 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let started = Instant::now();
+    if args.manifest {
+        // Said before anything is written.
+        as_json(&file)?;
+    }
     let inputs = args.manifest.then(|| manifest::inputs(args, &file)).transpose()?;
     let plan = progress::during("planning", common.quiet, &poll, || Plan::new(recipe, run))?;
     if !common.quiet {
@@ -101,6 +105,12 @@ pub(crate) fn recipe_file(args: &Build) -> anyhow::Result<RecipeFile> {
         None => RecipeFile::default(),
     };
     Ok(file.overlaid(args.to_recipe()?).with_presets()?)
+}
+
+/// The recipe as JSON, which cannot hold every path.
+fn as_json(file: &RecipeFile) -> anyhow::Result<serde_json::Value> {
+    let value = serde_json::to_value(file);
+    Ok(value.map_err(|error| image::Error::Recipe(format!("the recipe cannot be written down: {error}")))?)
 }
 
 /// What `verify --against --record` takes as changed on purpose.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Instant;
 
-use image::{LayerPlan, Recipe, Run};
+use image::{LayerPlan, Output, Recipe, Run};
 
 use crate::args::{Build, Common};
 use crate::report::say;
@@ -32,7 +32,10 @@ pub(super) fn run(args: &Build, common: &Common, recipe: Recipe, run: Run<'_>) -
     let report = if common.json {
         let value = serde_json::json!({
             "schema": "wimforge.build-oci/1",
-            "output": output,
+            "output": match &output {
+                Output::File(path) => path.to_string_lossy(),
+                Output::Stdout => "-".into(),
+            },
             "dry_run": args.dry_run,
             "summary": summary,
         });

@@ -31,7 +31,7 @@ impl Done<'_> {
             "output": output.to_string_lossy(),
             "dry_run": self.args.dry_run,
             "output_size": self.output_size(),
-            "recipe": self.args.dry_run.then_some(self.file),
+            "recipe": self.args.dry_run.then(|| super::as_json(self.file)).transpose()?,
             "build": self.summary,
             "profile": profile.map(Profile::threads),
         });

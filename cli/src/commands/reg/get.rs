@@ -38,7 +38,9 @@ pub(crate) fn run(args: &RegGet, common: &Common) -> anyhow::Result<ExitCode> {
     match &args.value {
         Some(name) => {
             let value = key.value(name).ok_or_else(|| {
-                let what = format!("{full} has no value {}; {}", value_name(name), names(key));
+                let there: Vec<String> = key.values().map(|value| value.name().to_string()).collect();
+                let meant = image::did_you_mean(name, there.iter().map(String::as_str));
+                let what = format!("{full} has no value {}; {}{meant}", value_name(name), names(key));
                 Error::NotFound { path: source.name.clone().into(), what }
             })?;
             if args.raw {
