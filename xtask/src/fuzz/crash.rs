@@ -113,7 +113,56 @@ pub(crate) fn thin_out(workspace: &Path, state: &State, target: &Target) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::process::Stdio;
+
     use super::*;
+    use crate::fuzz::targets::Build;
+
+    /// Fails on inputs with an `x`, and finds that to be the smallest.
+    const TARGET: &str = "#!/bin/sh
+for argument; do
+  case $argument in
+    -minimize_crash=1) smallest=1 ;;
+    -exact_artifact_path=*) out=${argument#*=} ;;
+  esac
+done
+if [ -n \"$smallest\" ]; then printf x > \"$out\"; exit 1; fi
+if grep -q x \"$argument\"; then
+  echo \"thread 'main' panicked at a.rs:1:1:\"
+  echo 'an x'
+  exit 77
+fi
+";
+
+    #[test]
+    fn what_fails_again_is_kept_and_made_small() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = State::new(Some(folder.path().to_owned()), folder.path()).expect("a folder");
+        let target = Target { name: "fake".to_owned(), build: Build::Plain };
+        let program = state.program(&target);
+        fs::create_dir_all(program.parent().expect("bin")).expect("a folder");
+        fs::create_dir_all(folder.path().join("logs")).expect("a folder");
+        // Written by another process: one that this one has open for writing could not be run.
+        let script = "cat > \"$0\" && chmod +x \"$0\"";
+        let mut shell = Command::new("sh");
+        let mut shell =
+            shell.args(["-c", script]).arg(&program).stdin(Stdio::piped()).spawn().expect("a shell");
+        shell.stdin.take().expect("piped").write_all(TARGET.as_bytes()).expect("a pipe");
+        assert!(shell.wait().expect("a shell").success());
+
+        let crashes = state.folder("crashes", &target).expect("a folder");
+        let (crash, stall) = (crashes.join("crash-1"), crashes.join("timeout-2"));
+        fs::write(&crash, "abcx").expect("a file");
+        fs::write(&stall, "abc").expect("a file");
+        let limits = Limits { seconds: 10, megabytes: 2048 };
+        assert_eq!(sort_out(&state, &target, limits).expect("a program"), [crash.clone()]);
+        assert!(!stall.exists() && folder.path().join("mended/fake/timeout-2").exists());
+        let why = reason(&state, &target, limits, &crash).expect("a program");
+        assert_eq!(why.as_deref(), Some("a.rs:1:1: an x"));
+        let small = minimise(&state, &target, limits, &crash).expect("a program").expect("it fails, too");
+        assert_eq!(fs::read(small).expect("a file"), b"x");
+    }
 
     #[test]
     fn what_went_wrong_is_a_line() {
