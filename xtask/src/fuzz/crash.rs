@@ -156,7 +156,7 @@ fi
         fs::write(&crash, "abcx").expect("a file");
         fs::write(&stall, "abc").expect("a file");
         let limits = Limits { seconds: 10, megabytes: 2048 };
-        assert_eq!(sort_out(&state, &target, limits).expect("a program"), [crash.clone()]);
+        assert!(sort_out(&state, &target, limits).expect("a program").iter().eq([&crash]));
         assert!(!stall.exists() && folder.path().join("mended/fake/timeout-2").exists());
         let why = reason(&state, &target, limits, &crash).expect("a program");
         assert_eq!(why.as_deref(), Some("a.rs:1:1: an x"));
