@@ -20,6 +20,7 @@ macro_rules! fuzz_target {
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 macro_rules! targets {
@@ -99,7 +100,11 @@ fn replay(target: &str, run: fn(&[u8])) {
         for entry in fs::read_dir(folder).expect("a readable folder") {
             let path = entry.expect("a readable folder").path();
             eprintln!("{}", path.display());
-            run(&fs::read(&path).expect("a readable input"));
+            match fs::read(&path) {
+                Ok(input) => run(&input),
+                // A campaign that is running puts smaller ones in the place of what it has.
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::NotFound, "{}", path.display()),
+            }
         }
     }
     for input in [&[][..], &[0], &[0; 4096], &[0xFF; 4096]] {
