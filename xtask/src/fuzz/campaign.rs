@@ -43,10 +43,12 @@ impl Campaign<'_> {
         let _ = std::fs::remove_file(self.state.stop());
         let mut schedule = Schedule::new(self.targets.len(), run.budget);
         for (index, target) in self.targets.iter().enumerate() {
-            for slice in
-                ledger.slices.iter().filter(|slice| slice.run == run.number && slice.target == target.name)
-            {
-                schedule.remember(index, slice.time, slice.found);
+            for slice in ledger.slices.iter().filter(|slice| slice.target == target.name) {
+                if slice.run == run.number {
+                    schedule.remember(index, slice.time, slice.found);
+                } else {
+                    schedule.recall(index, slice.time);
+                }
             }
         }
         let shared = Mutex::new(Shared { schedule, ledger, shown: HashSet::new() });

@@ -1,5 +1,5 @@
 //! Who is next: every target gets a first slice of the same length; after that, whoever found most in the time of its last
-//! slice.
+//! slice. First slices begin with those that had the least time in runs before, so that short runs leave nobody out.
 //!
 //! A target that finds nothing any more has been seen to find nothing for a slice, so time is better spent on the others.
 //! When none finds anything, they take turns.
@@ -13,6 +13,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Default)]
 struct Candidate {
+    /// Of all runs.
     time: Duration,
     /// Features a second of the last slice.
     rate: f64,
@@ -49,6 +50,11 @@ impl Schedule {
     pub(crate) fn remember(&mut self, target: usize, time: Duration, found: u64) {
         self.left = self.left.saturating_sub(time);
         self.account(target, time, found);
+    }
+
+    /// A slice of another run.
+    pub(crate) fn recall(&mut self, target: usize, time: Duration) {
+        self.candidates[target].time += time;
     }
 
     /// No more slices for a target: it fails, and would only fail again.
@@ -126,6 +132,19 @@ mod tests {
             schedule.done(turn, turn.time, 0);
         }
         assert_eq!(order, [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[test]
+    fn who_had_little_in_runs_before_comes_first() {
+        let mut schedule = Schedule::new(3, 60 * S);
+        schedule.recall(0, 20 * S);
+        schedule.recall(1, 10 * S);
+        let mut order = Vec::new();
+        while let Some(turn) = schedule.next() {
+            order.push(turn.target);
+            schedule.done(turn, turn.time, 0);
+        }
+        assert_eq!(order, [2, 1, 0, 2, 1, 2]);
     }
 
     #[test]
