@@ -4,6 +4,10 @@
 //! 65,536 entries that the format allows and a file at its stated size, so a table that leads in circles costs a bounded
 //! number of steps. Tables are read a window at a time; a file of 4 GiB takes no more memory than one of 4 KiB.
 
+mod file;
+mod long_name;
+mod table;
+
 use std::fmt;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -11,10 +15,12 @@ use std::sync::Arc;
 use binrw::BinRead;
 use disk::{At, FileTime, ReadAt};
 
+pub use self::file::File;
+pub(crate) use self::long_name::LongName;
+pub(crate) use self::table::Table;
 use crate::layout::{
     ATTRIBUTE_DIRECTORY, ATTRIBUTE_LABEL, ATTRIBUTE_LONG, ENTRY_LEN, FAT16_CLUSTERS, FAT32_CLUSTERS,
-    FAT32_MASK, FIRST_CLUSTER, LAST_LONG, LONG_UNITS, MAX_ENTRIES, RawBoot, RawBoot32, RawEntry, RawLong,
-    RawTail, SIGNATURE,
+    FAT32_MASK, FIRST_CLUSTER, MAX_ENTRIES, RawBoot, RawBoot32, RawEntry, RawLong, RawTail, SIGNATURE,
 };
 use crate::name;
 use crate::time::DosTime;
@@ -486,7 +492,7 @@ impl Volume {
         if start.size > 0 {
             self.checked(start.cluster, at)?;
         }
-        Ok(File { volume: self, table: Table::new(self), start, at: 0, cluster: start.cluster })
+        Ok(File::new(self, start))
     }
 
     /// Whether a directory begins inside the volume; those that do not cannot be listed.
@@ -524,187 +530,5 @@ impl Volume {
 
     pub(crate) fn read(&self, buf: &mut [u8], offset: u64, what: &'static str) -> Result<()> {
         self.disk.read_exact_at(buf, offset).map_err(|source| Error::Io { at: At::new(what, offset), source })
-    }
-}
-
-/// Bytes of a table that are read at once.
-const WINDOW: u64 = 16 << 10;
-
-/// The allocation table, a window of it at a time.
-#[derive(Debug)]
-pub(crate) struct Table<'v> {
-    volume: &'v Volume,
-    window: Vec<u8>,
-    /// Where in the table the window begins.
-    start: u64,
-}
-
-impl<'v> Table<'v> {
-    pub(crate) fn new(volume: &'v Volume) -> Self {
-        Self { volume, window: Vec::new(), start: 0 }
-    }
-
-    /// The entry of a cluster.
-    pub(crate) fn get(&mut self, cluster: u32) -> Result<u32> {
-        let number = u64::from(cluster);
-        let (offset, len) = match self.volume.kind {
-            Kind::Fat12 => (number + number / 2, 2),
-            Kind::Fat16 => (number * 2, 2),
-            Kind::Fat32 => (number * 4, 4),
-        };
-        let fat = self.volume.fat;
-        if offset < self.start || offset + len > self.start + self.window.len() as u64 {
-            // An entry of 12 bits may lie across any boundary; the window begins with the entry's sector.
-            self.start = offset / 512 * 512;
-            self.window.resize(WINDOW.min(fat.len - self.start) as usize, 0);
-            self.volume.read(&mut self.window, fat.start + self.start, "FAT")?;
-        }
-        let entry = &self.window[(offset - self.start) as usize..][..len as usize];
-        Ok(match self.volume.kind {
-            Kind::Fat12 => {
-                let pair = u32::from(u16::from_le_bytes([entry[0], entry[1]]));
-                if cluster.is_multiple_of(2) { pair & 0xFFF } else { pair >> 4 }
-            }
-            Kind::Fat16 => u32::from(u16::from_le_bytes([entry[0], entry[1]])),
-            Kind::Fat32 => u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]) & FAT32_MASK,
-        })
-    }
-
-    /// The cluster after one, or `None` at the end of its chain.
-    pub(crate) fn next(&mut self, cluster: u32) -> Result<Option<u32>> {
-        let end = match self.volume.kind {
-            Kind::Fat12 => 0xFF8,
-            Kind::Fat16 => 0xFFF8,
-            Kind::Fat32 => 0x0FFF_FFF8,
-        };
-        match self.get(cluster)? {
-            last if last >= end => Ok(None),
-            next => self.volume.checked(next, At::new("FAT entry", self.offset(cluster))).map(Some),
-        }
-    }
-
-    /// Where the entry of a cluster lies.
-    pub(crate) fn offset(&self, cluster: u32) -> u64 {
-        let bits: u64 = match self.volume.kind {
-            Kind::Fat12 => 12,
-            Kind::Fat16 => 16,
-            Kind::Fat32 => 32,
-        };
-        self.volume.fat.start + u64::from(cluster) * bits / 8
-    }
-}
-
-/// A file that is being read. Reading on is fast, going back begins anew.
-#[derive(Debug)]
-pub struct File<'v> {
-    volume: &'v Volume,
-    table: Table<'v>,
-    start: FileStart,
-    /// The number of `cluster` in the file.
-    at: u64,
-    cluster: u32,
-}
-
-impl File<'_> {
-    /// Its size in bytes.
-    pub fn size(&self) -> u64 {
-        u64::from(self.start.size)
-    }
-
-    /// Fills `buf` from byte `offset`.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] when the table ends before the file does, [`Error::Io`] also past the file's end.
-    pub fn read_at(&mut self, mut offset: u64, mut buf: &mut [u8]) -> Result<()> {
-        let what = At::new("directory entry", self.start.entry);
-        if offset.checked_add(buf.len() as u64).is_none_or(|end| end > self.size()) {
-            return Err(Error::Io { at: what, source: std::io::ErrorKind::UnexpectedEof.into() });
-        }
-        let cluster_size = u64::from(self.volume.cluster_size);
-        while !buf.is_empty() {
-            self.seek(offset / cluster_size)?;
-            let inside = offset % cluster_size;
-            let start = self.volume.region(self.cluster).start + inside;
-            let mut len = cluster_size - inside;
-            // Clusters that follow each other on the volume are read together.
-            while len < buf.len() as u64 {
-                let before = self.cluster;
-                self.seek(self.at + 1)?;
-                if self.cluster != before + 1 {
-                    break;
-                }
-                len += cluster_size;
-            }
-            let (now, rest) = buf.split_at_mut(len.min(buf.len() as u64) as usize);
-            self.volume.read(now, start, "file")?;
-            offset += now.len() as u64;
-            buf = rest;
-        }
-        Ok(())
-    }
-
-    /// Goes to a cluster of the file.
-    fn seek(&mut self, number: u64) -> Result<()> {
-        if number < self.at {
-            (self.at, self.cluster) = (0, self.start.cluster);
-        }
-        while self.at < number {
-            let Some(next) = self.table.next(self.cluster)? else {
-                let (clusters, size) = (self.at + 1, self.start.size);
-                let reason = format!("{clusters} clusters, expected more for {size} bytes");
-                return malformed("directory entry", self.start.entry, reason);
-            };
-            self.at += 1;
-            self.cluster = next;
-        }
-        Ok(())
-    }
-}
-
-/// A long name, as it comes piece by piece.
-#[derive(Debug, Default)]
-pub(crate) struct LongName {
-    /// The pieces from the last to the first.
-    pieces: Vec<[u16; LONG_UNITS]>,
-    /// The number of the piece that came last.
-    order: u8,
-    checksum: u8,
-}
-
-impl LongName {
-    /// Takes a piece, or what interrupts a name.
-    pub(crate) fn add(&mut self, piece: Option<RawLong>) {
-        let Some(piece) = piece else {
-            self.pieces.clear();
-            return;
-        };
-        let order = piece.order & !LAST_LONG;
-        if piece.order & LAST_LONG != 0 {
-            self.pieces.clear();
-        } else if self.pieces.is_empty() || order + 1 != self.order || piece.checksum != self.checksum {
-            self.pieces.clear();
-            return;
-        }
-        // 20 pieces hold the 255 units that a name may have.
-        if !(1..=20).contains(&order) {
-            self.pieces.clear();
-            return;
-        }
-        let mut units = [0; LONG_UNITS];
-        let all = piece.first.iter().chain(&piece.second).chain(&piece.third);
-        units.iter_mut().zip(all).for_each(|(unit, &found)| *unit = found);
-        self.pieces.push(units);
-        (self.order, self.checksum) = (order, piece.checksum);
-    }
-
-    /// The name, if it is whole and that of this entry.
-    pub(crate) fn take(&mut self, entry: &RawEntry) -> Option<Vec<u16>> {
-        let pieces = std::mem::take(&mut self.pieces);
-        if pieces.is_empty() || self.order != 1 || self.checksum != name::checksum(&entry.name) {
-            return None;
-        }
-        let mut name: Vec<u16> = pieces.into_iter().rev().flatten().collect();
-        name.truncate(name.iter().position(|&unit| unit == 0).unwrap_or(name.len()));
-        Some(name).filter(|name| !name.is_empty())
     }
 }
