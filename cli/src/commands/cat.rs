@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Cat) -> anyhow::Result<ExitCode> {
         Content::Missing { sha1 } => {
             let name = name.map_or_else(|| "/".to_owned(), |name| index.path(name));
             let name = stream.map_or_else(|| name.clone(), |stream| format!("{name}:{stream}"));
-            return Err(Error::MissingBlob { path: args.file.clone(), name, sha1: super::hex(sha1) }.into());
+            return Err(Error::MissingBlob { path: args.file.clone(), name, sha1: disk::hex(sha1) }.into());
         }
         &Content::Hole { len } => {
             io::copy(&mut io::repeat(0).take(len), &mut out)?;

@@ -190,9 +190,9 @@ impl View<'_> {
     fn sha1(&self, content: &Content) -> Option<String> {
         match content {
             Content::Blob { blob, .. } => {
-                self.blobs.states_sha1().then(|| super::hex(&self.blobs.sha1(*blob)))
+                self.blobs.states_sha1().then(|| disk::hex(&self.blobs.sha1(*blob)))
             }
-            Content::Missing { sha1 } => Some(super::hex(sha1)),
+            Content::Missing { sha1 } => Some(disk::hex(sha1)),
             Content::Empty | Content::Bytes(_) | Content::Hole { .. } => None,
         }
     }
@@ -200,9 +200,7 @@ impl View<'_> {
     fn security(&self, node: &Node) -> Option<String> {
         let descriptor = &self.index.tree().descriptors[node.security?.0 as usize];
         // What SDDL cannot say is shown as it is.
-        Some(
-            sddl(descriptor).unwrap_or_else(|| descriptor.iter().map(|byte| format!("{byte:02x}")).collect()),
-        )
+        Some(sddl(descriptor).unwrap_or_else(|| disk::hex(descriptor)))
     }
 
     /// Where a reparse point leads, if it is a link and can be read; what is wrong with it otherwise.

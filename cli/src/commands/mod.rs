@@ -105,7 +105,7 @@ fn say_missing(index: &TreeIndex<'_>) {
             missing += 1;
             if missing <= MOST_MISSING {
                 let path = index.path(number) + &stream;
-                say(&format!("warning: {path}: its content (SHA-1 {}) is not in the WIM", hex(sha1)));
+                say(&format!("warning: {path}: its content (SHA-1 {}) is not in the WIM", disk::hex(sha1)));
             }
         }
     }
@@ -129,11 +129,6 @@ fn gaps(node: &Node) -> impl Iterator<Item = (String, &[u8; 20])> {
         Content::Missing { sha1 } => Some((name, sha1)),
         _ => None,
     })
-}
-
-/// Hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a worker thread needs at the least: a unit of up to 3 MiB, its encoded form, a decoder, and compressed bytes.

@@ -73,7 +73,7 @@ fn problems(report: &Report) -> Vec<(Vec<String>, String)> {
     for missing in &report.missing {
         found.push((
             paths(&missing.places),
-            format!("content with SHA-1 {} is not in the file", super::hex(&missing.sha1)),
+            format!("content with SHA-1 {} is not in the file", disk::hex(&missing.sha1)),
         ));
     }
     found

@@ -297,6 +297,5 @@ fn virtualbox_machine(xml: &mut Xml, machine: &Machine, disk: &str) {
 /// A line of a manifest. Consumers want exactly this: no space before the bracket (research 7.1: Home Assistant OS 826,
 /// 1674).
 pub fn manifest_line(name: &str, sha256: &[u8; 32]) -> String {
-    let hex: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("SHA256({name})= {hex}\n")
+    format!("SHA256({name})= {}\n", disk::hex(sha256))
 }

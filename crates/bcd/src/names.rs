@@ -192,14 +192,6 @@ pub(crate) fn parse_number(text: &str) -> Option<u64> {
     }
 }
 
-/// Pairs of hexadecimal digits.
-pub(crate) fn parse_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text.bytes().filter(|c| !matches!(c, b' ' | b',')).collect();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let whole = digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
-    whole.then(|| digits.chunks_exact(2).map(byte).collect())?
-}
-
 impl ElementInfo {
     /// The format of its value.
     pub fn format(&self) -> Format {

@@ -26,13 +26,9 @@ pub fn value_lines(kind: ObjectType, element: ElementType, value: &Element) -> V
         }
         Element::Boolean(on) => vec![if *on { "Yes" } else { "No" }.to_owned()],
         Element::IntegerList(numbers) => numbers.iter().map(|found| number(*found)).collect(),
-        Element::Binary(bytes) => vec![hex(bytes)],
-        Element::Raw { kind, data } => vec![format!("raw:{kind:x}:{}", hex(data))],
+        Element::Binary(bytes) => vec![disk::hex(bytes)],
+        Element::Raw { kind, data } => vec![format!("raw:{kind:x}:{}", disk::hex(data))],
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The value that words stand for, as [`value_lines`] prints them; several pieces of a list are several words.
@@ -77,7 +73,7 @@ pub fn parse_value<S: AsRef<str>>(kind: ObjectType, element: ElementType, words:
         }
         Format::Binary => {
             let bytes =
-                names::parse_hex(&all).ok_or_else(|| Error::text(&all, "pairs of hexadecimal digits"))?;
+                disk::parse_hex(&all).ok_or_else(|| Error::text(&all, "pairs of hexadecimal digits"))?;
             Element::Binary(bytes)
         }
         Format::Unknown(format) => {

@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use disk::hex;
 use ntfs_writer as ntfs;
 use serde::Serialize;
 use sha1::{Digest, Sha1};
 
 use crate::disk_source::{DiskBlobs, DiskVolume, Scope};
 use crate::edit::{Action, Change};
-use crate::error::hex;
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::source::{WimBlobs, WimSource};
 use crate::tree::{

@@ -9,11 +9,10 @@ use std::collections::{BTreeSet, HashMap};
 #[cfg(test)]
 use std::sync::Arc;
 
-use disk::FileTime;
+use disk::{FileTime, hex};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
-use crate::error::hex;
 use crate::tree::{
     ATTRIBUTE_COMPRESSED, ATTRIBUTE_ENCRYPTED, ATTRIBUTE_SPARSE_FILE, Content, DescriptorId, Name, Node,
     NodeId, Times, Tree,

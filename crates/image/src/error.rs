@@ -424,11 +424,6 @@ impl From<firstboot::Error> for Error {
     }
 }
 
-/// The hexadecimal form of a hash.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::Error;

@@ -16,12 +16,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use disk::hex;
 use rayon::prelude::*;
 use serde::Serialize;
 use sha1::{Digest, Sha1};
 
 use self::host_name::HostNames;
-use crate::error::hex;
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::tree::{ATTRIBUTE_ENCRYPTED, Content, Node, NodeId};
 use crate::tree_index::{NameId, TreeIndex};

@@ -377,7 +377,7 @@ impl BlobStore for IsoBlobs<'_> {
             path: self.source.path.clone(),
             name: self.name(blob),
             expected: "none".to_owned(),
-            found: crate::error::hex(&found),
+            found: disk::hex(&found),
         }
     }
 }

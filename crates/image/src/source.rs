@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use codec::Note;
+use disk::hex;
 use wim::{BlobId, Header, Wim};
 
-use crate::error::hex;
 use crate::iso_source::{IsoSource, WimChoice};
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::recipe::ImageChoice;

@@ -91,11 +91,6 @@ impl Creator {
     pub fn system() -> Self {
         Self::new(Sid::ADMINISTRATORS, Sid::SYSTEM)
     }
-
-    /// The installer of Windows, to whom its files belong.
-    pub fn trusted_installer() -> Self {
-        Self::new(Sid::TRUSTED_INSTALLER, Sid::TRUSTED_INSTALLER)
-    }
 }
 
 impl Descriptor {

@@ -332,7 +332,7 @@ impl fmt::Display for Descriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.to_sddl(), self.to_bytes()) {
             (Some(text), _) => f.write_str(&text),
-            (None, Ok(bytes)) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            (None, Ok(bytes)) => f.write_str(&disk::hex(&bytes)),
             (None, Err(error)) => write!(f, "{error}"),
         }
     }

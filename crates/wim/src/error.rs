@@ -2,8 +2,6 @@ use std::io;
 
 use disk::At;
 
-use crate::hex;
-
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -52,7 +50,7 @@ pub enum Error {
         limit: u64,
     },
     /// Data was read and decoded without complaint, but is not what its SHA-1 says.
-    #[error("damaged {at}: SHA-1 is {}, expected {}", hex(found), hex(expected))]
+    #[error("damaged {at}: SHA-1 is {}, expected {}", disk::hex(found), disk::hex(expected))]
     Hash {
         /// Where the stored form begins.
         at: At,

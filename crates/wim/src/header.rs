@@ -125,8 +125,8 @@ impl Header {
         if start >= 8 && ![MAGIC, MAGIC_PIPABLE].iter().any(|magic| bytes.starts_with(magic)) {
             return malformed(format!(
                 "signature is {}, expected {}",
-                crate::hex(&bytes[..8]),
-                crate::hex(&MAGIC)
+                disk::hex(&bytes[..8]),
+                disk::hex(&MAGIC)
             ));
         }
         if start < bytes.len() {

@@ -33,8 +33,3 @@ pub use stored::StoredHasher;
 pub use warning::Warning;
 pub use wim::{Source, Wim};
 pub use xml::{Architecture, ImageInfo, Version, Xml};
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

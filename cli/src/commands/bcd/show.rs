@@ -116,8 +116,8 @@ fn as_json(object: &Object) -> Value {
                 Element::Integer(number) => json!(number),
                 Element::Boolean(on) => json!(on),
                 Element::IntegerList(numbers) => json!(numbers),
-                Element::Binary(bytes) => json!(super::super::hex(bytes)),
-                Element::Raw { kind, data } => json!({ "registry_type": kind, "data": super::super::hex(data) }),
+                Element::Binary(bytes) => json!(disk::hex(bytes)),
+                Element::Raw { kind, data } => json!({ "registry_type": kind, "data": disk::hex(data) }),
             };
             let format = element.format().map_or("raw", |format| match format {
                 Format::Device => "device",

@@ -12,7 +12,6 @@ use image::{PartialFile, RecipeFile, Summary};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::super::hex;
 use crate::args::Build;
 
 /// Something that went into a disk.
@@ -131,7 +130,7 @@ impl Tree {
             hash.update(&piece[..len]);
             self.size += len as u64;
         }
-        let digest = hex(&hash.finalize());
+        let digest = disk::hex(&hash.finalize());
         self.files.update(format!("{digest}  {}\n", inside.display()));
         self.single = inside.as_os_str().is_empty().then_some(digest);
         Ok(())
@@ -139,6 +138,6 @@ impl Tree {
 
     fn finish(self) -> String {
         let Self { single, files, .. } = self;
-        single.unwrap_or_else(|| hex(&files.finalize()))
+        single.unwrap_or_else(|| disk::hex(&files.finalize()))
     }
 }

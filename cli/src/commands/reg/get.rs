@@ -1,6 +1,5 @@
 //! `wimforge reg get`
 
-use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
@@ -93,15 +92,6 @@ fn list(key: &Key, full: &str, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
 /// A value on its line of a list.
 fn short(value: &Value) -> String {
     if let Some(text) = value.as_str() {
@@ -115,8 +105,8 @@ fn short(value: &Value) -> String {
     }
     let data = value.data();
     match data.len() {
-        0..=SHOWN => hex(data),
-        len => format!("{}... ({len} bytes)", hex(&data[..SHOWN])),
+        0..=SHOWN => disk::hex(data),
+        len => format!("{}... ({len} bytes)", disk::hex(&data[..SHOWN])),
     }
 }
 
@@ -128,7 +118,7 @@ fn alone(value: &Value) -> String {
     if let Some(texts) = value.as_multi() {
         return texts.iter().map(|text| printable(text).into_owned()).collect::<Vec<_>>().join("\n");
     }
-    value.as_u64().map_or_else(|| hex(value.data()), |number| number.to_string())
+    value.as_u64().map_or_else(|| disk::hex(value.data()), |number| number.to_string())
 }
 
 fn as_json(value: &Value) -> serde_json::Value {
@@ -141,7 +131,7 @@ fn as_json(value: &Value) -> serde_json::Value {
         "type": value.kind().to_string(),
         "type_number": value.kind().0,
         "size": value.data().len(),
-        "data": hex(value.data()),
+        "data": disk::hex(value.data()),
         "value": meaning,
     })
 }

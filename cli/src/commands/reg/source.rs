@@ -165,7 +165,7 @@ fn read(
         Content::Bytes(bytes) => Ok(Some(bytes.to_vec())),
         Content::Hole { len } => Ok(Some(vec![0; *len as usize])),
         Content::Missing { sha1 } => {
-            let sha1 = super::super::hex(sha1);
+            let sha1 = disk::hex(sha1);
             Err(Error::MissingBlob { path: file.to_owned(), name: path.to_owned(), sha1 })
         }
         Content::Blob { blob, .. } => {

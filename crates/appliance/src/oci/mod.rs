@@ -46,12 +46,8 @@ pub struct LayerFacts {
 /// Sizes are signed where these documents are read (Go's int64).
 const LARGEST: LayerFacts = LayerFacts { diff_id: [0; 32], digest: [0; 32], size: i64::MAX as u64 };
 
-fn hex(hash: &[u8; 32]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn digest(hash: &[u8; 32]) -> String {
-    format!("sha256:{}", hex(hash))
+    format!("sha256:{}", disk::hex(hash))
 }
 
 /// A document, with spaces behind it up to `len`.
@@ -143,7 +139,7 @@ impl Image {
             "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": [entry],
         });
-        let blob = |blob: Blob| (format!("blobs/sha256/{}", hex(&blob.digest)), blob.bytes);
+        let blob = |blob: Blob| (format!("blobs/sha256/{}", disk::hex(&blob.digest)), blob.bytes);
         vec![
             ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
             ("index.json".to_owned(), document(&index, 0)),
@@ -164,7 +160,7 @@ impl Image {
             head.extend_from_slice(&bytes);
             head.resize(head.len() + tar::padding(size) as usize, 0);
         }
-        let name = format!("blobs/sha256/{}", hex(&facts.digest));
+        let name = format!("blobs/sha256/{}", disk::hex(&facts.digest));
         head.extend_from_slice(&Header::file(&name, facts.size, mtime).to_block()?);
         Ok(head)
     }

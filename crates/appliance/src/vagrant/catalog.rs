@@ -37,7 +37,7 @@ pub fn catalog(machine: &Machine, provider: Provider, hosted: &Hosted<'_>) -> Re
         let problem = format!("{:?} is no name of a box (expected name or owner/name)", hosted.name);
         return Err(Error::impossible(problem));
     }
-    let checksum: String = hosted.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let checksum = disk::hex(&hosted.sha256);
     Ok(text(&json!({
         "name": hosted.name,
         "description": machine.guest.describe(),

@@ -62,7 +62,7 @@ impl fmt::Display for Device {
             Self::VirtualDisk(parent) => write!(f, "disk=[{parent}]"),
             Self::Other(bytes) => {
                 f.write_str("bytes=")?;
-                bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.write_str(&disk::hex(bytes))
             }
         }
     }
@@ -146,7 +146,7 @@ fn parse(text: &str, depth: u32) -> Option<Device> {
             Some(Device::Locate { by: LocateBy::Element(element), parent })
         }
         "bytes" => {
-            let element = [vec![0; 16], names::parse_hex(rest)?].concat();
+            let element = [vec![0; 16], disk::parse_hex(rest)?].concat();
             DeviceElement::from_bytes(&element).ok().map(|element| element.device)
         }
         _ => None,

@@ -167,7 +167,7 @@ impl BlobStore for NtfsBlobs<'_> {
             path: self.source.path.clone(),
             name: self.path_of(blob),
             expected: "none".to_owned(),
-            found: crate::error::hex(&found),
+            found: disk::hex(&found),
         }
     }
 }

@@ -187,7 +187,7 @@ impl BlobStore for FatBlobs<'_> {
             path: self.source.path.clone(),
             name: self.files[blob as usize].1.to_string(),
             expected: "none".to_owned(),
-            found: crate::error::hex(&found),
+            found: disk::hex(&found),
         }
     }
 }

@@ -331,6 +331,6 @@ fn shown(kind: u32, key: &[u8]) -> String {
         Ok(name) if kind == kind::FILE_NAME => {
             format!("{:?} (parent {})", name.name, record_of(name.head.parent))
         }
-        _ => key.iter().take(32).map(|byte| format!("{byte:02x}")).collect(),
+        _ => disk::hex(&key[..key.len().min(32)]),
     }
 }
