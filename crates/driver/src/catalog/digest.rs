@@ -44,7 +44,7 @@ impl Digest {
 /// Hexadecimal.
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&disk::hex(self.bytes()))
     }
 }
 

@@ -18,7 +18,6 @@ use disk::Guid;
 use self::context::Context;
 pub use self::files::{FileCopy, FileSource};
 pub use self::registry::{Action, Mode, RegistryChange, Root, kind};
-pub(crate) use self::registry::{multi_sz, sz};
 pub use self::service::{EventLog, Service, ServiceConfig, start_type};
 pub use self::version::{Version, version_line};
 use crate::folders::Folders;

@@ -1,5 +1,7 @@
 //! `AddReg` and `DelReg`.
 
+use hive::data::{multi_sz, sz};
+
 use super::context::{Context, Directive};
 use crate::Result;
 use crate::inf::{number, same};
@@ -115,18 +117,6 @@ pub enum Mode {
     Append,
     /// A path is added to the value's own, with a semicolon between, unless it is among them. No INF file asks for it.
     AppendPath,
-}
-
-/// Text as the registry stores it: UTF-16 with a NUL.
-pub(crate) fn sz(text: &str) -> Vec<u8> {
-    text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
-}
-
-/// A list of texts as the registry stores it.
-pub(crate) fn multi_sz<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Vec<u8> {
-    let mut data: Vec<u8> = texts.into_iter().flat_map(|text| sz(text.as_ref())).collect();
-    data.extend([0, 0]);
-    data
 }
 
 /// What the lists do that an `AddReg` directive names.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use disk::FileTime;
+use hive::data::{multi_sz, sz};
 use hive::reg::Applied;
 use hive::{Key, Kind, Name, Value};
 use security::{Creator, Descriptor};
 
 use super::{HiveName, KeyChange, Plan};
-use crate::compile::{Action, Mode, multi_sz, sz};
+use crate::compile::{Action, Mode};
 
 impl Plan {
     /// The changes to one hive, in their order.

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use disk::Guid;
+use hive::data::{multi_sz, sz};
 
 use security::Descriptor;
 
 use super::{Builder, HiveName};
-use crate::compile::{Action, Configuration, Label, Mode, RegistryChange, Root, kind, multi_sz, sz};
+use crate::compile::{Action, Configuration, Label, Mode, RegistryChange, Root, kind};
 use crate::target::Target;
 
 /// Bits that the database adds to the type of a value, to keep what the INF file said of it. Measured: NOCLOBBER

@@ -1,8 +1,10 @@
 //! Windows before 8: the critical device database, and the folders that are searched for INF files.
 
+use hive::data::{multi_sz, sz};
+
 use super::database::braced;
 use super::{Builder, HiveName};
-use crate::compile::{Action, Mode, kind, multi_sz, sz};
+use crate::compile::{Action, Mode, kind};
 
 impl Builder<'_> {
     /// Windows 7 finds a package that its setup did not put into the driver store's index only through the folders

@@ -13,7 +13,6 @@ mod legacy;
 mod services;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use disk::FileTime;
 use sha2::{Digest, Sha256};
@@ -154,10 +153,7 @@ pub fn package_name(inf_name: &str, target: &Target, inf: &[u8], catalog: &[u8])
     if !target.has_driver_database() {
         name.push_str("neutral_");
     }
-    for byte in &hasher.finalize()[..8] {
-        write!(name, "{byte:02x}").expect("writing to a String cannot fail");
-    }
-    name
+    name + &disk::hex(&hasher.finalize()[..8])
 }
 
 /// Why there is no plan for a package.

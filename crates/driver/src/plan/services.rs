@@ -1,12 +1,11 @@
 //! What a configuration leaves behind besides the database: services, event logs, copied files.
 
+use hive::data::{multi_sz, sz};
 use security::Descriptor;
 
 use super::database::dword;
 use super::{Builder, HiveName};
-use crate::compile::{
-    Action, Configuration, FileSource, Label, Mode, Service, kind, multi_sz, start_type, sz,
-};
+use crate::compile::{Action, Configuration, FileSource, Label, Mode, Service, kind, start_type};
 
 /// Types of services that are drivers: kernel, file system, recogniser.
 const DRIVER_TYPES: u32 = 0x0B;
