@@ -6,8 +6,7 @@ use clap::Args as ClapArgs;
 use image::recipe::{CompactOs, RecipeFile, Size, Spelled};
 use image::registry::HiveChoice;
 use image::{
-    Algorithm, BcdDevice, BootCode, BootMenu, CopyChoice, Debug, Format, ImageChoice, Layout, Level,
-    Platform, Serial,
+    Algorithm, BcdDevice, BootCode, BootMenu, CopyChoice, Format, ImageChoice, Layout, Level, Platform,
 };
 
 use super::{InIso, Resources, words};
@@ -139,11 +138,11 @@ pub(crate) struct Build {
     /// Emergency management services: Windows talks on a serial port [default with --ems: 1,115200]
     #[arg(long, value_name = "PORT[,BAUD]", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           help_heading = BOOT)]
-    ems: Option<Spelled<Serial>>,
+    ems: Option<Spelled<bcd::Ems>>,
     /// Kernel debugging: serial[:PORT[,BAUD]], net:IPV4:PORT:KEY, usb:TARGET, 1394:CHANNEL or local
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "serial",
           help_heading = BOOT)]
-    debug: Option<Spelled<Debug>>,
+    debug: Option<Spelled<bcd::Debug>>,
     /// Load drivers that are signed with a test certificate
     #[arg(long, help_heading = BOOT)]
     test_signing: bool,

@@ -152,13 +152,16 @@ impl FromStr for BootMenuPolicy {
 /// Bits per second of a serial port when nobody says.
 const USUAL_BAUD: u32 = 115_200;
 
-/// `1`, or `1,115200`.
+/// `1`, `COM1` or `1,115200`.
 impl FromStr for Ems {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
         let (port, baud) = text.split_once(',').map_or((text, None), |(port, baud)| (port, Some(baud)));
-        let ems = port.trim().parse().ok().and_then(|port| {
+        let port = port.trim();
+        let is_com = port.get(..3).is_some_and(|name| name.eq_ignore_ascii_case("com"));
+        let digits = if is_com { &port[3..] } else { port };
+        let ems = digits.parse().ok().and_then(|port| {
             let baud = baud.map_or(Ok(USUAL_BAUD), |baud| baud.trim().parse());
             Some(Self { port, baud: baud.ok()? })
         });

@@ -70,8 +70,8 @@ pub use oci::{LayerPlan, LayerSummary};
 pub use output::PartialFile;
 pub use pipeline::{Counters, Profile, Stage, ThreadProfile};
 pub use recipe::{
-    Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, CompactOs, CopyChoice, Customize, Debug, Format,
-    ImageChoice, Layout, Level, MachineWish, Output, Platform, Recipe, RecipeFile, Serial, Size, Spelled,
+    Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, CompactOs, CopyChoice, Customize, Format,
+    ImageChoice, Layout, Level, MachineWish, Output, Platform, Recipe, RecipeFile, Size, Spelled,
     did_you_mean, nearest,
 };
 pub use security::sddl;

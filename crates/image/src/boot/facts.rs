@@ -6,7 +6,7 @@ use disk::{FileTime, Seed};
 use super::Places;
 use super::files::{BootFiles, Firmware};
 use crate::prepass::Prepass;
-use crate::recipe::{BcdDevice, Boot as Wishes, BootMenu, Debug, Recipe};
+use crate::recipe::{BcdDevice, Boot as Wishes, BootMenu, Recipe};
 use crate::tree_index::TreeIndex;
 use crate::{Error, Result};
 
@@ -155,22 +155,9 @@ fn template(index: &TreeIndex<'_>, prepass: &Prepass<'_>, notes: &mut Vec<String
 }
 
 fn options(wishes: &Wishes) -> Options {
-    let serial = |serial: crate::recipe::Serial| (serial.port, serial.baud);
     Options {
-        ems: wishes.ems.map(serial).map(|(port, baud)| bcd::Ems { port, baud }),
-        debug: wishes.debug.as_ref().map(|debug| match debug {
-            Debug::Serial(found) => bcd::Debug::Serial { port: found.port, baud: found.baud },
-            Debug::Net { host, port, key } => bcd::Debug::Net {
-                host: *host,
-                port: *port,
-                key: key.clone(),
-                dhcp: true,
-                bus_parameters: None,
-            },
-            Debug::Usb { target } => bcd::Debug::Usb { target: target.clone() },
-            Debug::Ieee1394 { channel } => bcd::Debug::Ieee1394 { channel: *channel },
-            Debug::Local => bcd::Debug::Local,
-        }),
+        ems: wishes.ems,
+        debug: wishes.debug.clone(),
         test_signing: wishes.test_signing,
         boot_menu: wishes.menu.map(|menu| match menu {
             BootMenu::Legacy => BootMenuPolicy::Legacy,

@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 use super::spelled::{Size, Spelled};
 use super::wishes::{CopyChoice, Customize, HttpsChoice, RegistryValue};
 use super::{
-    Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, Debug, Format, ImageChoice, Layout, Level,
-    MachineWish, Output, Platform, Recipe, Serial, presets,
+    Algorithm, BcdDevice, Boot, BootCode, BootMenu, Compact, Format, ImageChoice, Layout, Level, MachineWish,
+    Output, Platform, Recipe, presets,
 };
 use crate::iso_source::WimChoice;
 use crate::registry::HiveChoice;
@@ -85,8 +85,8 @@ pub struct RecipeFile {
     pub bootex: bool,
     pub boot_timeout: Option<u32>,
     pub boot_menu: Option<Spelled<BootMenu>>,
-    pub ems: Option<Spelled<Serial>>,
-    pub debug: Option<Spelled<Debug>>,
+    pub ems: Option<Spelled<bcd::Ems>>,
+    pub debug: Option<Spelled<bcd::Debug>>,
     #[serde(skip_serializing_if = "is_false")]
     pub test_signing: bool,
 

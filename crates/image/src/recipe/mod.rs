@@ -20,7 +20,7 @@ use disk::FileTime;
 
 pub use firstboot::{Account, FirewallRule, Interface, Secret};
 
-pub use self::boot::{BcdDevice, Boot, BootCode, BootMenu, Debug, Layout, Serial};
+pub use self::boot::{BcdDevice, Boot, BootCode, BootMenu, Layout};
 pub use self::compact::{Algorithm, Compact};
 pub use self::file::{CompactOs, RecipeFile};
 pub use self::format::{Format, Level};
@@ -34,7 +34,7 @@ use crate::iso_source::WimChoice;
 use crate::registry::HiveChoice;
 
 /// Everything that describes a build. Together with its inputs it determines every byte of the output.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
     /// The WIM, or the ISO that it is in.
     pub source: PathBuf,

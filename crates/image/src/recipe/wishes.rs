@@ -206,14 +206,9 @@ fn bytes(kind: ValueType, value: &Data) -> Result<(Kind, Vec<u8>), String> {
 }
 
 fn hexadecimal(text: &str) -> Result<Vec<u8>, String> {
-    let digits = text.chars().filter(|c| !c.is_whitespace() && *c != ',').map(|c| c.to_digit(16));
-    let digits: Option<Vec<u32>> = digits.collect();
-    match digits {
-        Some(digits) if digits.len() % 2 == 0 => {
-            Ok(digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
-        }
-        _ => Err(format!("{text:?} are no bytes; expected pairs of hexadecimal digits, as in \"01 ff\"")),
-    }
+    disk::parse_hex(text).ok_or_else(|| {
+        format!("{text:?} are no bytes; expected pairs of hexadecimal digits, as in \"01 ff\"")
+    })
 }
 
 #[cfg(test)]
