@@ -273,8 +273,10 @@ impl Debug {
             }
             Self::Net { key, .. } => {
                 let groups: Vec<&str> = key.split('.').collect();
-                let good =
-                    |group: &&str| !group.is_empty() && group.bytes().all(|c| c.is_ascii_alphanumeric());
+                // Numbers of 64 bits in base 36.
+                let good = |group: &&str| {
+                    (1..=13).contains(&group.len()) && group.bytes().all(|c| c.is_ascii_alphanumeric())
+                };
                 if groups.len() != 4 || !groups.iter().all(good) {
                     let form = "expected four groups of letters and digits, such as 1.2.3.4";
                     return impossible(format!("key {key:?} of a network debugger, {form}"));
