@@ -286,7 +286,7 @@ impl Builder<'_> {
         let guid = format!("{{{guid}}}");
         let base = [control_set.as_str(), "Control", "Class", &guid];
         let name = self.driver.version.class.clone();
-        self.set(HiveName::System, &base, "Class", crate::compile::kind::SZ, crate::compile::sz(&name));
+        self.set(HiveName::System, &base, "Class", crate::compile::kind::SZ, hive::data::sz(&name));
         for change in &class.registry {
             self.registry(&base, change);
         }
