@@ -3,6 +3,7 @@
 mod at;
 mod block_map;
 mod container_error;
+mod durable;
 mod extent;
 mod filetime;
 mod guid;
@@ -20,6 +21,7 @@ mod zero;
 pub use at::At;
 pub use block_map::{BlockMap, MappedRange, RangeKind};
 pub use container_error::ContainerError;
+pub use durable::{sync_directory_of, try_lock};
 pub use extent::{Allocated, Content, Extent, ExtentMap, Label, NO_NODE, Piece, PieceContent};
 pub use filetime::{Calendar, FileTime};
 pub use guid::Guid;
