@@ -3,15 +3,14 @@
 //! Saving replaces the file by renaming, so that whoever opens it finds the old hive or the new one, at every moment and
 //! after every loss of power. The order of steps keeps the logs harmless throughout:
 //!
-//! 1. The new hive is written to a temporary file in the same directory, with the mode of the old one, and reaches the
-//!    disk (`fsync`). Nothing has happened yet.
+//! 1. The new hive is written to a file in the same directory (its name with `.partial`), with the mode of the old one,
+//!    and reaches the disk (`fsync`). Nothing has happened yet; what a killed process left under that name goes first.
 //! 2. It is renamed over the old one, and the directory reaches the disk. The new hive is clean, its sequence numbers are
 //!    higher than those in the logs, and the logs of a clean hive are ignored.
 //! 3. The logs are cut to nothing. If that does not happen any more, they are only waste.
 //!
 //! Cutting the logs first would lose what only they hold, should the rename never come.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -214,10 +213,6 @@ fn logs_of(hive: &Path) -> Result<Vec<PathBuf>> {
 
 /// Puts a new file in place of another, or of none.
 fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let (mut file, temporary) = create_beside(path)?;
     let outcome = (|| {
         match fs::metadata(path) {
@@ -238,11 +233,11 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&temporary);
         return outcome;
     }
-    // Only now is the new name sure to survive. Systems that cannot open a directory have no need to.
-    match File::open(directory) {
-        Ok(directory_file) => directory_file.sync_all().map_err(io_error("writing", directory)),
-        Err(_) => Ok(()),
-    }
+    // Only now is the new name sure to survive.
+    disk::sync_directory_of(path).map_err(io_error(
+        "the new hive is in place, but may not outlast a loss of power: flushing the folder of",
+        path,
+    ))
 }
 
 /// Gives a file the owner of another. Only an administrator may give files away; a user's hive stays the user's when one
@@ -256,22 +251,27 @@ fn keep_owner(file: &File, old: &fs::Metadata) {
 #[cfg(not(unix))]
 fn keep_owner(_: &File, _: &fs::Metadata) {}
 
-/// A new file in the directory of another.
+/// The file that is going to be another, while this process writes it.
 fn create_beside(path: &Path) -> Result<(File, PathBuf)> {
-    let name = path.file_name().unwrap_or_default();
-    // More than a hundred would have to be left from earlier.
-    let mut number = 0;
-    loop {
-        let mut temporary = OsString::from(".");
-        temporary.push(name);
-        temporary.push(format!(".wimforge-{}-{number}", std::process::id()));
-        let temporary = path.with_file_name(temporary);
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
-            Ok(file) => return Ok((file, temporary)),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 100 => number += 1,
-            Err(error) => return Err(io_error("creating", &temporary)(error)),
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    let temporary = path.with_file_name(name);
+    let creating = || io_error("creating", &temporary);
+    // What is there is either being written by somebody, or left by one who was killed. A link is not followed.
+    match fs::symlink_metadata(&temporary) {
+        Ok(found) => {
+            if found.is_file() && !disk::try_lock(&File::open(&temporary).map_err(creating())?) {
+                let busy = io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing it");
+                return Err(creating()(busy));
+            }
+            fs::remove_file(&temporary).map_err(creating())?;
         }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(creating()(error)),
     }
+    let file = OpenOptions::new().write(true).create_new(true).open(&temporary).map_err(creating())?;
+    disk::try_lock(&file);
+    Ok((file, temporary))
 }
 
 fn truncate(path: &Path) -> io::Result<()> {
