@@ -110,6 +110,7 @@ impl<'a> Packed<'a> {
             sector_size: from.sectors,
             machine: options.machine(from.file, output),
             force: options.force,
+            stamps: from.file.stamps().to_vec(),
             ..Conversion::new(if to_stdout { Output::Stdout } else { Output::File(output.to_owned()) })
         };
         let counters = Counters::default();

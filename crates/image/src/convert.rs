@@ -19,7 +19,7 @@ use crate::disk_file::Ranges;
 use crate::output::{self, Opened};
 use crate::pipeline::{self, BlobRead, BlobStore, CheckedBlobs, Maker, Settings, Stage, Stopwatch};
 use crate::recipe::{Format, Level, MachineWish, Output, Platform};
-use crate::{Error, Result, Run};
+use crate::{Error, Result, Run, Stamp};
 
 /// What a conversion is to make.
 #[derive(Clone, Debug)]
@@ -42,6 +42,9 @@ pub struct Conversion {
     pub machine: MachineWish,
     /// Replace an existing output, or overwrite a block device.
     pub force: bool,
+    /// The files that the disk is read from, as they were when they were opened: when they are not at the end, the
+    /// conversion fails ([`DiskFile::stamps`](crate::DiskFile::stamps)).
+    pub stamps: Vec<Stamp>,
 }
 
 impl Conversion {
@@ -57,6 +60,7 @@ impl Conversion {
             sector_size: SectorSize::B512,
             machine: MachineWish::default(),
             force: false,
+            stamps: Vec::new(),
         }
     }
 }
@@ -160,6 +164,7 @@ pub fn convert(path: &Path, source: &dyn BlockMap, wish: &Conversion, run: Run<'
     })
     .map_err(named)?;
     let mut stopwatch = Stopwatch::start(profile, "main");
+    wish.stamps.iter().try_for_each(Stamp::check)?;
     opened.commit().map_err(named)?;
     packing.write_catalog(wish.force)?;
     stopwatch.lap(Stage::Sync);

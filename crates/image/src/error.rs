@@ -350,10 +350,12 @@ impl Error {
         Self::Temporary { source }
     }
 
-    /// The same error with the output's name.
+    /// The same error with the output's name, unless it has one.
     pub(crate) fn at_output(self, output: &Path) -> Self {
         match self {
-            Self::Write { source, .. } => Self::Write { path: output.to_owned(), source },
+            Self::Write { path, source } if path.as_os_str().is_empty() => {
+                Self::Write { path: output.to_owned(), source }
+            }
             other => other,
         }
     }

@@ -51,7 +51,7 @@ pub use customize::report::{CertificateReport, CopyReport, HiveReport, PackageRe
 pub use customize::{About, Report};
 pub use differ::{DiskComparison, FirstDifference, compare_disks};
 pub use disk_file::{
-    Container, ContainerCheck, DiskFile, DiskInfo, FileKind, FileSystemInfo, Parents, PartitionInfo,
+    Container, ContainerCheck, DiskFile, DiskInfo, FileKind, FileSystemInfo, Parents, PartitionInfo, Stamp,
     TableInfo,
 };
 pub use disk_layout::TypeId;

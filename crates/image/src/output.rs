@@ -1,14 +1,17 @@
 //! Files that appear under their name only when they are whole.
 
+mod replaced;
+
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, mpsc};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use disk::WriteAt;
 
+use self::replaced::Replaced;
 use crate::recipe::is_block_device;
 use crate::{Counters, Error, Result};
 
@@ -62,13 +65,21 @@ impl Names {
         partial_name.push(".partial");
         let partial = target.with_file_name(partial_name);
         let wrap = |source| Error::Write { path: partial.clone(), source };
-        // What a killed run left behind is removed, not reused: it could be a link to somewhere else.
-        match fs::remove_file(&partial) {
-            Ok(()) => {}
+        // What a killed run left behind is removed, not reused: it could be a link to somewhere else. What a run is writing
+        // to now is its own: renaming it would give half of it the name.
+        match fs::symlink_metadata(&partial) {
+            Ok(found) => {
+                if found.is_file() && !disk::try_lock(&File::open(&partial).map_err(wrap)?) {
+                    let busy = "another process is writing it";
+                    return Err(wrap(io::Error::new(io::ErrorKind::ResourceBusy, busy)));
+                }
+                fs::remove_file(&partial).map_err(wrap)?;
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(wrap(error)),
         }
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&partial).map_err(wrap)?;
+        disk::try_lock(&file);
         Ok((file, Self { partial, target: target.to_owned(), committed: false }))
     }
 
@@ -76,11 +87,27 @@ impl Names {
         file.sync_all().map_err(|source| Error::Write { path: self.target.clone(), source })
     }
 
-    fn rename(mut self) -> Result<()> {
+    /// Gives the file its name, which may not last yet.
+    fn place(&mut self) -> Result<()> {
         let wrap = |source| Error::Write { path: self.target.clone(), source };
         fs::rename(&self.partial, &self.target).map_err(wrap)?;
         self.committed = true;
-        sync_directory(&self.target).map_err(wrap)
+        Ok(())
+    }
+
+    /// Gives the file its name for good.
+    fn rename(mut self) -> Result<()> {
+        self.place()?;
+        self.sync_name()
+    }
+
+    /// Makes the name durable. When that fails the file stays: it is whole, and nobody knows whether its name is.
+    fn sync_name(&self) -> Result<()> {
+        disk::sync_directory_of(&self.target).map_err(|source| {
+            let what =
+                format!("it is there, but may not outlast a loss of power: flushing its folder: {source}");
+            Error::Write { path: self.target.clone(), source: io::Error::new(source.kind(), what) }
+        })
     }
 }
 
@@ -91,18 +118,6 @@ impl Drop for Names {
             let _ = fs::remove_file(&self.partial);
         }
     }
-}
-
-/// Makes a rename durable; directories cannot be opened for that on Windows.
-fn sync_directory(file: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        let parent = match file.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        File::open(parent)?.sync_all()?;
-    }
-    Ok(())
 }
 
 /// Opens a block device for overwriting.
@@ -157,20 +172,33 @@ impl WriteAt for DiskPart {
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
         match self {
             Self::Main(file) => file.write_all_at(buf, offset),
-            Self::Beside(path) => OpenOptions::new().write(true).open(path)?.write_all_at(buf, offset),
+            Self::Beside(path) => {
+                let write = OpenOptions::new().write(true).open(path);
+                write.and_then(|file| file.write_all_at(buf, offset)).map_err(|error| beside(path, &error))
+            }
         }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         match self {
             Self::Main(file) => file.set_len(len),
-            Self::Beside(path) => OpenOptions::new().write(true).open(path)?.set_len(len),
+            Self::Beside(path) => {
+                let write = OpenOptions::new().write(true).open(path);
+                write.and_then(|file| file.set_len(len)).map_err(|error| beside(path, &error))
+            }
         }
     }
 }
 
+/// The error with the name of the file, since the file that was asked for is another one.
+fn beside(path: &Path, error: &io::Error) -> io::Error {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    io::Error::new(error.kind(), format!("{name}: {error}"))
+}
+
 impl PartialSet {
     fn create(target: &Path, force: bool) -> Result<Self> {
+        Replaced::recover(target)?;
         Ok(Self { main: PartialFile::create(target, force)?, beside: Mutex::default(), force })
     }
 
@@ -183,32 +211,38 @@ impl PartialSet {
     pub(crate) fn beside(&self, name: &str) -> Result<DiskPart> {
         let (_, names) = Names::create(&self.main.names.target.with_file_name(name), self.force)?;
         let part = DiskPart::Beside(names.partial.clone());
-        self.beside.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(names);
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner).push(names);
         Ok(part)
     }
 
-    /// All files get their names, the one that was asked for last: a descriptor never names extents that are not there. One
-    /// that is replaced goes before its extents do, so that it never names extents of another disk.
+    /// All files get their names, the one that was asked for last: a descriptor never names extents that are not there. A
+    /// set that is replaced goes before, its descriptor first, so that it never names extents of another disk.
     fn commit(self) -> Result<()> {
-        let beside = self.beside.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut beside = self.beside.into_inner().unwrap_or_else(PoisonError::into_inner);
         for names in &beside {
             let open = |source| Error::Write { path: names.target.clone(), source };
             names.sync(&File::open(&names.partial).map_err(open)?)?;
         }
-        self.main.names.sync(&self.main.file)?;
-        let target = &self.main.names.target;
-        if !beside.is_empty() {
-            match fs::remove_file(target) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::Write { path: target.clone(), source });
-                }
-                _ => {}
-            }
+        let mut main = self.main.names;
+        main.sync(&self.main.file)?;
+        if beside.is_empty() {
+            return main.rename();
         }
-        for names in beside {
-            names.rename()?;
+        let mut replaced = Replaced::new(&main.target);
+        replaced.take(&main.target)?;
+        for names in &beside {
+            replaced.take(&names.target)?;
         }
-        self.main.names.rename()
+        for names in &mut beside {
+            names.place()?;
+            replaced.new.push(names.target.clone());
+        }
+        // What the descriptor names is there before it, also after a loss of power.
+        disk::sync_directory_of(&main.target)
+            .map_err(|source| Error::Write { path: main.target.clone(), source })?;
+        main.place()?;
+        replaced.forget();
+        main.sync_name()
     }
 }
 
@@ -335,6 +369,24 @@ mod tests {
         set.beside("disk-flat.vmdk").unwrap();
         set.commit().unwrap();
         assert_eq!(names(), ["disk-flat.vmdk", "disk.vmdk"]);
+    }
+
+    /// Two runs with the same output: the second is refused, or it would give the first one's half a file the name.
+    #[cfg(unix)]
+    #[test]
+    fn one_run_at_a_time_writes_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("disk.raw");
+        let first = PartialFile::create(&target, false).unwrap();
+        let second = PartialFile::create(&target, true).unwrap_err();
+        assert!(
+            matches!(&second, Error::Write { source, .. } if source.kind() == io::ErrorKind::ResourceBusy)
+        );
+        first.commit().unwrap();
+        // What nobody holds is left by a run that was killed.
+        fs::write(dir.path().join("disk.raw.partial"), "half").unwrap();
+        PartialFile::create(&target, true).unwrap().commit().unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[cfg(unix)]

@@ -49,6 +49,8 @@ enum Identity {
 pub(super) struct Opened {
     pub(super) held: Held,
     pub(super) chain: Vec<PathBuf>,
+    /// Its other files, extents of a VMDK.
+    pub(super) beside: Vec<PathBuf>,
 }
 
 impl Opened {
@@ -64,7 +66,7 @@ impl Opened {
         }
         let failed = |source| Error::Container { path: path.to_owned(), source };
         let (kind, file) = FileKind::of(path)?;
-        let mut chain = Vec::new();
+        let (mut chain, mut beside) = (Vec::new(), Vec::new());
         let held = match kind {
             FileKind::Wim => {
                 return unsupported_as("is a WIM, not a disk; `wimforge build` makes one of it".to_owned());
@@ -108,7 +110,13 @@ impl Opened {
                 Held::Vhdx(Arc::new(vhdx))
             }
             FileKind::Vmdk => {
-                let open = || vmdk::Vmdk::open_with(file.clone(), &mut |name| chain::open_beside(path, name));
+                let mut names = Vec::new();
+                let mut open = || {
+                    vmdk::Vmdk::open_with(file.clone(), &mut |name| {
+                        names.push(path.with_file_name(name));
+                        chain::open_beside(path, name)
+                    })
+                };
                 let mut vmdk = open().map_err(failed)?;
                 if let Some(parent) = vmdk.parent() {
                     let hint = parent.hint.as_deref();
@@ -121,6 +129,9 @@ impl Opened {
                     })?;
                     (vmdk, chain) = found;
                 }
+                names.sort();
+                names.dedup();
+                beside = names;
                 Held::Vmdk(Arc::new(vmdk))
             }
             FileKind::Vdi => {
@@ -158,7 +169,7 @@ impl Opened {
                 Held::Raw(Arc::new(RawDisk(file)))
             }
         };
-        Ok(Self { held, chain })
+        Ok(Self { held, chain, beside })
     }
 }
 

@@ -4,6 +4,7 @@ mod chain;
 mod held;
 mod kind;
 mod ranges;
+mod stamp;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub use self::held::ContainerCheck;
 use self::held::{Held, Opened};
 pub use self::kind::FileKind;
 pub(crate) use self::ranges::Ranges;
+pub use self::stamp::Stamp;
 use crate::{Error, Result};
 
 /// A disk, whatever file or files hold it.
@@ -26,6 +28,7 @@ pub struct DiskFile {
     disk: Arc<dyn BlockMap>,
     held: Held,
     chain: Vec<PathBuf>,
+    stamps: Vec<Stamp>,
 }
 
 impl std::fmt::Debug for DiskFile {
@@ -130,8 +133,11 @@ impl DiskFile {
     /// As for [`open`](Self::open); [`Error::Unsupported`] when a parent is not where parents may be, or is another than the
     /// disk was made on.
     pub fn open_with(path: &Path, parents: &Parents) -> Result<Self> {
-        let Opened { held, chain } = Opened::open(path, parents)?;
-        Ok(Self { path: path.to_owned(), disk: held.disk(), held, chain })
+        // Before anything of it is read.
+        let mut stamps = vec![Stamp::of(path)?];
+        let Opened { held, chain, beside } = Opened::open(path, parents)?;
+        stamps.extend(chain.iter().chain(&beside).map(|path| Stamp::of(path)).collect::<Result<Vec<_>>>()?);
+        Ok(Self { path: path.to_owned(), disk: held.disk(), held, chain, stamps })
     }
 
     /// A disk that is no file yet.
@@ -162,6 +168,11 @@ impl DiskFile {
     /// The files of its parents, the nearest first.
     pub fn chain(&self) -> &[PathBuf] {
         &self.chain
+    }
+
+    /// Its files as they were when it was opened.
+    pub fn stamps(&self) -> &[Stamp] {
+        &self.stamps
     }
 
     /// Checks the structure of the container: tables, what they name, and what shares bytes. `None` for a raw disk. What is

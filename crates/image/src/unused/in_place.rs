@@ -141,7 +141,13 @@ fn punch(file: &File, range: &Range<u64>) -> io::Result<bool> {
     use rustix::fs::{FallocateFlags, fallocate};
     use rustix::io::Errno;
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    match fallocate(file, flags, range.start, range.end - range.start) {
+    let punched = loop {
+        match fallocate(file, flags, range.start, range.end - range.start) {
+            Err(Errno::INTR) => {}
+            punched => break punched,
+        }
+    };
+    match punched {
         Ok(()) => Ok(true),
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV | Errno::INVAL) => Ok(false),
         Err(error) => Err(error.into()),
