@@ -25,6 +25,10 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
         Some(image::Error::ImageChoice { .. } | image::Error::PartitionChoice { .. }) => {
             say_lines(&format!("error: {error:#}"));
         }
+        // All files are named where they are opened; what has no name is what a command prints.
+        _ if error.chain().next().is_some_and(|head| head.is::<io::Error>()) => {
+            say(&format!("error: writing standard output: {error:#}"))
+        }
         _ => say(&format!("error: {error:#}{}", near_file(error))),
     }
     let kind = error.chain().find_map(|cause| cause.downcast_ref::<image::Error>()).map(image::Error::kind);

@@ -16,3 +16,13 @@ pub(crate) fn cancel_flag() -> anyhow::Result<&'static AtomicBool> {
     .context("installing the interrupt handler")?;
     Ok(&CANCEL)
 }
+
+/// As [`cancel_flag`], for commands that are done in a moment: what they write is finished or not begun.
+pub(crate) fn hold() -> anyhow::Result<()> {
+    cancel_flag().map(|_| ())
+}
+
+/// Stops a command that was told to.
+pub(crate) fn check() -> Result<(), image::Error> {
+    if CANCEL.load(Ordering::Relaxed) { Err(image::Error::Cancelled) } else { Ok(()) }
+}

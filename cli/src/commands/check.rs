@@ -48,6 +48,10 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
             Ok(found) => checks = found,
             // A disk that nothing can read still has a chain to speak of.
             Err(error) if starts => trouble = Some(error),
+            // What the host does not let be read is no property of the disk.
+            Err(Error::Read { path, source }) if source.raw_os_error().is_some() => {
+                return Err(Error::Read { path, source }.into());
+            }
             // And a container that is sound may hold anything.
             Err(error) if container.is_some() && place.partition.is_none() => {
                 if !common.quiet {

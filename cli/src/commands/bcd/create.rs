@@ -10,6 +10,7 @@ use image::{Error, PartialFile};
 
 use super::wrap;
 use crate::args::bcd::BcdCreate;
+use crate::signal;
 
 pub(super) fn run(args: &BcdCreate) -> anyhow::Result<ExitCode> {
     let seed = match &args.seed {
@@ -55,9 +56,11 @@ pub(super) fn run(args: &BcdCreate) -> anyhow::Result<ExitCode> {
         create_from(&setup, template.as_ref())
     };
     let bytes = store.and_then(|store| store.to_bytes()).map_err(|error| wrap(&args.output, error))?;
+    signal::hold()?;
     let output = PartialFile::create(&args.output, args.force)?;
     let write = |source| Error::Write { path: args.output.clone(), source };
     output.file()?.write_all(&bytes).map_err(write)?;
+    signal::check()?;
     output.commit()?;
     Ok(ExitCode::SUCCESS)
 }

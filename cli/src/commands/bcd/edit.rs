@@ -13,18 +13,21 @@ use super::{no_object, object_id, wrap};
 use crate::args::Common;
 use crate::args::bcd::{BcdDelete, BcdSet};
 use crate::report::say;
+use crate::signal;
 
 /// Changes the store in a file; the file is replaced only when `change` succeeds.
-fn change(path: &Path, change: impl FnOnce(&mut Store) -> Result<(), Error>) -> Result<(), Error> {
+fn change(path: &Path, change: impl FnOnce(&mut Store) -> Result<(), Error>) -> anyhow::Result<()> {
+    signal::hold()?;
     let hive_error = |source| Error::Hive { path: path.to_owned(), source };
     if !is_hive(path) {
         let what = "is no BCD store in a file of its own; stores on disks and in WIMs can be shown and checked, not changed";
-        return Err(Error::Unsupported { path: path.to_owned(), what: what.to_owned() });
+        return Err(Error::Unsupported { path: path.to_owned(), what: what.to_owned() }.into());
     }
     let mut file = HiveFile::open(path, Allow::default()).map_err(hive_error)?;
     let mut store = Store::from_hive(file.hive().clone()).map_err(|error| wrap(path, error))?;
     change(&mut store)?;
     *file.hive_mut() = store.to_hive().map_err(|error| wrap(path, error))?;
+    signal::check()?;
     file.save().map_err(hive_error)?;
     Ok(())
 }

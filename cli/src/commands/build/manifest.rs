@@ -68,6 +68,13 @@ pub(super) fn inputs(args: &Build, file: &RecipeFile) -> anyhow::Result<Vec<Inpu
     Ok(inputs)
 }
 
+/// Where the manifest is written: beside the output.
+pub(super) fn path(file: &RecipeFile) -> PathBuf {
+    let mut name = file.output.clone().unwrap_or_default().into_os_string();
+    name.push(".json");
+    name.into()
+}
+
 /// Writes the manifest.
 pub(super) fn write(
     file: &RecipeFile,
@@ -91,9 +98,7 @@ pub(super) fn write(
         "build": summary,
     });
     let text = serde_json::to_string_pretty(&value)? + "\n";
-    let mut name = output.into_os_string();
-    name.push(".json");
-    let path = PathBuf::from(name);
+    let path = path(file);
     let partial = PartialFile::create(&path, force)?;
     partial.file()?.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))?;
     Ok(partial.commit()?)

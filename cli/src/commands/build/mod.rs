@@ -55,6 +55,14 @@ pub(crate) fn run(args: &Build, common: &Common) -> anyhow::Result<ExitCode> {
         // Said before anything is written.
         as_json(&file)?;
     }
+    // Not after hours.
+    let manifest = args.manifest.then(|| manifest::path(&file));
+    let beside = args.record.iter().chain(&manifest).filter(|_| !args.dry_run && !args.force);
+    for path in beside {
+        if path.symlink_metadata().is_ok() {
+            return Err(image::Error::Exists { path: path.clone() }.into());
+        }
+    }
     let inputs = args.manifest.then(|| manifest::inputs(args, &file)).transpose()?;
     let plan = progress::during("planning", common.quiet, &poll, || Plan::new(recipe, run))?;
     if !common.quiet {

@@ -16,6 +16,7 @@ use super::source::is_hive;
 use super::{open, resolve, value_name};
 use crate::args::{Common, RegDelete, RegImport, RegPlace, RegSet};
 use crate::report::{printable, say};
+use crate::signal;
 
 /// A hive file that is being changed.
 struct Edit {
@@ -25,11 +26,12 @@ struct Edit {
 }
 
 impl Edit {
-    fn open(path: &Path, place: &RegPlace, common: &Common) -> Result<Self, Error> {
+    fn open(path: &Path, place: &RegPlace, common: &Common) -> anyhow::Result<Self> {
+        signal::hold()?;
         let kind = if is_hive(path)? { FileKind::Raw } else { FileKind::of(path)?.0 };
         if kind != FileKind::Raw {
             let what = "is no hive: those inside an image are changed by `wimforge build --reg`".to_owned();
-            return Err(Error::Unsupported { path: path.to_owned(), what });
+            return Err(Error::Unsupported { path: path.to_owned(), what }.into());
         }
         let file = registry::read_hive(path)?;
         if file.recovery().dirty && !common.quiet {
@@ -49,6 +51,7 @@ impl Edit {
         let changed = applied != Applied::default();
         if changed {
             let path = self.name.clone().into();
+            signal::check()?;
             self.file.save().map_err(|source| Error::Hive { path, source })?;
         }
         // Taking a hundred thousand keys apart takes a tenth of the time; the process ends here anyway.

@@ -10,6 +10,7 @@ use image::{Error, PartialFile};
 use super::source::Source;
 use super::{open, resolve};
 use crate::args::{Common, RegExport};
+use crate::signal;
 
 pub(crate) fn run(args: &RegExport, common: &Common) -> anyhow::Result<ExitCode> {
     let source = Source::open(&args.source, &args.key, common)?;
@@ -30,11 +31,13 @@ pub(crate) fn run(args: &RegExport, common: &Common) -> anyhow::Result<ExitCode>
         }
         Some(target) => {
             let wrap = |source| Error::Write { path: target.clone(), source };
+            signal::hold()?;
             let file = PartialFile::create(target, args.force)?;
             let mut out = BufWriter::new(file.file()?);
             reg::export(key, &full, form, &mut out).map_err(wrap)?.map_err(inexpressible)?;
             out.flush().map_err(wrap)?;
             drop(out);
+            signal::check()?;
             file.commit()?;
             if common.json {
                 let size = std::fs::metadata(target).with_context(|| target.display().to_string())?.len();
