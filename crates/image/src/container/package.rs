@@ -282,9 +282,11 @@ fn sha256(path: &Path) -> Result<[u8; 32]> {
     let mut file = File::open(path).map_err(wrong)?;
     let (mut hasher, mut buffer) = (Sha256::new(), vec![0; STREAM_BUFFER]);
     loop {
-        match file.read(&mut buffer).map_err(wrong)? {
-            0 => return Ok(hasher.finalize().into()),
-            read => hasher.update(&buffer[..read]),
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finalize().into()),
+            Ok(read) => hasher.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(wrong(error)),
         }
     }
 }
