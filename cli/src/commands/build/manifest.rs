@@ -128,10 +128,12 @@ impl Tree {
         let mut hash = Sha256::new();
         let mut piece = vec![0; 1 << 20];
         loop {
-            let len = file.read(&mut piece).with_context(reading)?;
-            if len == 0 {
-                break;
-            }
+            let len = match file.read(&mut piece) {
+                Ok(0) => break,
+                Ok(len) => len,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error).with_context(reading),
+            };
             hash.update(&piece[..len]);
             self.size += len as u64;
         }
