@@ -16,6 +16,7 @@ pub mod descriptor;
 pub mod disk;
 pub mod disk_reader;
 pub mod efi_app;
+pub mod faults;
 pub mod fixture;
 pub mod hostile;
 pub mod kernel;
