@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod faults;
 #[cfg(unix)]
 mod fuzz;
 
@@ -25,12 +26,15 @@ struct Arguments {
 enum Chore {
     #[cfg(unix)]
     Fuzz(fuzz::Arguments),
+    /// Let every operation on files fail, in every way: an hour of a machine with two processors
+    Faults(faults::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         #[cfg(unix)]
         Chore::Fuzz(arguments) => fuzz::run(arguments),
+        Chore::Faults(arguments) => faults::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
