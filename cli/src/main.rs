@@ -61,10 +61,17 @@ fn tip(error: &clap::Error) -> Option<String> {
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = text(ContextKind::InvalidSubcommand)?;
-            let file = std::path::Path::new(&word).is_file();
-            file.then(|| {
-                format!("\n  tip: a command comes first; `wimforge info {word}` says what the file is")
-            })
+            if std::path::Path::new(&word).is_file() {
+                return Some(format!(
+                    "\n  tip: a command comes first; `wimforge info {word}` says what the file is"
+                ));
+            }
+            // `help` knows the commands and makes nothing of that.
+            let program = <args::Args as clap::CommandFactory>::command();
+            let names: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
+            let meant = image::nearest(&word, names)
+                .filter(|_| error.get(ContextKind::SuggestedSubcommand).is_none());
+            meant.map(|name| format!("\n  tip: a similar command exists: '{name}'"))
         }
         ErrorKind::MissingRequiredArgument => {
             let usage = error.to_string();

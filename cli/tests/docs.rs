@@ -134,12 +134,46 @@ fn every_package_that_the_user_named_is_used_or_excused() {
     }
 }
 
+/// What a reader of any crate's first page finds there: what it does (as a program that is run), what it supports, what
+/// it promises, and where a whole program is.
+#[test]
+fn every_crate_says_what_it_promises() {
+    let for_tests = ["fuzz-replay", "testkit"];
+    for folder in manifests().ours.keys().filter(|folder| !for_tests.contains(&folder.as_str())) {
+        let folder = root().join("crates").join(folder);
+        if !folder.exists() {
+            continue;
+        }
+        let name = folder.display();
+        let lib = std::fs::read_to_string(folder.join("src/lib.rs")).unwrap();
+        assert!(
+            lib.starts_with("#![doc = include_str!(\"../README.md\")]\n"),
+            "{name} does not show its README"
+        );
+        let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+        assert!(readme.starts_with("# wimforge-"), "{name} has no title");
+        let runs = |fence: &str| fence.is_empty() || fence == "no_run";
+        assert!(
+            readme.lines().any(|line| line.strip_prefix("```").is_some_and(runs)),
+            "{name} shows no program"
+        );
+        assert!(readme.contains("`examples/"), "{name} names no whole program");
+        assert!(readme.contains("\n## Support"), "{name} does not say what it supports");
+        let (_, promises) =
+            readme.split_once("\n## Guarantees\n").unwrap_or_else(|| panic!("{name} promises nothing"));
+        let bold: String = promises.split("**").skip(1).step_by(2).collect::<String>().to_lowercase();
+        for about in ["panics", "memory", "untrusted input", "determinism", "threads"] {
+            assert!(bold.contains(about), "{name} promises nothing about {about}");
+        }
+    }
+}
+
 #[test]
 fn only_the_codec_may_contain_unsafe() {
     let manifest = |folder: &str| std::fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
     assert!(manifest(".").contains("unsafe_code = \"forbid\""));
     for folder in manifests().ours.keys().filter(|folder| *folder != "codec") {
-        let path = [PathBuf::from("crates").join(folder), PathBuf::from(folder)];
+        let path = ["crates", "examples", ""].map(|parent| PathBuf::from(parent).join(folder));
         let path = path.iter().find(|path| root().join(path).join("Cargo.toml").exists()).unwrap();
         let inherits = manifest(path.to_str().unwrap()).replace(' ', "").contains("[lints]\nworkspace=true");
         assert!(inherits, "{folder} does not inherit the workspace's lints");

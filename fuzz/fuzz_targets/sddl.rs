@@ -21,7 +21,7 @@ fn judge(descriptor: &Descriptor) {
         assert_eq!((&read.owner, &read.group), (&descriptor.owner, &descriptor.group));
     }
     for kind in [Kind::File, Kind::Directory, Kind::Key] {
-        for creator in [Creator::system(), Creator::trusted_installer()] {
+        for creator in [Creator::system(), Creator::new(Sid::TRUSTED_INSTALLER, Sid::TRUSTED_INSTALLER)] {
             let child = descriptor.inherit(kind, &creator);
             match child.to_bytes() {
                 Ok(bytes) => {

@@ -11,7 +11,7 @@ use disk::Guid;
 use firstboot::{IpPrefix, Ports};
 use hive::reg::KeyPath;
 use image::registry::HiveChoice;
-use image::{CopyChoice, DiskPlace, Format, ImageChoice, Layout, Level, Platform, Serial, Size};
+use image::{CopyChoice, DiskPlace, Format, ImageChoice, Layout, Level, Platform, Size};
 use libfuzzer_sys::fuzz_target;
 
 fn same<T: FromStr<Err: Debug> + Display + PartialEq + Debug>(text: &str) {
@@ -45,7 +45,7 @@ fuzz_target!(|data: &[u8]| {
         same::<IpPrefix>(line);
         same::<Ports>(line);
         same::<ObjectType>(line);
-        let _ = (line.parse::<Size>(), line.parse::<Serial>(), line.parse::<CopyChoice>());
+        let _ = (line.parse::<Size>(), line.parse::<bcd::Ems>(), line.parse::<bcd::Debug>(), line.parse::<CopyChoice>());
         let _ = (line.parse::<ImageChoice>(), line.parse::<HiveChoice>());
         let _ = line.parse::<bcd::DeviceElement>().map(|device| {
             let again = device.to_string().parse().expect("what was printed can be read");

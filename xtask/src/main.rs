@@ -10,9 +10,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod api;
 mod faults;
 #[cfg(unix)]
 mod fuzz;
+mod portability;
 
 /// Chores of wimforge's developers.
 #[derive(Debug, Parser)]
@@ -24,17 +26,21 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    Api(api::Arguments),
     #[cfg(unix)]
     Fuzz(fuzz::Arguments),
     /// Let every operation on files fail, in every way: an hour of a machine with two processors
     Faults(faults::Arguments),
+    Portability(portability::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
+        Chore::Api(arguments) => api::run(arguments),
         #[cfg(unix)]
         Chore::Fuzz(arguments) => fuzz::run(arguments),
         Chore::Faults(arguments) => faults::run(&arguments),
+        Chore::Portability(arguments) => portability::run(arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -138,7 +138,7 @@ pub(crate) struct BcdCreate {
     /// Language of the menu
     #[arg(long, value_name = "LOCALE", default_value = "en-US")]
     pub(crate) locale: String,
-    /// client, server or nano: defaults of nx and of the menu
+    /// Edition of Windows (client, server or nano): defaults of nx and of the menu
     #[arg(long, value_name = "KIND", default_value = "client", value_parser = words::of::<Edition>(&["client", "server", "nano"]), hide_possible_values = true)]
     pub(crate) edition: Edition,
     /// Windows 7, 8 or 10 and later

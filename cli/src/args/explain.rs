@@ -12,7 +12,7 @@ use super::{Build, Chain};
 #[command(after_help = "\
 Examples:
   wimforge explain disk.vhdx                             what lies where, and how it starts
-  wimforge explain disk.qcow2 --html disk.html           as a page with drawings, for a browser
+  wimforge explain disk.vmdk --html disk.html            as a page with drawings, for a browser
   wimforge explain nano.wim --layout gpt --svg plan.svg  the disk that `build` would make of it
   wimforge explain server.iso --nano -i 1 --preset winrm --html plan.html
   wimforge explain --recipe nano.toml --json             all numbers, for programs

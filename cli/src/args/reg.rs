@@ -145,7 +145,7 @@ pub(crate) struct RegImport {
     /// The hive file; it is replaced at once, or not at all
     #[arg(value_name = "HIVE")]
     pub(crate) hive: PathBuf,
-    /// .reg files (version 5.00 or REGEDIT4, in UTF-16, UTF-8 or Windows-1252); with --at one hive
+    /// Files of regedit (.reg: version 5.00 or REGEDIT4, in UTF-16, UTF-8 or Windows-1252); with --at one hive
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// The key whose place the hive FILE takes

@@ -67,7 +67,11 @@ fn page(command: &Command, name: &str) -> io::Result<Vec<u8>> {
     writeln!(roff, ".SH NAME\n{} \\- {}", escaped(name), escaped(&about(command)))?;
     page.render_synopsis_section(&mut roff)?;
     page.render_description_section(&mut roff)?;
-    page.render_options_section(&mut roff)?;
+    let mut options = Vec::new();
+    page.render_options_section(&mut options)?;
+    // The generator breaks lines around empty ones, which readers of manual pages complain of.
+    let options = String::from_utf8_lossy(&options).replace(".br\n\n.br\n", ".br\n");
+    roff.extend_from_slice(options.as_bytes());
     if command.has_subcommands() {
         writeln!(roff, ".SH COMMANDS")?;
         for below in command.get_subcommands() {

@@ -19,6 +19,7 @@ mod determinism;
 mod disk_paths;
 mod driver;
 mod exit_codes;
+mod explain;
 mod gpt;
 mod help;
 mod hostile;

@@ -59,7 +59,8 @@ fn what_was_meant() {
         ),
         ("build --recipe format.toml", 2, "did you mean \"vhdx\"?"),
         ("build --recipe recpie.toml", 1, "did you mean recipe.toml?"),
-        ("build nano.wim -o x.vhd --packages Compte", 2, "did you mean Compute?"),
+        // Names of packages are looked up in the medium, which a single WIM has not.
+        ("build nano.wim -o x.vhd --packages Compte", 4, "there is no folder Packages"),
         // Files of this machine.
         ("info nanno.wim", 1, "did you mean nano.wim?"),
         ("build nno.wim -o x.vhd", 1, "did you mean nano.wim?"),

@@ -19,7 +19,11 @@ struct Screen {
 fn terminal(python: &Path, columns: u32, settings: &[(&str, &str)], words: &[&str]) -> Screen {
     let mut command = Command::new(python);
     command.args(["-c", SCRIPT, &columns.to_string(), PROGRAM]).args(words);
-    command.env_remove("NO_COLOR").env("TERM", "xterm-256color").envs(settings.iter().copied());
+    command
+        .env_remove("NO_COLOR")
+        .env_remove("CI")
+        .env("TERM", "xterm-256color")
+        .envs(settings.iter().copied());
     let output = command.output().expect("Python");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said: Value = serde_json::from_slice(&output.stdout).expect("JSON");

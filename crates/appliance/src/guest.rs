@@ -17,6 +17,7 @@ pub struct Guest {
 
 /// Client or server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Edition {
     /// Windows 7, 10, 11.
     Client,

@@ -92,7 +92,7 @@ impl Package {
     /// A package of `kind` around a disk of `capacity` bytes. `mtime` (seconds since 1970 UTC) is what every member gets.
     ///
     /// # Errors
-    /// [`Error::Impossible`]: a value of the machine that no consumer takes.
+    /// [`Error::Impossible`](crate::Error::Impossible): a value of the machine that no consumer takes.
     pub fn new(kind: Kind, machine: Machine, capacity: u64, mtime: u64) -> Result<Self> {
         machine.check()?;
         let uuid = machine.seed.guid("virtualbox disk");

@@ -21,7 +21,7 @@ mod report;
 
 pub use report::{Code, Finding, Report, Severity};
 
-/// Checks the bytes of a hive file: the hive by [`hive::check`] (but for its notes), and the store in it.
+/// Checks the bytes of a hive file: the hive by [`hive::check()`] (but for its notes), and the store in it.
 pub fn check_bytes(bytes: &[u8]) -> Report {
     let mut report = Report::default();
     for finding in hive::check(bytes).findings {

@@ -60,6 +60,7 @@ pub enum Firmware {
 
 /// Generations of the boot environment, which know different elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Generation {
     /// Windows 7 and Server 2008 R2. Its UEFI loader does not start with elements that later ones need.
     Windows7,
@@ -82,6 +83,7 @@ pub enum Edition {
 
 /// How entries name a volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceKind {
     /// A partition of an MBR disk.
     PartitionMbr {

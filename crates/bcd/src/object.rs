@@ -27,6 +27,7 @@ pub enum ObjectKind {
 
 /// The applications of the boot environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Application {
     /// The firmware's own boot manager (UEFI): what NVRAM says.
     FirmwareManager,

@@ -73,6 +73,7 @@ pub enum Debug {
 
 /// The kind of boot menu.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BootMenuPolicy {
     /// Text, before the system is loaded: the one that can be used over a serial port.
     Legacy,

@@ -33,6 +33,7 @@ const MAX_INHERITED: usize = 64;
 
 /// Tells apart stores that a boot manager starts from and others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoreRole {
     /// The store that a machine starts from: Windows mounts it as `HKLM\BCD00000000`.
     System,

@@ -102,6 +102,7 @@ fn each_way_to_debug() {
 #[test]
 fn wishes_as_text() {
     assert_eq!("1".parse::<Ems>().unwrap(), Ems { port: 1, baud: 115_200 });
+    assert_eq!("COM1".parse::<Ems>().unwrap(), Ems { port: 1, baud: 115_200 });
     assert_eq!("2,57600".parse::<Ems>().unwrap(), Ems { port: 2, baud: 57_600 });
     assert_eq!("serial".parse::<Debug>().unwrap(), Debug::Serial { port: 1, baud: 115_200 });
     assert_eq!("serial:2,9600".parse::<Debug>().unwrap(), Debug::Serial { port: 2, baud: 9600 });
@@ -110,7 +111,7 @@ fn wishes_as_text() {
     assert_eq!("local".parse::<Debug>().unwrap(), Debug::Local);
     let net = "net:10.0.0.1:50000:a.b.c.d".parse::<Debug>().unwrap();
     assert!(matches!(net, Debug::Net { port: 50_000, .. }));
-    for wrong in ["", "0", "1,0", "1,x", "COM1", "256"] {
+    for wrong in ["", "0", "1,0", "1,x", "COM", "LPT1", "256"] {
         assert!(wrong.parse::<Ems>().is_err(), "{wrong}");
     }
     for wrong in [

@@ -28,3 +28,27 @@ pub trait BlockMap: ReadAt {
     /// past the end of the disk. The range may begin before `offset`.
     fn range_at(&self, offset: u64) -> io::Result<Option<MappedRange>>;
 }
+
+/// A disk without a container: the bytes as they are. What the source knows to be a hole is not stored.
+#[derive(Clone, Debug)]
+pub struct RawDisk<R>(pub R);
+
+impl<R: ReadAt> ReadAt for RawDisk<R> {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+
+    fn stored_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
+        self.0.stored_at(offset)
+    }
+}
+
+impl<R: ReadAt> BlockMap for RawDisk<R> {
+    fn range_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
+        self.0.stored_at(offset)
+    }
+}

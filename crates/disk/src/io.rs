@@ -56,6 +56,14 @@ impl ReadAt for File {
         Ok(())
     }
 
+    #[cfg(not(any(unix, windows)))]
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let _cursor = cursor::hold();
+        let mut file = self;
+        file.seek(SeekFrom::Start(offset))?;
+        io::Read::read_exact(&mut file, buf)
+    }
+
     fn size(&self) -> io::Result<u64> {
         let metadata = self.metadata()?;
         if metadata.is_file() {
@@ -118,8 +126,28 @@ impl WriteAt for File {
         Ok(())
     }
 
+    #[cfg(not(any(unix, windows)))]
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let _cursor = cursor::hold();
+        let mut file = self;
+        file.seek(SeekFrom::Start(offset))?;
+        io::Write::write_all(&mut file, buf)
+    }
+
     fn set_len(&self, len: u64) -> io::Result<()> {
         File::set_len(self, len)
+    }
+}
+
+/// WASI's positioned reading is not in the stable library. Files are read by their cursor there, one thread at a time.
+#[cfg(not(any(unix, windows)))]
+mod cursor {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    static CURSOR: Mutex<()> = Mutex::new(());
+
+    pub(super) fn hold() -> MutexGuard<'static, ()> {
+        CURSOR.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,7 +19,7 @@ pub mod upcase;
 mod zero;
 
 pub use at::At;
-pub use block_map::{BlockMap, MappedRange, RangeKind};
+pub use block_map::{BlockMap, MappedRange, RangeKind, RawDisk};
 pub use container_error::ContainerError;
 pub use durable::{sync_directory_of, try_lock};
 pub use extent::{Allocated, Content, Extent, ExtentMap, Label, NO_NODE, Piece, PieceContent};

@@ -87,6 +87,7 @@ pub enum Error {
 
 /// Something in a package that is passed over, or that Windows would do and this crate does not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Warning {
     /// Where it stands.
     pub place: Place,

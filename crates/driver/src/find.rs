@@ -46,6 +46,7 @@ pub trait FileTree {
 
 /// An INF file of a tree.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Found {
     /// Its path.
     pub path: String,

@@ -15,6 +15,7 @@ use crate::{Error, Folders, ImageState, Result, compile};
 
 /// A driver package for a target.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Package {
     /// The folder of its INF file in the tree.
     pub folder: String,

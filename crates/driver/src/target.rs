@@ -7,6 +7,7 @@ use crate::inf::{number, same};
 
 /// A processor architecture that Windows NT exists for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Architecture {
     /// 32-bit x86.
     X86,

@@ -19,6 +19,7 @@ const DAY: u64 = 864_000_000_000;
 
 /// Something that no driver database of Windows has.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// The key, from `DriverDatabase` on.
     pub key: String,

@@ -20,6 +20,7 @@ use crate::{Directory, Error, Result, Volume};
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
@@ -50,6 +51,7 @@ const MAX_DEPTH: usize = 512;
 
 /// The outcome of a check.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Report {
     /// What was found, in the order in which it was found.
     pub findings: Vec<Finding>,

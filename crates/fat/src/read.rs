@@ -126,6 +126,7 @@ pub enum Target {
 /// A file or directory as its directory describes it. The entries of a directory for itself and the one above are not
 /// among them, nor is the label.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Entry {
     /// Its name in UTF-16: the long one, if it has one that belongs to it.
     pub name: Vec<u16>,

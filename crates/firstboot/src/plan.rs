@@ -11,6 +11,7 @@ use crate::{About, Error, Result, Wishes, answer, checks, registry, script};
 
 /// What is to be changed.
 #[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Plan {
     /// Files to write, in place of those that are there. Their folders are made.
     pub files: Vec<File>,
@@ -48,6 +49,7 @@ pub enum Protection {
 
 /// A file that holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SecretFile {
     /// Its path.
     pub path: String,

@@ -320,6 +320,7 @@ pub enum Action {
 /// A protocol above IP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Protocol {
     /// TCP, number 6.
     #[default]
@@ -443,6 +444,7 @@ pub struct StagedPackage {
 
 /// How a package is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StagedKind {
     /// A cabinet, which DISM takes.
     Cab,

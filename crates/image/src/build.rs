@@ -50,6 +50,7 @@ pub struct Plan {
 
 /// What a plan amounts to, for people and for `--json`.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// The container.
     pub format: Format,
@@ -89,6 +90,7 @@ pub struct Summary {
 
 /// How much of a disk is of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Usage {
     /// What it is: `file data`, `$MFT`, …
     pub kind: &'static str,
@@ -98,6 +100,7 @@ pub struct Usage {
 
 /// One partition of a planned disk.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct PartitionSummary {
     /// From 1, as in the partition table.
     pub number: u32,
@@ -134,6 +137,16 @@ pub struct Run<'a> {
     pub counters: &'a Counters,
     /// Collects where the time goes, if anybody wants to know.
     pub profile: Option<&'a Profile>,
+}
+
+impl<'a> Run<'a> {
+    /// The buffers that a build takes unless told otherwise.
+    pub const MEMORY: u64 = 256 << 20;
+
+    /// Runs on the threads of `pool` with buffers of [`MEMORY`](Self::MEMORY) bytes.
+    pub fn new(pool: &'a rayon::ThreadPool, cancel: &'a AtomicBool, counters: &'a Counters) -> Self {
+        Self { pool, memory: Self::MEMORY, cancel, counters, profile: None }
+    }
 }
 
 impl Plan {

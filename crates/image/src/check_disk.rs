@@ -10,6 +10,7 @@ use crate::{DiskFile, Error, Result};
 
 /// What was found in one partition.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct VolumeCheck {
     /// The partition.
     pub partition: DiskPartition,

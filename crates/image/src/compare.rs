@@ -53,6 +53,7 @@ pub struct Difference {
 
 /// The outcome of a comparison.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Comparison {
     /// Files and directories of the image, each once whatever its number of names.
     pub files: u64,

@@ -67,6 +67,7 @@ impl Conversion {
 
 /// What a conversion made.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Converted {
     /// The container.
     pub format: Format,

@@ -17,6 +17,7 @@ use crate::{DiskFile, DiskPartition, Error, Partitions, Result, Run};
 
 /// How two disks compare.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct DiskComparison {
     /// Sizes of the disks in bytes.
     pub sizes: [u64; 2],
@@ -35,6 +36,7 @@ impl DiskComparison {
 
 /// The first byte in which two disks differ.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct FirstDifference {
     /// Where on the disk.
     pub offset: u64,

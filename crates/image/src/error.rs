@@ -503,4 +503,37 @@ mod tests {
             assert!(error.to_string().contains(quoted), "{error}: {quoted}");
         }
     }
+
+    /// Errors cross threads, and end up in `Box<dyn Error + Send + Sync>` and `anyhow::Error`.
+    #[test]
+    fn errors_of_all_crates_can_be_sent_and_kept() {
+        fn holds<E: std::error::Error + Send + Sync + 'static>() {}
+        holds::<super::Error>();
+        holds::<crate::resize::Error>();
+        holds::<appliance::Error>();
+        holds::<bcd::Error>();
+        holds::<bootsector::Error>();
+        holds::<certificate::Error>();
+        holds::<codec::Error>();
+        holds::<driver::Error>();
+        holds::<fat::Error>();
+        holds::<fat::unused::Error>();
+        holds::<firstboot::Error>();
+        holds::<hive::Error>();
+        holds::<hive::paths::Error>();
+        holds::<hive::reg::Error>();
+        holds::<iso::Error>();
+        holds::<ntfs_writer::Error>();
+        holds::<ntfs_writer::read::Error>();
+        holds::<ntfs_writer::resize::Error>();
+        holds::<ntfs_writer::unused::Error>();
+        holds::<qcow2::Error>();
+        holds::<security::Error>();
+        holds::<servicing::Error>();
+        holds::<vdi::Error>();
+        holds::<vhd::Error>();
+        holds::<vhdx::Error>();
+        holds::<vmdk::Error>();
+        holds::<wim::Error>();
+    }
 }

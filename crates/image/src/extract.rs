@@ -29,6 +29,7 @@ use crate::{Error, Result};
 
 /// What was extracted, and what the host could not hold.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Extracted {
     /// Files written, each hard link once.
     pub files: u64,
@@ -76,6 +77,18 @@ pub struct ExtractOptions<'a> {
     pub cancel: &'a AtomicBool,
     /// Bytes written so far; poll it.
     pub written: &'a AtomicU64,
+}
+
+impl<'a> ExtractOptions<'a> {
+    /// Extracts to `destination`, where nothing is replaced.
+    pub fn new(
+        destination: &'a Path,
+        pool: &'a rayon::ThreadPool,
+        cancel: &'a AtomicBool,
+        written: &'a AtomicU64,
+    ) -> Self {
+        Self { destination, force: false, pool, cancel, written }
+    }
 }
 
 /// Attributes that say nothing a host file would lack: directory, archive, normal.

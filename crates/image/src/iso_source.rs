@@ -34,6 +34,7 @@ const ATTRIBUTE_HIDDEN: u32 = 2;
 /// Which WIM inside an ISO.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum WimChoice {
     /// `sources\install.wim`, else `install.esd`, else the split set of `install.swm`.
     #[default]
@@ -53,6 +54,7 @@ pub struct IsoSource {
 
 /// An ISO image as `info` shows it.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct IsoInfo {
     /// Bytes of the image.
     pub size: u64,
@@ -81,6 +83,7 @@ pub struct IsoInfo {
 
 /// A WIM inside an ISO.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct IsoWim {
     /// Its path, with slashes and without one in front.
     pub path: String,

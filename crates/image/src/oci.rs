@@ -51,6 +51,7 @@ pub struct LayerPlan {
 
 /// What a planned OCI image amounts to.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct LayerSummary {
     /// The image that was chosen, from 1.
     pub image: u32,

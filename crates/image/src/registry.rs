@@ -191,6 +191,7 @@ pub struct RegistryEdits {
 
 /// A hive that has another content than in the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HiveChange {
     /// Which one.
     pub hive: KnownHive,

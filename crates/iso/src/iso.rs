@@ -22,6 +22,7 @@ use crate::{Error, Result, udf};
 
 /// A tree of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TreeKind {
     /// Universal Disk Format.
     Udf,

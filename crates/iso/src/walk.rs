@@ -25,6 +25,7 @@ pub struct Walk<'i> {
 
 /// A step of a [`Walk`].
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Step {
     /// 0 for what the directory holds in which the walk began.
     pub depth: usize,

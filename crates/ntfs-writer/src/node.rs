@@ -164,6 +164,13 @@ pub struct Name {
     pub short: Option<Box<[u16]>>,
 }
 
+impl Name {
+    /// A long name alone.
+    pub fn new(long: &str) -> Self {
+        Self { long: long.encode_utf16().collect(), short: None }
+    }
+}
+
 /// Something that was decided for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -19,7 +19,7 @@ const WIDTH: usize = 100;
 /// Columns of the bar that shows a disk.
 const BAR: usize = 96;
 /// Columns of bars beside numbers.
-const SMALL_BAR: usize = 24;
+const SMALL_BAR: usize = 20;
 /// Folders that are listed, in and below each.
 const FOLDERS: usize = 12;
 const BELOW: usize = 5;
@@ -232,9 +232,9 @@ impl Page {
                 None => String::new(),
             };
             let line = format!(
-                "  {} {:<28} {:>11} {:>6}  {} {at}",
+                "  {} {:<24} {:>11} {:>6}  {} {at}",
                 mark(part.class),
-                shortened(&part.label, 28),
+                shortened(&part.label, 24),
                 human(part.bytes),
                 percent(part.bytes, whole),
                 self.bar(share(part.bytes, whole), SMALL_BAR)

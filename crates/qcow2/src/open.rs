@@ -34,6 +34,7 @@ pub enum Compression {
 
 /// What a file says about the file that has what it has not.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ParentReference {
     /// Its name as stored; bytes that are not UTF-8 are replaced. It may be an absolute path, a path from the file's own
     /// folder, a URL, or an expression of qemu's (`json:`, `nbd:` and others): nothing to be opened unasked.

@@ -12,6 +12,7 @@ const MAX_EXTRA: u32 = 1 << 10;
 
 /// A state of the disk that the file keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// What programs call it, mostly a number. Bytes that are not UTF-8 are replaced, here and in the name.
     pub id: String,

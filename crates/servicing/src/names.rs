@@ -11,6 +11,7 @@ use crate::{Error, Result};
 
 /// A package and what it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Known {
     /// What options and their users call it: `Compute`.
     pub short: &'static str,

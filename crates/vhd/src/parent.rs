@@ -11,6 +11,7 @@ const WHAT: &str = "VHD parent locator";
 /// of the file, to be shown to people, never to be opened because a file says so. Unpaired surrogates in them are replaced
 /// by U+FFFD.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ParentReference {
     /// The [unique id](crate::layout::Footer::unique_id) of the parent's footer.
     pub unique_id: Guid,

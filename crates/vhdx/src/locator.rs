@@ -7,6 +7,7 @@ use crate::{Error, Result};
 /// claims of the file, to be shown to people, never to be opened because a file says so. Unpaired surrogates in them
 /// are replaced by U+FFFD.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ParentReference {
     /// The parent's [data write id](crate::layout::Header::data_write_id) when the file was made.
     pub data_write_id: Guid,

@@ -29,6 +29,7 @@ pub struct Descriptor {
 
 /// An extent line of a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DescribedExtent {
     /// `RW`, `RDONLY` or `NOACCESS`.
     pub access: String,

@@ -23,6 +23,7 @@ pub(crate) const DESCRIPTOR_SECTORS: u64 = 20;
 
 /// The disk controller that the descriptor names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Adapter {
     /// IDE. VMware refuses such a disk on another controller.
     Ide,

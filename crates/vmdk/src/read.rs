@@ -21,6 +21,7 @@ pub type ExtentOpener<'a> = dyn FnMut(&str) -> io::Result<Arc<dyn ReadAt>> + 'a;
 
 /// The disk that a snapshot differs from, as far as the snapshot says.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ParentReference {
     /// Its content id when the snapshot was made.
     pub cid: u32,

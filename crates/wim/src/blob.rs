@@ -24,6 +24,7 @@ pub struct BlobId(pub u32);
 
 /// Content that is stored once, however many streams have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Blob {
     /// SHA-1 of the content; no two blobs have the same.
     pub sha1: [u8; 20],

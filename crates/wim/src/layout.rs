@@ -145,7 +145,7 @@ pub const SOLID_HEADER_LEN: u64 = 16;
 
 /// Entry of the blob table.
 ///
-/// In version [`VERSION_SOLID`](super::VERSION_SOLID), entries with [`resource_flags::SOLID`] are about solid resources
+/// In version `VERSION_SOLID`, entries with [`resource_flags::SOLID`] are about solid resources
 /// (observed: wimlib, 7-Zip). Neighbours form a run. Those with [`SOLID_RESOURCE`](blob_entry::SOLID_RESOURCE) for a
 /// size say where the run's resources lie; all others are blobs, whose stored size is their length and whose offset
 /// counts in the concatenated contents of the run's resources.

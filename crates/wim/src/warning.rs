@@ -7,6 +7,7 @@ const KEPT: usize = 100;
 
 /// Something that is not as it should be and that the reader could work around.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Warning {
     /// Where.
     pub at: At,

@@ -38,6 +38,7 @@ pub struct Entry<'a> {
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EntryKind<'a> {
     /// A directory.
     Directory,

@@ -34,6 +34,7 @@ pub struct Image {
 
 /// What a layer turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LayerFacts {
     /// The hash of the tar.
     pub diff_id: [u8; 32],

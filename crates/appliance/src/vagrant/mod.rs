@@ -15,6 +15,7 @@ use crate::machine::{Controller, Firmware, Machine, Transport};
 
 /// A provider of Vagrant's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Provider {
     /// VirtualBox.
     VirtualBox,

@@ -7,6 +7,7 @@ use crate::{ElementType, names};
 
 /// What a check found.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Report {
     /// What is wrong or unusual, in the order of the store. Of more than 1000 findings only the number is kept.
     pub findings: Vec<Finding>,
@@ -25,6 +26,7 @@ const MAX_FINDINGS: usize = 1000;
 
 /// One thing that a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,

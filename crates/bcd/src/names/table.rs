@@ -11,6 +11,7 @@ use crate::{Application, ElementType};
 
 /// What is known of an element.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct ElementInfo {
     /// Its type.
     pub element: ElementType,

@@ -28,6 +28,7 @@ pub enum Which {
 
 /// What a catalog says of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// The catalog covers every file, and this is who signed it.
     Signed(SignedBy),

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 /// A hash of a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Digest {
     /// SHA-1.
     Sha1([u8; 20]),

@@ -60,6 +60,7 @@ pub struct Catalog<'d> {
 
 /// A file that a catalog covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Member {
     /// The file's hash.
     pub digest: Digest,

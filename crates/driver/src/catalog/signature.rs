@@ -24,6 +24,7 @@ mod oid {
 
 /// Where a chain of certificates ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Anchor {
     /// At a key that is known, by this name.
     Known(String),
@@ -33,6 +34,7 @@ pub enum Anchor {
 
 /// Who signed a catalog. The signature is good; how much it says depends on the anchor.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SignedBy {
     /// The common name in the signer's certificate.
     pub subject: String,

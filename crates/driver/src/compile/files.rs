@@ -25,6 +25,7 @@ pub enum FileSource {
 
 /// A file to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileCopy {
     /// Where it comes from.
     pub source: FileSource,

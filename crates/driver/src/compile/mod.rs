@@ -43,6 +43,7 @@ impl Inbox for () {
 
 /// A text that the INF file may keep in `[Strings]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Label {
     /// What people read.
     pub text: String,
@@ -52,6 +53,7 @@ pub struct Label {
 
 /// What an INF file asks for on one Windows.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct CompiledDriver {
     /// The INF file's name.
     pub inf: String,
@@ -73,6 +75,7 @@ pub struct CompiledDriver {
 
 /// A model: a line that says which devices an install section is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Device {
     /// What the device is called.
     pub description: Label,
@@ -88,6 +91,7 @@ pub struct Device {
 
 /// An install section, with the sections beside it that have its name and an extension.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Configuration {
     /// The section's name with its platform: `viostor.NT`. The driver database knows it by this.
     pub section: String,
@@ -125,6 +129,7 @@ pub struct Configuration {
 
 /// Which sections exist beside an install section, under its name with these extensions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Beside {
     /// `.HW`
     pub hw: bool,
@@ -138,6 +143,7 @@ pub struct Beside {
 
 /// A device interface that is registered with a device.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Interface {
     /// Its class.
     pub class: Guid,
@@ -149,6 +155,7 @@ pub struct Interface {
 
 /// A setup class that an INF file defines.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Class {
     /// Where it is defined.
     pub place: Place,

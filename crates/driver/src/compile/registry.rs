@@ -105,6 +105,7 @@ pub enum Action {
 
 /// How a value is set that may be there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Mode {
     /// It is replaced.
     #[default]

@@ -22,6 +22,7 @@ pub mod start_type {
 
 /// A service that an install section makes.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Service {
     /// Its name: that of its key below `Services`.
     pub name: String,
@@ -39,6 +40,7 @@ pub struct Service {
 
 /// What a service's section says. Values that it does not have are `None` or empty.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ServiceConfig {
     /// What people call it.
     pub display_name: Option<Label>,
@@ -72,6 +74,7 @@ pub struct ServiceConfig {
 
 /// A log that a service's events go to.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct EventLog {
     /// Which: `System`, `Application` or `Security`.
     pub log: String,

@@ -11,6 +11,7 @@ use crate::{Error, Place, Result};
 
 /// What an INF file says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Version {
     /// The setup class' name, such as `Net`.
     pub class: String,

@@ -27,6 +27,7 @@ pub const CATALOG_FOLDER: &str = r"Windows\System32\CatRoot\{F750E6C3-38EE-11D1-
 
 /// A hive that a change goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum HiveName {
     /// `config\SYSTEM`
     System,
@@ -49,6 +50,7 @@ pub struct KeyChange {
 
 /// A file to put into the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PlannedFile {
     /// Where it comes from: a path from the folder of the INF file, with backslashes.
     pub source: String,
@@ -123,6 +125,7 @@ pub struct Request<'p> {
 
 /// What is to be done to an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Plan {
     /// The name that the INF file gets: `oem3.inf`.
     pub published: String,

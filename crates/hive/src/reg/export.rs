@@ -14,6 +14,7 @@ use crate::{Key, Kind, Name, Value};
 
 /// The kinds of file that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Form {
     /// Version 5.00 as regedit writes it: UTF-16 with a mark and CRLF.
     V5,

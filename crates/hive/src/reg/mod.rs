@@ -55,6 +55,7 @@ use crate::{Kind, Name};
 
 /// What the first line of a file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Version {
     /// `Windows Registry Editor Version 5.00`, since Windows 2000.
     V5,

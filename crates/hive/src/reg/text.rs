@@ -7,6 +7,7 @@ use super::Error;
 
 /// How a `.reg` file is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Encoding {
     /// UTF-16, little-endian, with a byte order mark: what regedit writes for version 5.00.
     Utf16,

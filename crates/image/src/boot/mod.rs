@@ -42,6 +42,7 @@ const LARGEST_PROGRAM: u64 = 64 * MIB;
 
 /// What a plan says of how the disk starts.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct BootSummary {
     /// `bios` or `uefi`.
     pub firmware: &'static str,

@@ -144,6 +144,7 @@ impl State {
 
 /// Something that is wrong with a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Finding {
     /// [`State::Warning`] or [`State::Broken`].
     pub state: State,
@@ -157,6 +158,7 @@ pub struct Finding {
 
 /// A link of the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Link {
     /// Which.
     pub step: Step,
@@ -232,6 +234,7 @@ pub enum Outcome {
 
 /// What to expect of a start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Verdict {
     /// In a word.
     pub outcome: Outcome,
@@ -247,6 +250,7 @@ pub struct Verdict {
 
 /// The way from one kind of firmware to a running kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Chain {
     /// Who begins.
     pub firmware: Firmware,
@@ -312,6 +316,7 @@ fn verdict(firmware: Firmware, links: &[Link]) -> Verdict {
 
 /// Whether and how a disk starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ChainReport {
     /// A chain for each kind of firmware that the disk was made for; none on a disk that was made for none.
     pub chains: Vec<Chain>,

@@ -40,6 +40,7 @@ const DRIVER: &str = "Windows/System32/drivers/wof.sys";
 
 /// What became of the files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct CompactSummary {
     /// How the compressed files are compressed.
     pub algorithm: Option<Algorithm>,

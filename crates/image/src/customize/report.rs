@@ -8,6 +8,7 @@ use crate::drivers::DriverReport;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// Packages, in the order in which they were taken.
     pub packages: Vec<PackageReport>,
@@ -34,6 +35,7 @@ impl Report {
 
 /// A package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PackageReport {
     /// Its file.
     pub path: String,
@@ -51,6 +53,7 @@ pub struct PackageReport {
 
 /// One `--copy`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CopyReport {
     /// Where from.
     pub from: String,
@@ -64,6 +67,7 @@ pub struct CopyReport {
 
 /// A hive that was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct HiveReport {
     /// `SYSTEM`.
     pub hive: &'static str,
@@ -88,6 +92,7 @@ impl HiveReport {
 
 /// A file that holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SecretReport {
     /// Its path.
     pub path: String,
@@ -99,6 +104,7 @@ pub struct SecretReport {
 
 /// A certificate that was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CertificateReport {
     /// The name it is for.
     pub subject: String,

@@ -4,19 +4,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use disk::{BlockMap, Guid, SectorSize};
+use disk::{BlockMap, Guid, RawDisk, SectorSize};
 use serde::Serialize;
 
 use super::chain::{self, MAX_CHAIN, Parents};
 use super::kind::{FileKind, unsupported};
-use super::ranges::RawDisk;
 use super::{Container, as_map};
 use crate::{Error, Result};
 
 /// The containers that are read.
 #[derive(Clone)]
 pub(super) enum Held {
-    Raw(Arc<RawDisk>),
+    Raw(Arc<RawDisk<Arc<std::fs::File>>>),
     Vhd(Arc<vhd::Vhd>),
     Vhdx(Arc<vhdx::Vhdx>),
     Vmdk(Arc<vmdk::Vmdk>),
@@ -28,6 +27,7 @@ pub(super) enum Held {
 
 /// What the check of a container counted. That it found no fault goes without saying: a fault is an error.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ContainerCheck {
     /// The format.
     pub format: String,

@@ -13,6 +13,7 @@ use crate::{Error, Result};
 
 /// What a file is, by its first and last bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FileKind {
     /// A WIM, of whatever version.
     Wim,

@@ -40,6 +40,7 @@ impl std::fmt::Debug for DiskFile {
 
 /// What holds a disk.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Container {
     /// The format, as `--format` calls it where it can be written.
     pub format: String,
@@ -58,6 +59,7 @@ impl Container {
 
 /// A disk as `info` shows it.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct DiskInfo {
     /// What holds it.
     pub container: Container,
@@ -77,6 +79,7 @@ pub struct DiskInfo {
 
 /// A partition table as `info` shows it.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct TableInfo {
     /// The disk signature.
     pub disk_signature: u32,
@@ -90,6 +93,7 @@ pub struct TableInfo {
 
 /// A partition as `info` shows it.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct PartitionInfo {
     /// From 1, as in the table.
     pub number: usize,
@@ -107,6 +111,7 @@ pub struct PartitionInfo {
 
 /// A file system as its first sector describes it.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct FileSystemInfo {
     /// Its name.
     pub name: &'static str,
@@ -142,7 +147,13 @@ impl DiskFile {
 
     /// A disk that is no file yet.
     pub(crate) fn planned(path: PathBuf, disk: Arc<dyn BlockMap>) -> Self {
-        Self { path, disk: Arc::clone(&disk), held: Held::Planned(disk), chain: Vec::new() }
+        Self {
+            path,
+            disk: Arc::clone(&disk),
+            held: Held::Planned(disk),
+            chain: Vec::new(),
+            stamps: Vec::new(),
+        }
     }
 
     /// The file's name.

@@ -1,11 +1,9 @@
-//! Walking a block map, and the map of a raw disk.
+//! Walking a block map.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 
-use disk::{BlockMap, MappedRange, RangeKind, ReadAt};
+use disk::{BlockMap, MappedRange, RangeKind};
 
 /// The ranges of a disk, neighbours of one kind merged.
 pub(crate) struct Ranges<'a> {
@@ -61,24 +59,5 @@ impl Iterator for Ranges<'_> {
                 (Ok(Some(next)), None) => merged = Some(next),
             }
         }
-    }
-}
-
-/// A raw disk. What the file system knows to be a hole is not stored.
-pub(crate) struct RawDisk(pub(crate) Arc<File>);
-
-impl ReadAt for RawDisk {
-    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buf, offset)
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        self.0.size()
-    }
-}
-
-impl BlockMap for RawDisk {
-    fn range_at(&self, offset: u64) -> io::Result<Option<MappedRange>> {
-        self.0.stored_at(offset)
     }
 }

@@ -54,6 +54,7 @@ enum Files {
 
 /// A volume as `info` shows it.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct VolumeInfo {
     /// Its label.
     pub label: String,

@@ -46,6 +46,7 @@ impl fmt::Display for PartitionKind {
 
 /// A partition of a disk.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DiskPartition {
     /// From 1, as in the table; logical partitions of a master boot record from 5.
     pub number: u32,
@@ -77,6 +78,7 @@ impl DiskPartition {
 
 /// The partitions of a disk.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Partitions {
     /// What describes them.
     pub table: TableKind,

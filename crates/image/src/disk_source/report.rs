@@ -8,6 +8,7 @@ use crate::disk_file::FileSystemInfo;
 
 /// The partitions of a disk and their volumes.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct PartitionsInfo {
     /// What describes them: `mbr`, `gpt`, or `none` for a disk that is one volume.
     pub table: &'static str,
@@ -19,6 +20,7 @@ pub struct PartitionsInfo {
 
 /// A partition and its volume.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct VolumeReport {
     /// From 1.
     pub number: u32,

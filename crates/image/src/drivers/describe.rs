@@ -19,6 +19,7 @@ const NEWEST: u32 = 99_999;
 
 /// A driver package.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct DriverInfo {
     /// Its INF file in the source.
     pub inf: String,
@@ -145,6 +146,7 @@ fn systems(inf: &Inf) -> Vec<String> {
 
 /// What a Windows makes of a package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct DriverFit {
     /// What becomes of it.
     pub outcome: Outcome,

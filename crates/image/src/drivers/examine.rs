@@ -10,6 +10,7 @@ use crate::{Error, Result};
 
 /// An INF file of a source.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Examined {
     /// Its path in the source.
     pub inf: String,
@@ -42,6 +43,7 @@ impl Examined {
 
 /// What is in a source, for a Windows.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Examination<'s> {
     /// The source.
     pub source: &'s DriverSource,

@@ -26,6 +26,7 @@ const MAX_INBOX_INF: u64 = 32 << 20;
 
 /// A driver package that was put into the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct DriverReport {
     /// Where it came from: the source, as it was named.
     pub source: String,

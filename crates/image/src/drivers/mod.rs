@@ -2,7 +2,7 @@
 //!
 //! `driver` knows what Windows makes of a package; here are the files around it. [`DriverSource`] opens what people have
 //! (folders, INF files, cabinets, archives, ISO images), [`examine`] says what a Windows would take of it and what it would
-//! refuse, and [`inject`] carries that out. Everything is read and checked before the first change.
+//! refuse, and `inject` carries that out. Everything is read and checked before the first change.
 
 mod archive;
 mod describe;

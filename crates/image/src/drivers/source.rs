@@ -28,6 +28,7 @@ const KEPT_CABINET: u64 = 256 << 20;
 /// What drivers are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum SourceKind {
     /// A folder, and all below it.
     Folder,

@@ -93,7 +93,6 @@ pub fn explain_plan(plan: Plan, options: ExplainOptions<'_>) -> Result<Explained
     explained.title = plan.title();
     explained.subtitle = changes::about(summary);
     explained.export.container = summary.format.to_string();
-    explained.export.stored = summary.stored;
     explained.export.containers = stored::containers(plan.map());
     explained.changes = changes::of(summary);
     explained.notes.extend(summary.notes.iter().cloned());

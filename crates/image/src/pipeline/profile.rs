@@ -76,6 +76,7 @@ impl Stage {
 
 /// What one thread did.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ThreadProfile {
     /// `main`, or `worker`.
     pub thread: &'static str,

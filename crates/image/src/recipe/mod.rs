@@ -1,4 +1,4 @@
-//! What to build: the resolved form of a command line or a [recipe file](file), and what an embedding program fills in
+//! What to build: the resolved form of a command line or a [recipe file](mod@file), and what an embedding program fills in
 //! directly.
 
 mod boot;
@@ -35,6 +35,7 @@ use crate::registry::HiveChoice;
 
 /// Everything that describes a build. Together with its inputs it determines every byte of the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Recipe {
     /// The WIM, or the ISO that it is in.
     pub source: PathBuf,
@@ -68,12 +69,10 @@ pub struct Recipe {
     /// How the disk starts.
     pub boot: Boot,
     /// What is changed in the image.
-    #[serde(skip)]
     pub customize: Customize,
     /// Text from which all identities derive; `None` takes the source's own hashes.
     pub seed: Option<String>,
     /// The time of everything that has none of its own; `None` takes the image's.
-    #[serde(skip)]
     pub time: Option<FileTime>,
     /// Compression of containers that compress.
     pub level: Level,

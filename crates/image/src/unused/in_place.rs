@@ -36,6 +36,7 @@ const ZEROS: usize = 1 << 20;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Cleared {
     /// Bytes that became holes.
     pub punched: u64,

@@ -1,7 +1,7 @@
 //! What of a disk is unused, and making it zero.
 //!
 //! [`survey`] looks at each volume and at what lies between the partitions, and says which bytes nobody reads
-//! ([`ntfs_writer::unused`], [`fat::unused`], [`gaps`]). Two things can be done with the answer: [`Trimmed`] is the disk as it
+//! ([`ntfs_writer::unused`], [`fat::unused`], `gaps`). Two things can be done with the answer: [`Trimmed`] is the disk as it
 //! would be, for [`convert`](crate::convert()) to pack like any other, and [`in_place`] makes a disk so.
 //!
 //! **A volume is taken as a whole or not at all.** One that is dirty, asleep, encrypted or damaged is refused with the
@@ -57,6 +57,7 @@ pub struct Survey {
 
 /// What was found in a partition, or between partitions.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Place {
     /// The partition's number; `None` between partitions.
     pub partition: Option<u32>,
@@ -81,6 +82,7 @@ pub struct Place {
 
 /// Unused bytes by kind.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Parts {
     /// Free clusters.
     pub free: u64,

@@ -153,8 +153,12 @@ pub(super) fn parse_file_entry(offset: u64, block: u32, bytes: &[u8]) -> Result<
         (raw.size, times, EXTENDED_FILE_ENTRY_LEN, raw.attributes_len, raw.allocation_len)
     };
     let from = start as u64 + u64::from(attributes_len);
-    let to = from + u64::from(allocation_len);
-    let Some(allocation) = bytes.get(from as usize..to as usize) else {
+    // Not by `as`: where addresses have 32 bits, the sum may be more than they can say.
+    let allocation = usize::try_from(from)
+        .ok()
+        .and_then(|from| bytes.get(from..))
+        .and_then(|rest| rest.get(..allocation_len as usize));
+    let Some(allocation) = allocation else {
         let reason = format!(
             "{attributes_len:#x} bytes of extended attributes and {allocation_len:#x} of allocation descriptors do not \
              fit its block of {:#x}",

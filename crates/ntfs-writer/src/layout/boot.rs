@@ -11,7 +11,7 @@ pub struct BootSector {
     pub oem_id: [u8; 8],
     /// 0x0B: bytes per sector.
     pub sector_size: u16,
-    /// 0x0D: sectors per cluster, see [`sectors_code`].
+    /// 0x0D: sectors per cluster, see `sectors_code`.
     pub sectors_per_cluster: u8,
     /// 0x0E: fields of the FAT boot sector, zero.
     pub zero_0e: [u8; 7],

@@ -17,7 +17,7 @@ pub struct RecordHeader {
     pub links: u16,
     /// 0x14: where the first attribute begins.
     pub attributes_offset: u16,
-    /// 0x16: see [`flags`].
+    /// 0x16: see `flags`.
     pub flags: u16,
     /// 0x18: bytes used: the offset of the end marker, and 8.
     pub used: u32,

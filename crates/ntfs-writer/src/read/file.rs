@@ -41,6 +41,7 @@ struct Part {
 
 /// One name of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileName {
     /// Reference to the directory.
     pub parent: u64,
@@ -63,6 +64,7 @@ pub struct Reparse {
 
 /// An extended attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NamedEa {
     /// Whether a reader must understand it.
     pub need: bool,

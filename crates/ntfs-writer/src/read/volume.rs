@@ -37,6 +37,7 @@ pub struct Options {
 
 /// How much of a volume is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Usage {
     /// Clusters that `$Bitmap` marks.
     pub used: u64,

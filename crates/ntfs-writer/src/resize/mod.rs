@@ -14,7 +14,7 @@
 //! Nothing is written: the result is a list of what lies where ([`Resized::segments`]), bytes of the old volume for the
 //! most part, so that it can be read as a volume while it is packed into another container.
 //!
-//! The volume is held to the same as by [`unused`](crate::unused): it has to pass [`check`](crate::check), be closed, have
+//! The volume is held to the same as by [`unused`]: it has to pass [`check`](crate::check), be closed, have
 //! no open log and no session that sleeps.
 
 mod edit;

@@ -100,6 +100,7 @@ pub struct Totals {
 
 /// Unused bytes that stay as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Kept {
     /// What they are.
     pub what: &'static str,

@@ -1,7 +1,7 @@
 //! WIMs that no honest tool writes. Each has its story; what a reader may do with it is up to the reader, as long as it
 //! ends soon, takes little memory, and says something useful.
 //!
-//! [`images`] has images with an odd tree, for any test to use. [`fixtures`] are the files of `testdata/hostile`: every
+//! Among them are images with an odd tree, for any test to use. [`fixtures`] are the files of `testdata/hostile`: every
 //! kind of attack that WIM readers are known to have met, one fault in each file, with the answer that is expected.
 
 mod blobs;

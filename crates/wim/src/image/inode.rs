@@ -24,6 +24,7 @@ pub enum StreamRef {
 
 /// A named data stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NamedStream {
     /// The name in UTF-16, not empty; unique in its file unit by unit, but not ignoring case.
     pub name: Box<[u16]>,
@@ -56,6 +57,7 @@ pub struct ObjectId {
 
 /// A tagged item that this crate does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TaggedItem {
     /// What it is.
     pub tag: u32,
@@ -65,6 +67,7 @@ pub struct TaggedItem {
 
 /// An extended attribute ([MS-FSCC] 2.4.16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExtendedAttribute<'a> {
     /// Whether who does not understand it must not touch the file (`FILE_NEED_EA`).
     pub need: bool,
