@@ -1,6 +1,8 @@
 //! `wimforge`: Windows images to bootable disks, offline. Arguments, progress, reports and exit codes live here; what
 //! they stand for lives in the library crates.
 
+// What documents an argument is its help on a terminal, where `[,BAUD]` is an optional part and no link.
+#[allow(rustdoc::broken_intra_doc_links)]
 mod args;
 mod commands;
 mod progress;

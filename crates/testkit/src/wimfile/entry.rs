@@ -171,7 +171,7 @@ impl Entry {
         self
     }
 
-    /// With the security descriptor that [`Image::security`] numbered `id`.
+    /// With the security descriptor that [`Image::security`](super::Image::security) numbered `id`.
     #[must_use]
     pub fn secured(mut self, id: u32) -> Self {
         self.security = Some(id);

@@ -1,6 +1,8 @@
 //! Reads a file of the Windows partition of a VMDK, without mounting or unpacking anything.
 //!
-//!     read-from-vmdk DISK.vmdk 'Windows\System32\config\SYSTEM' > SYSTEM
+//! ```text
+//! read-from-vmdk DISK.vmdk 'Windows\System32\config\SYSTEM' > SYSTEM
+//! ```
 
 use std::error::Error;
 use std::fs::File;
