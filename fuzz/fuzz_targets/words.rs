@@ -45,7 +45,12 @@ fuzz_target!(|data: &[u8]| {
         same::<IpPrefix>(line);
         same::<Ports>(line);
         same::<ObjectType>(line);
-        let _ = (line.parse::<Size>(), line.parse::<bcd::Ems>(), line.parse::<bcd::Debug>(), line.parse::<CopyChoice>());
+        let _ = (
+            line.parse::<Size>(),
+            line.parse::<bcd::Ems>(),
+            line.parse::<bcd::Debug>(),
+            line.parse::<CopyChoice>(),
+        );
         let _ = (line.parse::<ImageChoice>(), line.parse::<HiveChoice>());
         let _ = line.parse::<bcd::DeviceElement>().map(|device| {
             let again = device.to_string().parse().expect("what was printed can be read");

@@ -39,6 +39,7 @@ macro_rules! targets {
 targets! {
     appliance = "../../../fuzz/fuzz_targets/appliance.rs",
     bcd_open = "../../../fuzz/fuzz_targets/bcd_open.rs",
+    boot_chain = "../../../fuzz/fuzz_targets/boot_chain.rs",
     cab_open = "../../../fuzz/fuzz_targets/cab_open.rs",
     cat_parse = "../../../fuzz/fuzz_targets/cat_parse.rs",
     cbs_package = "../../../fuzz/fuzz_targets/cbs_package.rs",
@@ -55,6 +56,7 @@ targets! {
     hive_log = "../../../fuzz/fuzz_targets/hive_log.rs",
     hive_open = "../../../fuzz/fuzz_targets/hive_open.rs",
     inf_parse = "../../../fuzz/fuzz_targets/inf_parse.rs",
+    into_image = "../../../fuzz/fuzz_targets/into_image.rs",
     iso_open = "../../../fuzz/fuzz_targets/iso_open.rs",
     key_pem = "../../../fuzz/fuzz_targets/key_pem.rs",
     lzms = "../../../fuzz/fuzz_targets/lzms.rs",
