@@ -95,9 +95,10 @@ pub struct ApplyPlan {
     /// Services that join others in a process: see [`group_operations`](Self::group_operations).
     pub groups: Vec<GroupMember>,
     /// The packages in the list that `dism /get-packages` shows. **Not checked on a running Windows:** the names of values
-    /// and the number of `Owners` are those that people use who edit the list by hand; 0x70 stands for installed. The COMPONENTS hive, in which Windows keeps what each component is, is
-    /// not written, so `dism /cleanup-image /scanhealth` may find fault. A caller can leave these out; then Windows does
-    /// not know of the package, whose files and settings are there and work.
+    /// and the number of `Owners` are those that people use who edit the list by hand; 0x70 stands for installed. The
+    /// COMPONENTS hive, in which Windows keeps what each component is, is not written, so `dism /cleanup-image
+    /// /scanhealth` may find fault. A caller can leave these out; then Windows does not know of the package, whose files
+    /// and settings are there and work.
     pub registration: Vec<Operation>,
     /// Drivers that come with it.
     pub drivers: Vec<DriverFolder>,
@@ -146,13 +147,18 @@ impl StagePlan {
                 is_package: ends(path, ".CAB"),
             })
             .collect();
-        // The servicing stack first: what comes after may need it.
+        // Files of different folders may have one name.
         let mut names = BTreeSet::new();
-        for (number, file) in files.iter_mut().enumerate() {
-            if !names.insert(fold(&file.name)) {
-                file.name = format!("{number}-{}", file.name);
+        for file in &mut files {
+            let name = file.name.clone();
+            for number in 1.. {
+                if names.insert(fold(&file.name)) {
+                    break;
+                }
+                file.name = format!("{number}-{name}");
             }
         }
+        // The servicing stack first: what comes after may need it.
         files
             .sort_by_key(|file| (!file.is_package, !fold(&file.name).starts_with("SSU-"), file.name.clone()));
         Self { files }
@@ -190,6 +196,8 @@ impl ApplyPlan {
         plan.restart = reach.packages.iter().any(|(_, mum)| mum.updates.iter().any(|update| update.restart));
         let mut faults = Vec::new();
         let mut taken: BTreeMap<String, String> = BTreeMap::new();
+        // Where each file of a component is in the list, by its folded path.
+        let mut known: BTreeMap<String, usize> = BTreeMap::new();
         let mut claim = |path: &str, by: &str| match taken.insert(fold(path), by.to_owned()) {
             Some(other) => Err(format!("{path} is installed by {other} and by {by}")),
             None => Ok(()),
@@ -213,10 +221,11 @@ impl ApplyPlan {
                 };
                 faults.extend(file.destination.iter().filter_map(|link| claim(link, by).err()));
                 // One file of the component may be used in several places.
-                if let Some(known) = plan.files.iter_mut().find(|known| fold(&known.path) == fold(&path)) {
-                    known.links.extend(file.destination.clone());
+                if let Some(&first) = known.get(&fold(&path)) {
+                    plan.files[first].links.extend(file.destination.clone());
                     continue;
                 }
+                known.insert(fold(&path), plan.files.len());
                 let links = file.destination.clone().into_iter().collect();
                 let sddl = sddl(file.descriptor.as_ref());
                 plan.files.push(PlannedFile { path, links, source: entry.path().to_owned(), sddl });

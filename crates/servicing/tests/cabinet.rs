@@ -208,6 +208,28 @@ fn claims_that_do_not_hold() {
     assert!(cabinet.read("a").unwrap_err().to_string().contains("Quantum"));
 }
 
+/// Or a cabinet of a few MiB could have 65,535 folders of 2 GiB each.
+#[test]
+fn folders_share_no_blocks() {
+    let (entries, data) = lay_out(&[("a", 0, &[1; 70_000]), ("b", 1, &[2; 70_000])]);
+    let folders = [stored(&data[0]), stored(&data[1])];
+    let bytes = write(&entries, &folders, None);
+    open(bytes.clone()).unwrap().extract_all::<Error>(&mut |_, _| Ok(())).unwrap();
+    let offset = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let (first, second) = (36, 36 + 8);
+    // The whole of the first one, and all but its first block.
+    for (behind, reason) in [(0, "two folders have their first block at"), (0x8008, "over its folder's end")]
+    {
+        let mut shared = bytes.clone();
+        shared[second..second + 4].copy_from_slice(&(offset(first) + behind).to_le_bytes());
+        let error = match open(shared) {
+            Err(error) => error,
+            Ok(cabinet) => cabinet.read("a").unwrap_err(),
+        };
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+}
+
 #[test]
 fn sets_and_other_formats() {
     let (entries, data) = lay_out(&[("a", 0, b"x")]);

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hive::paths::Mount;
@@ -520,6 +521,15 @@ fn updates_are_staged_in_order() {
     let package = open(&borrow(&simple())).unwrap();
     let staged = package.assess(&nano()).unwrap().stage_instead(&package, "its file is there".to_owned());
     assert!(matches!(staged.way, Way::Stage(_)) && staged.not_applied == ["its file is there"]);
+}
+
+#[test]
+fn staged_files_have_names_of_their_own() {
+    let msu = cabinet(&[("p/a.cab", b"x"), ("q/A.cab", b"y"), ("1-a.cab", b"z"), ("r/a.cab", b"w")]);
+    let update = Package::open(Arc::new(msu), "update.msu").unwrap();
+    let Way::Stage(plan) = update.assess(&nano()).unwrap().way else { panic!("it is an update") };
+    let names: BTreeSet<String> = plan.files.iter().map(|file| file.name.to_lowercase()).collect();
+    assert_eq!(names.len(), 4, "{names:?}");
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub(super) struct Folder {
     pub(super) compression: Compression,
     pub(super) data_offset: u64,
     pub(super) blocks: u16,
+    /// Where the blocks of the next folder begin, or the cabinet ends.
+    pub(super) end: u64,
 }
 
 #[derive(Debug)]
@@ -59,7 +61,7 @@ enum Decoder {
 /// A folder that is being decoded.
 pub(super) struct FolderReader<'a> {
     source: &'a dyn ReadAt,
-    /// Where the cabinet ends.
+    /// Where the folder's blocks must have ended.
     end: u64,
     next: u64,
     blocks_left: u16,
@@ -71,7 +73,7 @@ pub(super) struct FolderReader<'a> {
 }
 
 impl<'a> FolderReader<'a> {
-    pub(super) fn new(source: &'a dyn ReadAt, end: u64, folder: &Folder, reserve: u8) -> Result<Self> {
+    pub(super) fn new(source: &'a dyn ReadAt, folder: &Folder, reserve: u8) -> Result<Self> {
         let decoder = match folder.compression {
             Compression::Stored => Decoder::Stored,
             Compression::MsZip => Decoder::MsZip(MsZip::new()),
@@ -84,7 +86,7 @@ impl<'a> FolderReader<'a> {
         };
         Ok(Self {
             source,
-            end,
+            end: folder.end,
             next: folder.data_offset,
             blocks_left: folder.blocks,
             reserve,
@@ -104,7 +106,7 @@ impl<'a> FolderReader<'a> {
         let mut head = [0; DATA_LEN as usize + 255];
         let head = &mut head[..head_len as usize];
         if offset + head_len > self.end {
-            return Err(malformed(format!("it reaches over the cabinet's end at {:#x}", self.end)));
+            return Err(malformed(format!("it reaches over its folder's end at {:#x}", self.end)));
         }
         let io = |source| Error::Io { at: At::new("cabinet data block", offset), source };
         self.source.read_exact_at(head, offset).map_err(io)?;

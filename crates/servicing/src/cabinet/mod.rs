@@ -4,8 +4,9 @@
 //! decoding each folder once, and stops behind the last file that is wanted.
 //!
 //! What the tables say is checked when a cabinet is opened: every path stays where it belongs, no two are the same to
-//! Windows, files of a folder do not overlap, and none is longer than its folder's blocks could be. So whatever a cabinet
-//! claims, all of its files together are at most what its blocks decode to, and each block is in the file.
+//! Windows, files of a folder do not overlap, folders have no blocks in common, and no file is longer than its folder's blocks
+//! could be. So whatever a cabinet claims, all of its files together are at most what its blocks decode to, and each block
+//! is in the file once.
 
 mod folder;
 mod layout;
@@ -149,8 +150,9 @@ impl Cabinet {
                 return Err(Error::unsupported("cabinet folder", offset, feature));
             };
             let data_offset = u64::from(entry.data_offset);
-            folders.push(Folder { compression, data_offset, blocks: entry.blocks });
+            folders.push(Folder { compression, data_offset, blocks: entry.blocks, end: size });
         }
+        end_folders(&mut folders)?;
         tables.at = u64::from(header.files_offset);
         let entries = tables.files(header.files, &folders)?;
         let mut by_path = BTreeMap::new();
@@ -249,7 +251,7 @@ impl Cabinet {
     /// `files` of one folder, by their place.
     fn stream_folder<E: From<Error>>(&self, files: &[&Entry], sink: &mut PieceSink<'_, E>) -> Result<(), E> {
         let folder = &self.folders[usize::from(files[0].folder)];
-        let mut reader = FolderReader::new(&*self.source, self.size, folder, self.data_reserve)?;
+        let mut reader = FolderReader::new(&*self.source, folder, self.data_reserve)?;
         // The block that was decoded last, and where it begins in the folder.
         let mut block: &[u8] = &[];
         let mut start = 0;
@@ -282,6 +284,22 @@ impl fmt::Debug for Cabinet {
             .field("entries", &self.entries.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Says of each folder where its blocks must have ended: where those of another begin.
+fn end_folders(folders: &mut [Folder]) -> Result<()> {
+    let mut begins: Vec<u64> =
+        folders.iter().filter(|folder| folder.blocks > 0).map(|folder| folder.data_offset).collect();
+    begins.sort_unstable();
+    if let Some(pair) = begins.windows(2).find(|pair| pair[0] == pair[1]) {
+        let reason = format!("two folders have their first block at {:#x}", pair[0]);
+        return Err(Error::malformed("cabinet folder", pair[0], reason));
+    }
+    for folder in folders {
+        let next = begins.partition_point(|&begin| begin <= folder.data_offset);
+        folder.end = begins.get(next).map_or(folder.end, |&begin| begin.min(folder.end));
+    }
+    Ok(())
 }
 
 /// The tables, read one after another.
