@@ -232,7 +232,7 @@ impl Reader<'_> {
 
     fn values(&mut self, cell: u32, count: u32, from: u64) -> Result<Vec<Value>> {
         let bytes = self.cells.claim(cell, "list of values", from)?;
-        let Some(list) = bytes.get(..4 * count as usize) else {
+        let Some(list) = (count as usize).checked_mul(4).and_then(|len| bytes.get(..len)) else {
             let reason = format!("{count} values in a cell of {:#x} bytes", bytes.len());
             return Err(Error::malformed("list of values", absolute(cell), reason));
         };
