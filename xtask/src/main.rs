@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 
 mod api;
 mod faults;
+mod flips;
 #[cfg(unix)]
 mod fuzz;
 mod portability;
@@ -31,6 +32,8 @@ enum Chore {
     Fuzz(fuzz::Arguments),
     /// Let every operation on files fail, in every way: an hour of a machine with two processors
     Faults(faults::Arguments),
+    /// Change every byte of a file of every format, in nine ways: half an hour of a machine with two processors
+    Flips(flips::Arguments),
     Portability(portability::Arguments),
 }
 
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         #[cfg(unix)]
         Chore::Fuzz(arguments) => fuzz::run(arguments),
         Chore::Faults(arguments) => faults::run(&arguments),
+        Chore::Flips(arguments) => flips::run(&arguments),
         Chore::Portability(arguments) => portability::run(arguments),
     };
     result.unwrap_or_else(|error| {
