@@ -1,5 +1,6 @@
 use disk::{FileTime, SectorSize};
 
+use crate::parse::MAX_CLUSTER;
 use crate::{Error, Result};
 
 /// The geometry that a BIOS reports for the disk: the boot sector repeats it for old loaders.
@@ -70,9 +71,6 @@ impl Default for Options {
         }
     }
 }
-
-/// The largest cluster (observed: Windows 10, `ntfs-2m`, in the samples).
-const MAX_CLUSTER: u32 = 2 << 20;
 
 /// `$VOLUME_NAME` may hold more, but Windows' own tools accept no more than this.
 const MAX_LABEL_UNITS: usize = 32;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use crate::layout::security::{SDS_HEADER_LEN, SdsHeader};
 use crate::layout::{put, put_u16, put_u32};
+use crate::parse::security_hash;
 use crate::{Error, Result};
 
 /// Bytes in a block of `$SDS`, and as many in its mirror.
@@ -89,15 +90,6 @@ pub(crate) fn default_descriptor() -> Vec<u8> {
     )
 }
 
-/// The hash that `$SDS` and `$SDH` hold: rotate and add, over little-endian words.
-pub(crate) fn hash(descriptor: &[u8]) -> u32 {
-    descriptor.chunks(4).fold(0u32, |hash, chunk| {
-        let mut word = [0; 4];
-        word[..chunk.len()].copy_from_slice(chunk);
-        hash.rotate_left(3).wrapping_add(u32::from_le_bytes(word))
-    })
-}
-
 fn check(descriptor: &[u8]) -> Result<()> {
     const SELF_RELATIVE: u8 = 0x80;
     let refuse = |reason| Err(Error::Descriptor { reason });
@@ -154,7 +146,7 @@ impl Store {
     /// The key of a descriptor that is known to be sound.
     pub(crate) fn insert(&mut self, descriptor: &[u8]) -> u32 {
         let len = (SDS_HEADER_LEN + descriptor.len()) as u32;
-        let hash = hash(descriptor);
+        let hash = security_hash(descriptor);
         let same = self.lookup.entry((hash, len)).or_default();
         for &known in same.iter() {
             let header = &self.entries[known as usize];
@@ -227,10 +219,10 @@ mod tests {
     #[test]
     fn hash_vectors() {
         // The keys 0x100 and 0x101 of volumes that Windows 10 formatted, with the hashes it stored.
-        assert_eq!(hash(&system_read()), 0x32FE_C6CB);
-        assert_eq!(hash(&system_read_write()), 0x3414_C8F7);
-        assert_eq!(hash(&[]), 0);
-        assert_eq!(hash(&[1, 0, 0, 0, 2, 0, 0, 0]), 10);
+        assert_eq!(security_hash(&system_read()), 0x32FE_C6CB);
+        assert_eq!(security_hash(&system_read_write()), 0x3414_C8F7);
+        assert_eq!(security_hash(&[]), 0);
+        assert_eq!(security_hash(&[1, 0, 0, 0, 2, 0, 0, 0]), 10);
     }
 
     #[test]
@@ -265,7 +257,7 @@ mod tests {
             assert_eq!(at / BLOCK % 2, 0, "in a data block");
             assert_eq!(at / BLOCK, (at + len - 1) / BLOCK, "crosses no block");
             assert_eq!(stream[at..at + len], stream[at + BLOCK..at + BLOCK + len]);
-            assert_eq!(hash(&stream[at + SDS_HEADER_LEN..at + len]), header.hash);
+            assert_eq!(security_hash(&stream[at + SDS_HEADER_LEN..at + len]), header.hash);
         }
         let mut part = vec![0xEE; 100_000];
         store.render(0x3_9999, &mut part);

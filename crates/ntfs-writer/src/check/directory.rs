@@ -7,8 +7,8 @@ use super::index::Shape;
 use super::report::{Code, Place};
 use super::state::{NameRef, hash};
 use super::streams::Held;
-use super::system;
 use crate::layout::index::collation;
+use crate::layout::number;
 use crate::names;
 use crate::parse::{self, Entry, FileName, Utf16, kind, record_of, sequence_of};
 
@@ -146,7 +146,7 @@ impl Checker<'_> {
         const DEEPEST: usize = 8;
         for _ in 0..DEEPEST {
             match self.state(record) {
-                Some(_) if record == system::EXTEND => return true,
+                Some(_) if record == number::EXTEND => return true,
                 Some(state) if state.names > 0 => record = state.parent.into(),
                 _ => return false,
             }
@@ -162,7 +162,7 @@ impl Checker<'_> {
         kinds |= if state.is_directory() { HAS_NAME_INDEX } else { 0 };
         kinds |= if state.has_index() && !state.is_directory() { HAS_VIEW_INDEX } else { 0 };
         // format.com leaves the entries of system files zero, and Windows never updates them.
-        if target < 16 || record_of(head.parent) == system::EXTEND {
+        if target < 16 || record_of(head.parent) == number::EXTEND {
             return;
         }
         if head.attributes & HAS_NAME_INDEX != kinds & HAS_NAME_INDEX {
@@ -230,7 +230,7 @@ impl Checker<'_> {
             let place = self.record_place(name.record.into());
             self.error(Code::ParentReference, place, text);
         }
-        if let Some(root) = self.states.get_mut(system::ROOT as usize) {
+        if let Some(root) = self.states.get_mut(number::ROOT as usize) {
             root.set_reached();
         }
         let mut chain = Vec::new();

@@ -4,7 +4,8 @@ use super::record::kind_name;
 use super::report::{Code, Place};
 use super::source::Value;
 use super::streams::{Held, Parts};
-use super::{Checker, directory, system};
+use super::{Checker, directory};
+use crate::layout::number;
 use crate::names;
 use crate::node::flag;
 use crate::parse::{self, Body, Reparse, WofCodec, flags, kind};
@@ -77,7 +78,7 @@ impl Checker<'_> {
         let is_view = |held: &Held<'_>| {
             held.attribute.kind == kind::INDEX_ROOT && held.attribute.name != directory::I30.name
         };
-        if number != system::SECURE && held.iter().any(is_view) {
+        if number != number::SECURE && held.iter().any(is_view) {
             self.views.push(number);
         }
     }
@@ -200,7 +201,7 @@ impl Checker<'_> {
             self.error(Code::DataSize, at.plus(48), text);
         }
         let special = attribute.flags & (flags::COMPRESSION | flags::SPARSE) != 0;
-        let bad_clusters = number == system::BAD_CLUSTERS;
+        let bad_clusters = number == number::BAD_CLUSTERS;
         let holes = runs.iter().any(|run| run.lcn.is_none());
         if holes && !special && !bad_clusters {
             let text = format_args!("{what} has holes and is neither sparse nor compressed");

@@ -17,9 +17,11 @@
 //! size of the volume, not by what fields claim; where a limit cuts the check short, [`Report::not_checked`] says so.
 //! Nothing panics.
 
+mod boot;
 mod directory;
 mod file;
 mod index;
+mod mft;
 mod record;
 mod report;
 mod secure;
@@ -38,6 +40,7 @@ use disk::{At, ReadAt};
 
 pub use report::{Code, Finding, More, Report, Severity};
 
+use crate::layout::number;
 use crate::parse::{self, Boot, Fault};
 use crate::{Error, Result};
 use report::{Collector, Place};
@@ -76,7 +79,7 @@ impl Options {
 pub fn check(volume: &dyn ReadAt, options: &Options) -> Result<Report> {
     let size = volume.size().map_err(|source| Error::Io { at: At::new("the volume", 0), source })?;
     let mut found = Collector::new(options.per_code);
-    let Some(boot) = system::boot(volume, size, &mut found) else {
+    let Some(boot) = boot::boot(volume, size, &mut found) else {
         return Ok(found.into_report());
     };
     let mut checker = Checker {
@@ -233,7 +236,7 @@ impl Checker<'_> {
         if number >= self.records {
             return None;
         }
-        if let Some(first) = self.first.as_ref().filter(|_| number == system::MFT) {
+        if let Some(first) = self.first.as_ref().filter(|_| number == number::MFT) {
             return Some(first.clone());
         }
         let mut bytes = vec![0; self.boot.record_size as usize];
@@ -264,7 +267,7 @@ impl Checker<'_> {
             _ => record,
         };
         let mut parts = Vec::new();
-        while number != system::ROOT && parts.len() < DEEPEST {
+        while number != number::ROOT && parts.len() < DEEPEST {
             let Some((parent, name)) = self.name_of(number) else {
                 if parts.is_empty() {
                     return None;
@@ -277,6 +280,10 @@ impl Checker<'_> {
                 break;
             }
             number = parent;
+        }
+        if parts.len() == DEEPEST && number != number::ROOT {
+            // It goes on, or is a circle.
+            parts.push("...".into());
         }
         parts.reverse();
         Some(format!("\\{}", parts.join("\\")))

@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 
 use super::report::{Code, Place};
 use super::state::{Claim, NameRef, hash};
-use super::{Checker, MAX_CLAIMS, Severity, system};
+use super::{Checker, MAX_CLAIMS, Severity};
 use crate::layout::STRIDE;
 use crate::layout::attribute::RESIDENT_LEN;
+use crate::layout::number;
 use crate::layout::record::END_LEN;
 use crate::names;
 use crate::parse::{self, Attribute, Body, NonResident, Record, flags, kind};
@@ -59,11 +60,11 @@ impl Checker<'_> {
         let place = self.record_place(number);
         // What is wrong with a record that nobody uses harms nobody.
         let severity = if self.mft_bit(number) { Severity::Error } else { Severity::Note };
-        if let Some(first) = self.first.as_ref().filter(|_| number == system::MFT) {
+        if let Some(first) = self.first.as_ref().filter(|_| number == number::MFT) {
             bytes.copy_from_slice(first);
         }
         let outcome = match bytes.first_chunk::<4>() {
-            Some(b"FILE") if number == system::MFT && self.first.is_some() => Ok(()),
+            Some(b"FILE") if number == number::MFT && self.first.is_some() => Ok(()),
             Some(b"FILE") => parse::unprotect(bytes, "file record").map_err(|fault| (Code::Fixup, fault)),
             _ => Ok(()),
         };
@@ -340,7 +341,7 @@ impl Checker<'_> {
         let units = name.name.to_units();
         let head = &name.head;
         let parent = u32::try_from(parse::record_of(head.parent)).unwrap_or(u32::MAX);
-        if number != system::ROOT {
+        if number != number::ROOT {
             if let Some(fault) = names::fault(&units) {
                 self.error(Code::FileName, at, format_args!("{:?}: {fault}", name.name));
             }
@@ -505,7 +506,7 @@ impl Checker<'_> {
             if !state.has_standard() {
                 self.error(Code::StandardInformation, place, format_args!("no $STANDARD_INFORMATION"));
             }
-            if state.names == 0 && !system::NAMELESS.contains(&number) {
+            if state.names == 0 && !number::NAMELESS.contains(&number) {
                 self.error(Code::NameMissing, place, format_args!("no $FILE_NAME"));
             }
             if state.is_directory() && state.long_names > 1 {

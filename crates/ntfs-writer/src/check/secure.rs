@@ -1,8 +1,9 @@
 //! `$Secure`: descriptors in `$SDS`, twice, and the two indexes that lead to them; and the ids that files have.
 
+use super::Checker;
 use super::report::{Code, Place};
 use super::view::{BY_HASH, BY_ID};
-use super::{Checker, system};
+use crate::layout::number;
 use crate::parse::{self, SdsHeader, kind, u32_at};
 
 /// `$SDS` alternates between blocks and their copies.
@@ -12,12 +13,12 @@ const HEADER: u64 = 20;
 
 impl Checker<'_> {
     pub(super) fn check_secure(&mut self) {
-        let Some(parts) = self.parts(system::SECURE) else { return };
+        let Some(parts) = self.parts(number::SECURE) else { return };
         let held = parts.attributes();
-        let place = self.record_place(system::SECURE);
+        let place = self.record_place(number::SECURE);
         let (mut by_id, mut by_hash) = (Vec::new(), Vec::new());
         for (shape, key_len, list) in [(BY_ID, 4, &mut by_id), (BY_HASH, 8, &mut by_hash)] {
-            let found = self.walk_index(system::SECURE, &held, shape, &mut |checker, entry, place| {
+            let found = self.walk_index(number::SECURE, &held, shape, &mut |checker, entry, place| {
                 let name = shape.name;
                 let data = entry.view_data().and_then(parse::sds_header);
                 match data {
@@ -96,7 +97,7 @@ impl Checker<'_> {
 
     fn check_descriptor(&mut self, stream: &super::Value, header: &SdsHeader, place: Place) {
         let (offset, len, id) = (header.offset, u64::from(header.len), header.id);
-        let at = Place::at(system::SECURE, stream.place(offset));
+        let at = Place::at(number::SECURE, stream.place(offset));
         let in_block = offset % BLOCK + len <= BLOCK && (offset / BLOCK).is_multiple_of(2);
         let inside = offset.checked_add(BLOCK + len).is_some_and(|end| end <= stream.size());
         if len <= HEADER || !offset.is_multiple_of(16) || !in_block || !inside || id == 0 {
@@ -125,7 +126,7 @@ impl Checker<'_> {
         }
         if copy != bytes {
             let first = bytes.iter().zip(&copy).position(|(a, b)| a != b).unwrap_or_default();
-            let place = Place::at(system::SECURE, stream.place(offset + BLOCK + first as u64));
+            let place = Place::at(number::SECURE, stream.place(offset + BLOCK + first as u64));
             let text = format_args!("descriptor {id:#x}: the copy differs at byte {first:#x} of the entry");
             self.error(Code::SdsMirror, place, text);
         }

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use super::Checker;
 use super::record::kind_name;
 use super::report::{Code, Place};
 use super::source::Value;
-use super::{Checker, system};
+use crate::layout::number;
 use crate::parse::{NonResident, Run, kind};
 
 /// Bytes of `$Bitmap` that are compared at once.
@@ -43,10 +44,10 @@ impl Checker<'_> {
                 owner = Some(*claim);
             }
         }
-        let Some(value) = self.value_of(system::BITMAP, kind::DATA, "") else { return };
+        let Some(value) = self.value_of(number::BITMAP, kind::DATA, "") else { return };
         let clusters = self.boot.clusters;
         let needed = clusters.div_ceil(64) * 8;
-        let place = Place::at(system::BITMAP, value.place(0));
+        let place = Place::at(number::BITMAP, value.place(0));
         if value.size() < clusters.div_ceil(8) {
             let text = format_args!("$Bitmap has {} bytes, expected {needed}", value.size());
             self.error(Code::BitmapTail, place, text);
@@ -104,7 +105,7 @@ impl Checker<'_> {
         }
         let Range { start, end } = wrong.range;
         if start < end {
-            let place = Place::at(system::BITMAP, value.place(start / 8));
+            let place = Place::at(number::BITMAP, value.place(start / 8));
             let last = end - 1;
             match (wrong.tail, wrong.used) {
                 (true, _) => {
@@ -161,7 +162,7 @@ impl Checker<'_> {
     /// What lies in the clusters of a value behind its end is zero.
     pub(super) fn check_tail(&mut self, number: u64, what: &str, runs: &[Run], body: &NonResident<'_>) {
         let cluster = self.cluster();
-        let Some(last) = runs.last().filter(|_| self.ours && number != system::LOG) else { return };
+        let Some(last) = runs.last().filter(|_| self.ours && number != number::LOG) else { return };
         let end = (last.vcn + last.clusters).saturating_mul(cluster);
         if last.lcn.is_none() || body.size >= end {
             return;

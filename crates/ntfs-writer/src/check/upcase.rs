@@ -1,7 +1,8 @@
 //! `$UpCase`: the table by which names are compared, and its checksum.
 
 use super::report::Code;
-use super::{Checker, Severity, system};
+use super::{Checker, Severity};
+use crate::layout::number;
 use crate::parse::{kind, u32_at, u64_at};
 use crate::upcase::{LEN, table};
 
@@ -29,8 +30,8 @@ fn crc64(bytes: &[u8]) -> u64 {
 impl Checker<'_> {
     /// Loads the table, so that names are compared as the volume's writer did.
     pub(super) fn load_upcase(&mut self) {
-        let place = self.record_place(system::UPCASE);
-        let Some(value) = self.value_of(system::UPCASE, kind::DATA, "") else {
+        let place = self.record_place(number::UPCASE);
+        let Some(value) = self.value_of(number::UPCASE, kind::DATA, "") else {
             return self.error(Code::UpCase, place, format_args!("no unnamed stream"));
         };
         let offset = value.place(0);
@@ -58,7 +59,7 @@ impl Checker<'_> {
             let severity = if self.ours { Severity::Error } else { Severity::Note };
             self.found.add(severity, Code::UpCase, place.plus(2 * unit), text);
         }
-        if let Some(info) = self.value_of(system::UPCASE, kind::DATA, "$Info") {
+        if let Some(info) = self.value_of(number::UPCASE, kind::DATA, "$Info") {
             let place = super::Place { offset: info.place(0), ..place };
             let Some(info) = self.whole(&info, place, "$UpCase:$Info") else { return };
             let (len, found) = (u32_at(&info, 0), u64_at(&info, 8));

@@ -3,10 +3,11 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use super::Checker;
 use super::index::Shape;
 use super::report::{Code, Place};
-use super::{Checker, system};
 use crate::layout::index::collation;
+use crate::layout::number;
 use crate::layout::record::flags::VIEW_INDEX;
 use crate::parse::{kind, record_of, u32_at, u64_at};
 
@@ -94,7 +95,7 @@ impl Checker<'_> {
         }
         // A volume without them works; `chkdsk /scan` fails.
         for (found, name) in [(has_reparse, "$Reparse"), (has_objects, "$ObjId"), (has_quota, "$Quota")] {
-            let place = self.record_place(found.unwrap_or(system::EXTEND));
+            let place = self.record_place(found.unwrap_or(number::EXTEND));
             match found.and_then(|record| self.state(record)).map(|state| state.flags) {
                 None => self.warning(Code::SystemFile, place, format_args!("$Extend has no {name}")),
                 Some(flags) if flags & VIEW_INDEX == 0 => {

@@ -7,6 +7,7 @@
 pub(crate) mod attribute;
 pub(crate) mod boot;
 pub(crate) mod index;
+pub(crate) mod number;
 pub(crate) mod record;
 pub(crate) mod security;
 
@@ -62,14 +63,19 @@ pub(crate) const fn usa_count(len: usize) -> u16 {
     (len / STRIDE + 1) as u16
 }
 
-/// Protects a file record or index block: the last two bytes of every 512 move into the update sequence array at
-/// `usa_offset`, and the sequence number takes their place. A torn write shows as a number that differs.
+/// Protects a file record or index block that is new.
 pub(crate) fn protect(block: &mut [u8], usa_offset: usize) {
-    put_u16(block, usa_offset, SEQUENCE_NUMBER);
+    protect_as(block, usa_offset, SEQUENCE_NUMBER);
+}
+
+/// Protects a file record or index block: the last two bytes of every 512 move into the update sequence array at
+/// `usa_offset`, and `number` takes their place. A torn write shows as a number that differs.
+pub(crate) fn protect_as(block: &mut [u8], usa_offset: usize, number: u16) {
+    put_u16(block, usa_offset, number);
     for i in 0..block.len() / STRIDE {
         let (end, saved) = ((i + 1) * STRIDE - 2, usa_offset + 2 + 2 * i);
         block.copy_within(end..end + 2, saved);
-        put_u16(block, end, SEQUENCE_NUMBER);
+        put_u16(block, end, number);
     }
 }
 

@@ -7,7 +7,7 @@ use binrw::BinRead;
 use super::{Fault, Result, part};
 use crate::layout::boot::BootSector;
 
-/// The largest cluster there is, in bytes (Windows 10 1709 and later).
+/// The largest cluster there is, in bytes (Windows 10 1709 and later; observed: `ntfs-2m`, in the samples).
 pub const MAX_CLUSTER: u32 = 2 << 20;
 
 /// A larger record or index block was never written by anyone, and would have to be held in memory.

@@ -27,6 +27,7 @@ pub use attribute::{Attribute, Body, NonResident, flags, kind};
 pub use boot::{Boot, MAX_CLUSTER, boot, boot_sector};
 pub use index::{Block, Entries, Entry, FileNameEntry, Node, Root, block, root};
 pub use list::{List, ListEntry, list};
+pub(crate) use protect::check_ends;
 pub use protect::{sequence_array, unprotect};
 pub use record::{Attributes, Record, is_zero_record, record};
 pub use runs::{Run, Runs, runs};

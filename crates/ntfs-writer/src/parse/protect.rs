@@ -30,11 +30,11 @@ pub fn sequence_array<'a>(block: &'a [u8], what: &'static str) -> Result<&'a [u8
     part(block, offset, 2 * count, what, "update sequence array")
 }
 
-/// Checks the ends of all 512-byte strides against the sequence number and puts back what they stood for.
+/// Checks the ends of all 512-byte strides against the sequence number; returns where the array begins.
 ///
 /// # Errors
-/// Those of [`sequence_array`], and when a stride ends otherwise; the block is unchanged then.
-pub fn unprotect(block: &mut [u8], what: &'static str) -> Result<()> {
+/// Those of [`sequence_array`], and when a stride ends otherwise.
+pub(crate) fn check_ends(block: &[u8], what: &'static str) -> Result<usize> {
     let array = sequence_array(block, what)?;
     let number = [array[0], array[1]];
     let torn = block.chunks_exact(STRIDE).position(|stride| stride[STRIDE - 2..] != number);
@@ -50,8 +50,15 @@ pub fn unprotect(block: &mut [u8], what: &'static str) -> Result<()> {
             format_args!("{expected:#x}"),
         ));
     }
-    let saved: [u8; 2] = [block[4], block[5]];
-    let offset = usize::from(u16::from_le_bytes(saved)) + 2;
+    Ok(usize::from(u16::from_le_bytes([block[4], block[5]])))
+}
+
+/// Checks the ends of all 512-byte strides against the sequence number and puts back what they stood for.
+///
+/// # Errors
+/// Those of [`sequence_array`], and when a stride ends otherwise; the block is unchanged then.
+pub fn unprotect(block: &mut [u8], what: &'static str) -> Result<()> {
+    let offset = check_ends(block, what)? + 2;
     for i in 0..block.len() / STRIDE {
         block.copy_within(offset + 2 * i..offset + 2 * i + 2, (i + 1) * STRIDE - 2);
     }

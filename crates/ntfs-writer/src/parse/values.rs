@@ -170,20 +170,13 @@ pub fn sds_header(bytes: &[u8]) -> Result<SdsHeader> {
     fixed(bytes, SDS_HEADER_LEN, "$SDS entry")
 }
 
-/// The hash by which `$Secure:$SDH` finds a descriptor (observed: Windows 10).
+/// The hash by which `$Secure:$SDH` finds a descriptor: rotate and add, over little-endian words (observed: Windows 10).
 pub fn security_hash(descriptor: &[u8]) -> u32 {
-    let mut words = descriptor.chunks_exact(4);
-    let sum = words.by_ref().fold(0u32, |hash, word| {
-        hash.rotate_left(3).wrapping_add(u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
-    });
-    match words.remainder() {
-        [] => sum,
-        rest => {
-            let mut word = [0; 4];
-            word[..rest.len()].copy_from_slice(rest);
-            sum.rotate_left(3).wrapping_add(u32::from_le_bytes(word))
-        }
-    }
+    descriptor.chunks(4).fold(0, |hash: u32, chunk| {
+        let mut word = [0; 4];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash.rotate_left(3).wrapping_add(u32::from_le_bytes(word))
+    })
 }
 
 /// The parts of a self-relative security descriptor ([MS-DTYP] 2.4.6).

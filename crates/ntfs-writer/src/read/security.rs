@@ -6,10 +6,9 @@ use super::file::MAX_DESCRIPTOR;
 use super::stream::Stream;
 use super::volume::Volume;
 use super::{Budget, Error, Place, Result};
+use crate::layout::number::SECURE;
 use crate::parse::{self, u32_at};
 
-/// The record of `$Secure`.
-const SECURE: u64 = 9;
 /// The mirror of a descriptor lies this far behind it.
 const MIRROR: u64 = 0x4_0000;
 /// Length of what precedes a descriptor.

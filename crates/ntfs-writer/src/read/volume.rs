@@ -12,20 +12,9 @@ use super::record::{Cache, open_mft};
 use super::security::Secure;
 use super::stream::Stream;
 use super::{Budget, Error, Place, Result};
+use crate::layout::number;
 use crate::parse::{self, Boot, kind};
 use crate::upcase;
-
-/// Numbers of the records of system files.
-mod system {
-    pub(super) const VOLUME: u64 = 3;
-    pub(super) const ROOT: u64 = 5;
-    pub(super) const BITMAP: u64 = 6;
-    pub(super) const UPCASE: u64 = 10;
-    pub(super) const EXTEND: u64 = 11;
-}
-
-/// Records below this are the file system's own.
-const FIRST_USER_RECORD: u64 = 16;
 
 /// How to read a volume.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,11 +90,11 @@ impl Volume {
     }
 
     fn read_upcase(&self) -> Result<Box<[u16]>> {
-        let file = self.file(system::UPCASE)?;
-        let missing = || Error::malformed(Place::record(system::UPCASE), "$UpCase has no $DATA");
+        let file = self.file(number::UPCASE)?;
+        let missing = || Error::malformed(Place::record(number::UPCASE), "$UpCase has no $DATA");
         let bytes = file.raw_stream(self, &[])?.ok_or_else(missing)?.read_all(self, upcase::LEN as u64)?;
         if bytes.len() != upcase::LEN {
-            return Err(Error::malformed(Place::record(system::UPCASE), "$UpCase is too short"));
+            return Err(Error::malformed(Place::record(number::UPCASE), "$UpCase is too short"));
         }
         Ok(bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect())
     }
@@ -135,17 +124,17 @@ impl Volume {
 
     /// Whether a file is the file system's own: `$MFT` and what else has a record below 16.
     pub fn is_system(number: u64) -> bool {
-        number < FIRST_USER_RECORD
+        number < number::FIRST_USER
     }
 
     /// The root directory.
     pub fn root(&self) -> Result<File> {
-        self.file(system::ROOT)
+        self.file(number::ROOT)
     }
 
     /// The label, in UTF-16; empty when there is none.
     pub fn label(&self) -> Result<Vec<u16>> {
-        let file = self.file(system::VOLUME)?;
+        let file = self.file(number::VOLUME)?;
         let Some(name) = file.stream(self, kind::VOLUME_NAME, &[])? else { return Ok(Vec::new()) };
         // 128 characters at the most; Windows allows 32.
         let bytes = name.read_all(self, 256)?;
@@ -154,8 +143,8 @@ impl Volume {
 
     /// Version and flags.
     pub fn information(&self) -> Result<parse::VolumeInformation> {
-        let place = || Place::attribute(system::VOLUME, kind::VOLUME_INFORMATION, &[]);
-        let file = self.file(system::VOLUME)?;
+        let place = || Place::attribute(number::VOLUME, kind::VOLUME_INFORMATION, &[]);
+        let file = self.file(number::VOLUME)?;
         let Some(value) = file.stream(self, kind::VOLUME_INFORMATION, &[])? else {
             return Err(Error::malformed(place(), "missing"));
         };
@@ -164,8 +153,8 @@ impl Volume {
 
     /// Counts the clusters in use.
     pub fn usage(&self) -> Result<Usage> {
-        let place = || Place::attribute(system::BITMAP, kind::DATA, &[]);
-        let bitmap = self.file(system::BITMAP)?.raw_stream(self, &[])?;
+        let place = || Place::attribute(number::BITMAP, kind::DATA, &[]);
+        let bitmap = self.file(number::BITMAP)?.raw_stream(self, &[])?;
         let bitmap = bitmap.ok_or_else(|| Error::malformed(place(), "missing"))?;
         let clusters = self.boot.clusters;
         if self.boot.len() > self.size {
@@ -197,7 +186,7 @@ impl Volume {
     /// index.
     pub fn object_births(&self, budget: &mut Budget) -> Result<BTreeMap<[u8; 16], [u8; 48]>> {
         let mut births = BTreeMap::new();
-        let extend = self.file(system::EXTEND)?;
+        let extend = self.file(number::EXTEND)?;
         let name: Vec<u16> = "$ObjId".encode_utf16().collect();
         let Some(entry) = self.lookup(&extend, &name)? else { return Ok(births) };
         let file = self.file_within(entry.target, budget)?;

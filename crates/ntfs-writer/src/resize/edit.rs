@@ -1,7 +1,7 @@
 //! Changing file records and index blocks.
 
 use crate::layout::attribute::NON_RESIDENT_LEN;
-use crate::layout::{STRIDE, align8, put_u16, put_u32, put_u64};
+use crate::layout::{align8, protect_as, put_u32, put_u64};
 use crate::parse::{self, Fault, Run};
 
 /// A record or block whose fixups are undone.
@@ -16,8 +16,8 @@ pub(super) struct Protected {
 impl Protected {
     /// Takes what lies on the volume.
     pub(super) fn new(mut bytes: Vec<u8>, what: &'static str) -> Result<Self, Fault> {
+        let array = parse::check_ends(&bytes, what)?;
         parse::unprotect(&mut bytes, what)?;
-        let array = usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
         let number = u16::from_le_bytes([bytes[array], bytes[array + 1]]);
         Ok(Self { bytes, array, number })
     }
@@ -27,12 +27,7 @@ impl Protected {
         let mut bytes = self.bytes.clone();
         // 0 is not used.
         let number = self.number.checked_add(1).unwrap_or(1);
-        put_u16(&mut bytes, self.array, number);
-        for stride in 0..bytes.len() / STRIDE {
-            let (end, saved) = ((stride + 1) * STRIDE - 2, self.array + 2 + 2 * stride);
-            bytes.copy_within(end..end + 2, saved);
-            put_u16(&mut bytes, end, number);
-        }
+        protect_as(&mut bytes, self.array, number);
         bytes
     }
 }

@@ -9,18 +9,12 @@ use super::edit::{Protected, Sizes, joined, set_runs};
 use super::segments::{Segment, over};
 use super::space::Space;
 use super::{Content, Error, Resized, Result};
+use crate::layout::number::{BAD_CLUSTERS, BITMAP, MFT, MIRROR, ROOT};
 use crate::layout::put_u64;
 use crate::parse::{self, Run, kind};
+use crate::plan::MAX_CLUSTERS;
 use crate::read::{Error as ReadError, Place, Stream, Volume};
 
-const MFT: u64 = 0;
-const MIRROR: u64 = 1;
-const ROOT: u64 = 5;
-const BITMAP: u64 = 6;
-const BAD_CLUSTERS: u64 = 8;
-
-/// Windows counts clusters in 32 bits.
-const MAX_CLUSTERS: u64 = u32::MAX as u64;
 /// Bytes of `$MFT` that are read at once.
 const CHUNK: u64 = 256 << 10;
 /// Records that may change, and pieces that may move, of each: a volume that needs more is better made anew.

@@ -3,12 +3,11 @@
 use std::ops::Range;
 
 use super::{Error, Result};
+use crate::layout::number::BITMAP;
 use crate::read::Volume;
 
 /// Bytes of `$Bitmap` that are read at once.
 const CHUNK: u64 = 64 << 10;
-/// The record of `$Bitmap`.
-const BITMAP: u64 = 6;
 
 /// Calls `found` with the clusters of each free range, ascending. `claims` are the clusters of all runs, sorted.
 ///

@@ -77,27 +77,14 @@ impl Form {
 
 /// The header of a record whose fixups are there.
 fn record(bytes: &[u8]) -> Result<parse::Record<'_>> {
-    whole(bytes, "file record")?;
+    parse::check_ends(bytes, "file record")?;
     // The header lies in front of the first word that was moved away.
     parse::record(bytes)
 }
 
-/// Refuses a structure whose fixups do not match; returns where its array begins.
-fn whole(bytes: &[u8], what: &'static str) -> Result<usize> {
-    let array = parse::sequence_array(bytes, what)?;
-    let torn = bytes.chunks_exact(STRIDE).position(|stride| stride[STRIDE - 2..] != array[..2]);
-    match torn {
-        Some(stride) => {
-            let at = (stride + 1) * STRIDE - 2;
-            Err(Fault::new(what, "update sequence number", at, "another", "that of the array"))
-        }
-        None => Ok(usize::from(parse::u16_at(bytes, 4).unwrap_or_default())),
-    }
-}
-
 /// Zeroes what a protected structure holds from byte `from` on.
 fn zero_from(bytes: &mut [u8], from: usize, what: &'static str) -> Result<()> {
-    let array = whole(bytes, what)?;
+    let array = parse::check_ends(bytes, what)?;
     let array_end = array + 2 * (bytes.len() / STRIDE + 1);
     if from < array_end || from > bytes.len() {
         let expected = format_args!("{array_end:#x}..={:#x}", bytes.len());

@@ -7,12 +7,10 @@ use disk::ReadAt;
 use super::index::Blocks;
 use super::patch::Form;
 use super::{Error, Kept, Options, Patch, Reason, Result, Totals, Unused, clusters, sound};
+use crate::layout::number::{MFT, MIRROR};
 use crate::parse::{self, Run, kind};
 use crate::read::{File, Stream, Volume};
 
-/// The records of `$MFT` and of its mirror.
-const MFT: u64 = 0;
-const MIRROR: u64 = 1;
 /// Bytes of `$MFT` that are read at once.
 const CHUNK: u64 = 256 << 10;
 /// Ranges, runs and patches that are held, of each: 1 GiB at the most.

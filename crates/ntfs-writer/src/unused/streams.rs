@@ -2,19 +2,17 @@
 
 use super::Result;
 use super::scan::Scan;
+use crate::layout::number::{BAD_CLUSTERS, FIRST_USER};
 use crate::parse::{flags, kind, u16_at};
 use crate::read::Stream;
 
 /// Bytes of plain text in a chunk of LZNT1.
 const CHUNK: u64 = 4096;
-/// `$BadClus`: its clusters are bad, and its sizes are the volume's.
-const BAD_CLUSTERS: u64 = 8;
-/// Records below this are the file system's own.
-const FIRST_USER_RECORD: u64 = 16;
 
 impl Scan<'_> {
     /// What is unused of a value of the file `number`.
     pub(super) fn value(&mut self, number: u64, kind: u32, stream: &Stream) -> Result<()> {
+        // The clusters of `$BadClus` are bad, and its sizes are the volume's.
         if stream.is_resident() || number == BAD_CLUSTERS {
             return Ok(());
         }
@@ -32,7 +30,7 @@ impl Scan<'_> {
         }
         // Readers of the file system's own values may not care for what was initialized.
         let from = match kind {
-            kind::DATA if number >= FIRST_USER_RECORD => stream.initialized().min(stream.size()),
+            kind::DATA if number >= FIRST_USER => stream.initialized().min(stream.size()),
             _ => stream.size(),
         };
         self.tail(stream, from, u64::MAX)
