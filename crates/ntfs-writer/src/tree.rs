@@ -157,12 +157,15 @@ impl Files {
     }
 
     pub(crate) fn link_path(&self, link: u32) -> String {
-        const DEEP: usize = 512;
+        // The longest path of Windows. What is longer is a loop, or nobody could have made it.
+        const LONGEST: usize = 32_767;
         let mut parts = vec![self.long(link)];
+        let mut len = parts[0].len();
         let mut node = self.links[link as usize].parent;
-        while node != 0 && parts.len() < DEEP {
+        while node != 0 && len < LONGEST {
             let Some(link) = self.link_of(node) else { break };
             parts.push(self.long(link));
+            len += 1 + self.long(link).len();
             node = self.links[link as usize].parent;
         }
         join_path(parts.iter().rev().copied())

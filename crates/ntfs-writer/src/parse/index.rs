@@ -115,7 +115,7 @@ fn node<'a>(whole: &'a [u8], offset: usize, what: &'static str) -> Result<Node<'
         ));
     }
     if entries_offset < INDEX_HEADER_LEN
-        || entries_offset + ENTRY_HEAD_LEN > len
+        || entries_offset.saturating_add(ENTRY_HEAD_LEN) > len
         || !entries_offset.is_multiple_of(8)
     {
         let expected = format_args!("a multiple of 8 from 0x10, an entry below {len:#x}");

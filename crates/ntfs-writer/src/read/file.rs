@@ -13,6 +13,9 @@ use crate::parse::{self, Attribute, StandardInformation, WOF_STREAM, WofCodec, k
 
 /// Bytes of an attribute list: Windows stops at 256 KiB.
 const MAX_LIST: u64 = 1 << 20;
+/// Bytes of the records of one file: 8192 of 4 KiB are as many as the longest list that Windows accepts can name. (Records
+/// of the oldest form do not say their number, so that few clusters can be any number of them.)
+const MAX_RECORDS: u64 = 32 << 20;
 /// Bytes of a reparse point: 16 KiB ([MS-FSCC] 2.1.2), and its GUID.
 const MAX_REPARSE: u64 = 16 * 1024 + 24;
 /// Bytes of all extended attributes of a file: 64 KiB.
@@ -86,6 +89,20 @@ pub(super) fn list_value(
         budget.take(list.size(), || list.place())?;
     }
     list.read_all(volume, MAX_LIST)
+}
+
+/// Refuses a file of more records than anyone writes.
+pub(super) fn check_count(volume: &Volume, number: u64, records: usize) -> Result<()> {
+    let len = (records as u64).saturating_mul(volume.boot().record_size.into());
+    if len <= MAX_RECORDS {
+        return Ok(());
+    }
+    Err(Error::limit(
+        Place::attribute(number, kind::ATTRIBUTE_LIST, &[]),
+        "bytes of records",
+        len,
+        MAX_RECORDS,
+    ))
 }
 
 /// Checks that an extension record belongs to the file that lists it.
@@ -188,6 +205,7 @@ impl File {
                         other => other,
                     })?;
                     check_extent(&record, entry.record, base, sequence)?;
+                    check_count(volume, base, self.records.len() + 1)?;
                     known.push(record.by_instance()?);
                     self.records.push(record);
                     positions.insert(number, self.records.len() - 1);

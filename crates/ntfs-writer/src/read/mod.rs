@@ -19,6 +19,8 @@ mod index;
 mod record;
 mod security;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod unit;
 mod volume;
 mod wof;

@@ -177,6 +177,9 @@ pub(super) fn open_mft(volume: &Volume) -> Result<Stream> {
     let Some(list) = list else { return Ok(mft) };
     let place = || Place::attribute(0, kind::ATTRIBUTE_LIST, &[]);
     let mut records = vec![base];
+    // How many of them `mft` is made of. Those that follow are joined at once where they can be: one after the other would
+    // take time by the square of their number.
+    let mut joined = records.len();
     for entry in parse::list(&list) {
         let entry = entry.map_err(Error::fault(place()))?;
         if entry.kind != kind::DATA || !entry.name.is_empty() || entry.lowest_vcn == 0 {
@@ -186,12 +189,19 @@ pub(super) fn open_mft(volume: &Volume) -> Result<Stream> {
         if records.iter().any(|record| record.number == number) {
             continue;
         }
-        let record = read_record(volume, &mft, number)?;
+        let record = match read_record(volume, &mft, number) {
+            Err(_) if joined < records.len() => {
+                mft = stream_of(volume, &records)?;
+                joined = records.len();
+                read_record(volume, &mft, number)?
+            }
+            outcome => outcome?,
+        };
         super::file::check_extent(&record, entry.record, 0, 1)?;
+        super::file::check_count(volume, 0, records.len() + 1)?;
         records.push(record);
-        mft = stream_of(volume, &records)?;
     }
-    Ok(mft)
+    if joined < records.len() { stream_of(volume, &records) } else { Ok(mft) }
 }
 
 /// The unnamed stream whose pieces the records hold.

@@ -61,10 +61,11 @@ impl Wof {
         let held = self.table_start..self.table_start + self.table.len() as u64;
         if entry.start < held.start || entry.end > held.end {
             let len = (self.chunks.table_len() - entry.start).min(TABLE_PIECE);
-            self.table.clear();
-            self.table.resize(len as usize, 0);
-            stream.read(volume, entry.start, &mut self.table)?;
-            self.table_start = entry.start;
+            // Nothing is held while this one may fail: what is left of the one before belongs elsewhere.
+            let mut table = std::mem::take(&mut self.table);
+            table.resize(len as usize, 0);
+            stream.read(volume, entry.start, &mut table)?;
+            (self.table, self.table_start) = (table, entry.start);
         }
         let at = (entry.start - self.table_start) as usize;
         let end = match entry.end - entry.start {
