@@ -4,7 +4,7 @@
 //! cluster is all that is kept, so a table that leads in circles ends where it meets itself.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -105,7 +105,13 @@ pub fn check(disk: Arc<dyn ReadAt>) -> Result<Report> {
     };
     (report.clusters, report.cluster_size) = (volume.clusters, volume.cluster_size);
     let words = (volume.clusters as usize + FIRST_CLUSTER as usize).div_ceil(64);
-    let mut checker = Checker { volume: &volume, table: Table::new(&volume), owned: vec![0; words], report };
+    let mut checker = Checker {
+        volume: &volume,
+        table: Table::new(&volume),
+        owned: vec![0; words],
+        trail: vec![(0, String::new())],
+        report,
+    };
     checker.tables()?;
     checker.tree()?;
     let free = checker.lost()?;
@@ -120,6 +126,9 @@ struct Checker<'v> {
     table: Table<'v>,
     /// A bit for each cluster that a file or directory has.
     owned: Vec<u64>,
+    /// The directories that are looked into, the root first: the number of the one above, and the name. Whole paths would
+    /// take memory by depth times breadth.
+    trail: Vec<(u32, String)>,
     report: Report,
 }
 
@@ -137,7 +146,8 @@ struct Open {
     directory: Directory,
     /// What its second entry has to lead to.
     above: u32,
-    path: String,
+    /// Its number in [`Checker::trail`].
+    place: u32,
     depth: usize,
 }
 
@@ -190,7 +200,7 @@ impl Checker<'_> {
 
     fn tree(&mut self) -> Result<()> {
         let root = self.volume.root();
-        let mut stack = vec![Open { directory: root, above: 0, path: String::new(), depth: 0 }];
+        let mut stack = vec![Open { directory: root, above: 0, place: 0, depth: 0 }];
         if root.0 != 0 {
             self.chain(root.0, "\\", self.volume.fat.start)?;
         }
@@ -203,7 +213,8 @@ impl Checker<'_> {
 
     /// Looks at a directory whose clusters have been claimed; returns those inside.
     fn directory(&mut self, open: &Open) -> Result<Vec<Open>> {
-        let shown = if open.path.is_empty() { "\\" } else { &open.path };
+        let own_path = self.path(open.place);
+        let shown = if own_path.is_empty() { "\\" } else { &own_path };
         let (listed, loose) = match self.list(open.directory) {
             Ok(found) => found,
             Err(error @ Error::Io { .. }) => return Err(error),
@@ -217,7 +228,7 @@ impl Checker<'_> {
         };
         let mut entries = listed.as_slice();
         if open.depth > 0 {
-            entries = self.dots(open, entries);
+            entries = self.dots(open, &own_path, entries);
         }
         if loose {
             let at = listed.last().map_or(0, |last| last.at);
@@ -225,7 +236,7 @@ impl Checker<'_> {
             self.report.add(Severity::Warning, "long-name", Some(shown), at, text);
         }
         let mut inside = Vec::new();
-        let mut names = HashSet::new();
+        let mut names = BTreeSet::new();
         let mut labels = 0;
         for Listed { at, raw, long, stray } in entries {
             if raw.attributes & ATTRIBUTE_LABEL != 0 {
@@ -239,7 +250,7 @@ impl Checker<'_> {
             self.report.files += 1;
             let short = name::shown(&raw.name, 0);
             let own = long.as_deref().map_or_else(|| short.clone(), String::from_utf16_lossy);
-            let path = format!("{}\\{own}", open.path);
+            let path = format!("{own_path}\\{own}");
             let mut warn = |code, text: String| {
                 self.report.add(Severity::Warning, code, Some(&path), *at, text);
             };
@@ -250,12 +261,11 @@ impl Checker<'_> {
                 warn("short-name", format!("byte {bad:#04x} in the short name"));
             }
             let both = [Some(name::folded(&short)), long.as_ref().map(|_| name::folded(&own))];
-            let twice = both
-                .into_iter()
-                .flatten()
-                .collect::<HashSet<_>>()
-                .into_iter()
-                .any(|name| !names.insert(name));
+            // All are taken whichever is known: what is found must not depend on their order.
+            let mut twice = false;
+            for name in both.into_iter().flatten().collect::<BTreeSet<_>>() {
+                twice |= !names.insert(name);
+            }
             if twice {
                 self.report.add(
                     Severity::Error,
@@ -269,10 +279,23 @@ impl Checker<'_> {
                 && open.depth < MAX_DEPTH
             {
                 let above = if open.depth == 0 { 0 } else { open.directory.0 };
-                inside.push(Open { directory, above, path, depth: open.depth + 1 });
+                let place = self.trail.len() as u32;
+                self.trail.push((open.place, own));
+                inside.push(Open { directory, above, place, depth: open.depth + 1 });
             }
         }
         Ok(inside)
+    }
+
+    /// The path of a directory, a backslash before each name; the root's is empty.
+    fn path(&self, mut place: u32) -> String {
+        let mut names = Vec::new();
+        while place != 0 {
+            let (above, name) = &self.trail[place as usize];
+            names.push(name.as_str());
+            place = *above;
+        }
+        names.iter().rev().fold(String::new(), |path, name| path + "\\" + name)
     }
 
     /// The entries of a directory, and whether pieces of a name come after the last.
@@ -297,7 +320,7 @@ impl Checker<'_> {
     }
 
     /// A directory begins with itself and the one above.
-    fn dots<'l>(&mut self, open: &Open, listed: &'l [Listed]) -> &'l [Listed] {
+    fn dots<'l>(&mut self, open: &Open, path: &str, listed: &'l [Listed]) -> &'l [Listed] {
         let mut rest = listed;
         for (name, cluster) in [(b".          ", open.directory.0), (b"..         ", open.above)] {
             let found = rest.first();
@@ -309,14 +332,14 @@ impl Checker<'_> {
             let at = found.map_or(0, |found| found.at);
             if !fits {
                 let text = format!("no entry {shown:?} where it belongs");
-                self.report.add(Severity::Error, "dot-entries", Some(&open.path), at, text);
+                self.report.add(Severity::Error, "dot-entries", Some(path), at, text);
                 continue;
             }
             rest = &rest[1..];
             let leads = found.map_or(0, |found| self.cluster(&found.raw));
             if leads != cluster {
                 let text = format!("{shown:?} leads to cluster {leads:#x}, expected {cluster:#x}");
-                self.report.add(Severity::Error, "dot-entries", Some(&open.path), at, text);
+                self.report.add(Severity::Error, "dot-entries", Some(path), at, text);
             }
         }
         rest

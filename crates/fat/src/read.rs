@@ -407,6 +407,7 @@ impl Volume {
         mut entry: impl FnMut(u64, RawEntry),
         mut piece: impl FnMut(Option<RawLong>),
     ) -> Result<()> {
+        self.check_directory(directory)?;
         let mut count = 0;
         let mut block = vec![0; self.cluster_size as usize];
         let mut table = Table::new(self);

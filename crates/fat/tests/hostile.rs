@@ -197,6 +197,18 @@ fn entries_that_lead_astray() {
         let (_, errors) = walk(patched(&[(at, bytes)], LEN)).unwrap();
         assert_eq!(errors.len(), 1, "{what}: {errors:?}");
     }
+    // Who does not ask before gets the same answer.
+    for cluster in [0, 1, 0x0FFF_0005_u32] {
+        let (low, high) = ((cluster as u16).to_le_bytes(), ((cluster >> 16) as u16).to_le_bytes());
+        let changed = patched(&[(entry + 26, &low), (entry + 20, &high)], LEN);
+        let volume = Volume::open(Arc::new(changed)).unwrap();
+        let below = volume.entries(volume.root()).unwrap().into_iter().find_map(|entry| match entry.target {
+            Target::Directory(below) => Some(below),
+            Target::File(_) => None,
+        });
+        let error = volume.entries(below.unwrap()).unwrap_err();
+        assert!(matches!(error, Error::Malformed { .. }), "cluster {cluster:#x}: {error}");
+    }
     // /EFI is the root itself: nothing is looked at twice.
     let (entries, errors) = walk(patched(&[(entry + 26, &[2, 0])], LEN)).unwrap();
     assert_eq!((entries, errors.len()), (44, 0));
@@ -262,6 +274,70 @@ fn the_checker_names_the_fault() {
     }
     let clean = check(Arc::new(patched(&[], LEN))).unwrap();
     assert_eq!((clean.findings.len(), clean.files), (0, 49), "{:?}", clean.findings);
+}
+
+/// A disk that fails once, when this byte is read for the first time.
+struct Flaky(Patched, std::sync::Mutex<Option<u64>>);
+
+impl ReadAt for Flaky {
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut next = self.1.lock().unwrap();
+        if next.take_if(|at| (offset..offset + buf.len() as u64).contains(at)).is_some() {
+            return Err(io::Error::other("not this time"));
+        }
+        self.0.read_exact_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+}
+
+/// The piece of the table that was not read is read again, and not taken for the one before.
+#[test]
+fn a_table_that_fails_once_is_read_again() {
+    let time = FileTime::from_unix_seconds(1_480_000_000);
+    let options =
+        Options { sector: SectorSize::B512, hidden_sectors: 2048, serial: 1, label: String::new(), time };
+    // Each cluster of 512 bytes has another content.
+    let data: Vec<u8> = (0..3u32 << 20).map(|at| (at / 512 % 251) as u8).collect();
+    let node = Node {
+        path: "/large".to_owned(),
+        attributes: 0x20,
+        created: time,
+        modified: time,
+        data: Some(Data::Bytes(data.clone().into())),
+    };
+    let map = Plan::new(options, vec![node]).unwrap().lay_out(34 << 20).unwrap();
+    let whole = || Patched { map: Arc::new(map.clone()), changes: Vec::new(), len: LEN };
+    let sound = Volume::open(Arc::new(whole())).unwrap();
+    assert_eq!(sound.cluster_size(), 512);
+    // The second of the pieces that are read at once.
+    let second = u64::from(sound.reserved_sectors()) * 512 + (16 << 10);
+    let volume = Volume::open(Arc::new(Flaky(whole(), Some(second).into()))).unwrap();
+    let Target::File(start) = volume.entries(volume.root()).unwrap()[0].target else { panic!("a file") };
+    let mut file = volume.file(start).unwrap();
+    let mut read = |at: usize| {
+        let mut bytes = [0; 512];
+        file.read_at(at as u64, &mut bytes).map(|()| assert_eq!(bytes[..], data[at..at + 512], "at {at:#x}"))
+    };
+    read(1 << 20).unwrap();
+    assert!(matches!(read(5 << 19), Err(Error::Io { .. })));
+    read(5 << 19).unwrap();
+    read(1 << 20).unwrap();
+}
+
+/// A file whose long name is taken takes its short one nevertheless, on every run.
+#[test]
+fn collisions_do_not_depend_on_chance() {
+    // Two entries, then three pieces and an entry a file. The digit of the second file's name, and the third's short name.
+    let files = find("FAT directory", 7) + 64;
+    let (digit, short) = (files + 128 + 32 + 28, files + 2 * 128 + 96);
+    for _ in 0..20 {
+        let report = check(Arc::new(patched(&[(digit, b"0"), (short, b"ALONGN~2BIN")], LEN))).unwrap();
+        let collisions = report.findings.iter().filter(|finding| finding.code == "name-collision").count();
+        assert_eq!(collisions, 2, "{:?}", report.findings);
+    }
 }
 
 /// Long names that are not whole, or not those of the entry behind them, give way to short ones.

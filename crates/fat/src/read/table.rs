@@ -34,9 +34,12 @@ impl<'v> Table<'v> {
         let fat = self.volume.fat;
         if offset < self.start || offset + len > self.start + self.window.len() as u64 {
             // An entry of 12 bits may lie across any boundary; the window begins with the entry's sector.
-            self.start = offset / 512 * 512;
-            self.window.resize(WINDOW.min(fat.len - self.start) as usize, 0);
-            self.volume.read(&mut self.window, fat.start + self.start, "FAT")?;
+            let start = offset / 512 * 512;
+            // Nothing is held while this one may fail: what is left of the one before belongs elsewhere.
+            let mut window = std::mem::take(&mut self.window);
+            window.resize(WINDOW.min(fat.len - start) as usize, 0);
+            self.volume.read(&mut window, fat.start + start, "FAT")?;
+            (self.start, self.window) = (start, window);
         }
         let entry = &self.window[(offset - self.start) as usize..][..len as usize];
         Ok(match self.volume.kind {
