@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::disk_file::Ranges;
+use crate::disk_source::path_of;
 use crate::{DiskFile, DiskPartition, Error, Partitions, Result, Run};
 
 /// How two disks compare.
@@ -53,10 +54,6 @@ pub struct FirstDifference {
 
 /// Length of `$Boot`, where every NTFS volume begins.
 const BOOT_LEN: u64 = 8192;
-/// The most steps from a file to its root: a path has at most 32,767 characters, and every name one and a separator.
-/// More are a circle.
-const MAX_DEPTH: usize = 32_767 / 2;
-
 /// How much a thread compares at once.
 const PIECE: u64 = 1 << 20;
 
@@ -189,28 +186,12 @@ fn owner(disk: &DiskFile, partition: &DiskPartition, offset: u64) -> Option<Stri
     }
 }
 
-/// The path of a file, as far as its parents can be followed.
+/// The path of a file; the root's is a separator.
 fn path(volume: &read::Volume, number: u64) -> String {
-    let mut path = String::new();
-    let mut reference = number;
-    for _ in 0..MAX_DEPTH {
-        let name = volume.file(reference).ok().and_then(|file| {
-            let names = file.names().ok()?;
-            // 2 is the short name beside a long one.
-            names.iter().find(|name| name.namespace != 2).or(names.first()).cloned()
-        });
-        let Some(name) = name else {
-            return format!("(record {number}){path}");
-        };
-        let own = reference & 0xFFFF_FFFF_FFFF;
-        let parent = name.parent & 0xFFFF_FFFF_FFFF;
-        if own == parent {
-            break;
-        }
-        path = format!("\\{}{path}", String::from_utf16_lossy(&name.name));
-        reference = name.parent;
+    match path_of(volume, number, "\\") {
+        root if root.is_empty() => "\\".to_owned(),
+        path => path.strip_prefix('\\').map(str::to_owned).unwrap_or(path),
     }
-    if path.is_empty() { "\\".to_owned() } else { path.trim_start_matches('\\').to_owned() }
 }
 
 #[cfg(test)]

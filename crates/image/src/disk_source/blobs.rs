@@ -5,6 +5,7 @@ use ntfs_writer::read::{StreamReader, Volume};
 
 use super::DiskVolume;
 use super::fat::FatBlobs;
+use super::upwards::path_of;
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::{Error, Result};
 
@@ -103,7 +104,7 @@ impl NtfsBlobs<'_> {
     /// A name of the file that holds a blob, for errors.
     fn path_of(&self, blob: u32) -> String {
         let stream = self.stream(blob);
-        let mut path = path_of(self.volume, stream.file);
+        let mut path = path_of(self.volume, stream.file, "/");
         let name = &self.names[stream.name as usize];
         if !name.is_empty() {
             path.push(':');
@@ -111,26 +112,6 @@ impl NtfsBlobs<'_> {
         }
         path
     }
-}
-
-/// Directories above a file; more are a loop.
-const MAX_DEPTH: usize = 1024;
-
-/// A path of a file, from its own names and those of the directories above it.
-fn path_of(volume: &Volume, file: u64) -> String {
-    let mut parts = Vec::new();
-    let mut reference = file;
-    for _ in 0..MAX_DEPTH {
-        let names = volume.file(reference).and_then(|file| file.names()).unwrap_or_default();
-        // Not the short one of a pair.
-        let Some(name) = names.iter().find(|name| name.namespace != 2).or(names.first()) else { break };
-        if name.parent == reference {
-            break;
-        }
-        parts.push(String::from_utf16_lossy(&name.name));
-        reference = name.parent;
-    }
-    parts.iter().rev().fold(String::new(), |path, part| path + "/" + part)
 }
 
 impl BlobStore for NtfsBlobs<'_> {

@@ -10,6 +10,7 @@ use ::fat::{Entry, FileStart, Target, Volume, same_name};
 
 use super::DiskVolume;
 use super::scan::Scope;
+use super::trail::{Step, Trail};
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::tree::{ATTRIBUTE_DIRECTORY, Content, Name, Node, NodeId, Times, Tree};
 use crate::{Error, Result};
@@ -26,7 +27,8 @@ const MAX_NOTES: usize = 1000;
 pub(super) struct FatBlobs<'v> {
     source: &'v DiskVolume,
     volume: &'v Volume,
-    files: Vec<(FileStart, Box<str>)>,
+    files: Vec<(FileStart, Step)>,
+    trail: Trail,
 }
 
 /// Reads what the scope asks for.
@@ -36,39 +38,44 @@ pub(super) fn scan<'v>(
     scope: &Scope,
 ) -> Result<(Tree, FatBlobs<'v>)> {
     // The root has no entry, so it has no times.
-    let mut scan =
-        Scan { tree: Tree::empty(Times::default()), files: Vec::new(), entries: 0, notes_left_out: 0 };
+    let mut scan = Scan {
+        tree: Tree::empty(Times::default()),
+        files: Vec::new(),
+        trail: Trail::new(),
+        notes_left_out: 0,
+    };
     let mut seen = HashSet::from([volume.root()]);
-    let mut stack = vec![(NodeId::ROOT, volume.root(), String::new(), scope.below_root())];
-    while let Some((parent, directory, path, below)) = stack.pop() {
+    let mut stack = vec![(NodeId::ROOT, volume.root(), Step::ROOT, 0, scope.below_root())];
+    let mut count = 0;
+    while let Some((parent, directory, step, depth, below)) = stack.pop() {
         let entries = match volume.entries(directory) {
             Ok(entries) => entries,
             Err(error @ ::fat::Error::Io { .. }) => return Err(source.fat_error(error)),
             Err(error) => {
+                let path = scan.trail.path(step);
                 scan.note(&path, &error.to_string());
                 continue;
             }
         };
         let mut inside = Vec::new();
         for entry in entries {
-            let below_path = format!("{path}/{}", String::from_utf16_lossy(&entry.name));
+            let own = scan.trail.add(step, &entry.name);
             if let Target::Directory(found) = entry.target {
                 if let Err(error) = volume.check_directory(found) {
-                    scan.note(&below_path, &error.to_string());
+                    let path = scan.trail.path(own);
+                    scan.note(&path, &error.to_string());
                     continue;
                 }
-                if path.matches('/').count() >= MAX_DEPTH || !seen.insert(found) {
-                    scan.note(
-                        &below_path,
-                        "a directory inside itself or with a second name, which is left out",
-                    );
+                if depth >= MAX_DEPTH || !seen.insert(found) {
+                    let path = scan.trail.path(own);
+                    scan.note(&path, "a directory inside itself or with a second name, which is left out");
                     continue;
                 }
             }
-            scan.entries += 1;
-            if scan.entries > MAX_ENTRIES {
+            count += 1;
+            if count > MAX_ENTRIES {
                 let at = disk::At::new("FAT volume", 0);
-                let (found, limit) = (scan.entries as u64, MAX_ENTRIES as u64);
+                let (found, limit) = (count as u64, MAX_ENTRIES as u64);
                 return Err(source.fat_error(::fat::Error::Limit { at, what: "entries", found, limit }));
             }
             let same = |wanted: &[u16]| {
@@ -79,9 +86,9 @@ pub(super) fn scan<'v>(
                 Target::Directory(found) => scope.below(&below, same).map(|below| (found, below)),
                 Target::File(_) => None,
             };
-            let node = scan.add(parent, entry, &below_path);
+            let node = scan.add(parent, entry, own);
             if let Some((found, below)) = target {
-                inside.push((node, found, below_path, below));
+                inside.push((node, found, own, depth + 1, below));
             }
         }
         stack.extend(inside.into_iter().rev());
@@ -92,8 +99,8 @@ pub(super) fn scan<'v>(
 /// A tree while it grows.
 struct Scan {
     tree: Tree,
-    files: Vec<(FileStart, Box<str>)>,
-    entries: usize,
+    files: Vec<(FileStart, Step)>,
+    trail: Trail,
     notes_left_out: usize,
 }
 
@@ -107,7 +114,7 @@ impl Scan {
         }
     }
 
-    fn add(&mut self, parent: NodeId, entry: Entry, path: &str) -> NodeId {
+    fn add(&mut self, parent: NodeId, entry: Entry, step: Step) -> NodeId {
         let times = Times { created: entry.created, written: entry.modified, accessed: entry.accessed };
         let mut node = Node::directory(times, None);
         node.attributes = u32::from(entry.attributes);
@@ -117,7 +124,7 @@ impl Scan {
             Target::File(start) => {
                 let (blob, len) = (self.files.len() as u32, u64::from(start.size));
                 node.data = Some(Content::Blob { blob, len });
-                self.files.push((start, path.into()));
+                self.files.push((start, step));
             }
         }
         let id = NodeId(self.tree.nodes.len() as u32);
@@ -140,15 +147,17 @@ impl Scan {
                 *blob = number[*blob as usize];
             }
         }
-        let mut take = |old: u32| {
-            let (start, path) = &mut self.files[old as usize];
-            (*start, std::mem::take(path))
-        };
-        let files = order.into_iter().map(&mut take).collect();
+        let files = order.into_iter().map(|old| self.files[old as usize]).collect();
         if self.notes_left_out > 0 {
             self.tree.notes.push(format!("and {} more of such faults", self.notes_left_out));
         }
-        (self.tree, FatBlobs { source, volume, files })
+        (self.tree, FatBlobs { source, volume, files, trail: self.trail })
+    }
+}
+
+impl FatBlobs<'_> {
+    fn path(&self, blob: u32) -> String {
+        self.trail.path(self.files[blob as usize].1)
     }
 }
 
@@ -178,14 +187,14 @@ impl BlobStore for FatBlobs<'_> {
     }
 
     fn damaged(&self, blob: u32, source: wim::Error) -> Error {
-        let name = self.files[blob as usize].1.to_string();
+        let name = self.path(blob);
         Error::Blob { path: self.source.path.clone(), name, source }
     }
 
     fn mismatch(&self, blob: u32, found: [u8; 20]) -> Error {
         Error::HashMismatch {
             path: self.source.path.clone(),
-            name: self.files[blob as usize].1.to_string(),
+            name: self.path(blob),
             expected: "none".to_owned(),
             found: disk::hex(&found),
         }
@@ -200,8 +209,8 @@ struct FatBlobReader<'a> {
 
 impl BlobRead for FatBlobReader<'_> {
     fn read(&mut self, blob: u32, offset: u64, buf: &mut [u8], _: Option<Note<'_>>) -> Result<()> {
-        let (start, path) = &self.blobs.files[blob as usize];
-        let wrap = |error| self.blobs.source.fat_error(named(path, error));
+        let (start, _) = &self.blobs.files[blob as usize];
+        let wrap = |error| self.blobs.source.fat_error(named(&self.blobs.path(blob), error));
         let file = match &mut self.open {
             Some((open, file)) if *open == blob => file,
             slot => {

@@ -13,6 +13,8 @@ mod partitions;
 mod place;
 mod report;
 mod scan;
+mod trail;
+mod upwards;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub use self::partitions::{DiskPartition, PartitionKind, Partitions, TableKind};
 pub use self::place::DiskPlace;
 pub use self::report::{PartitionsInfo, VolumeReport};
 pub use self::scan::Scope;
+pub(crate) use self::upwards::path_of;
 use crate::recipe::ImageChoice;
 use crate::tree::Tree;
 use crate::{DiskFile, Error, Result};

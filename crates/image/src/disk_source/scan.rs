@@ -12,6 +12,7 @@ use ntfs_writer::read::{self, Budget, DirEntry, File, Volume};
 
 use super::DiskVolume;
 use super::blobs::{NtfsBlobs, Stream};
+use super::trail::{Step, Trail};
 use crate::Result;
 use crate::glob::Pattern;
 use crate::tree::{
@@ -149,6 +150,8 @@ struct Scan<'v> {
     stream_names: Vec<Box<[u16]>>,
     stream_name_of: HashMap<Box<[u16]>, u32>,
     notes_left_out: usize,
+    /// The directories that are looked into.
+    trail: Trail,
 }
 
 /// What a fault is to a scan.
@@ -190,6 +193,7 @@ pub(super) fn scan<'v>(
         stream_names: vec![Box::default()],
         stream_name_of: HashMap::from([(Box::default(), 0)]),
         notes_left_out: 0,
+        trail: Trail::new(),
     };
     scan.walk(scope).map_err(|error| source.error(error))?;
     Ok(scan.finish())
@@ -213,13 +217,16 @@ impl<'v> Scan<'v> {
         self.add(node, root.reference());
         self.placed[0] = true;
         // By reference, so that the records of all directories are not in memory at once.
-        let mut stack = vec![(NodeId::ROOT, root.reference(), String::new(), scope.below_root())];
-        while let Some((node, reference, path, below)) = stack.pop() {
+        let mut stack = vec![(NodeId::ROOT, root.reference(), Step::ROOT, scope.below_root())];
+        while let Some((node, reference, step, below)) = stack.pop() {
             let first = self.tree.names.len();
-            match self.directory(node, reference, &path) {
+            match self.directory(node, reference, step) {
                 Ok(()) => {}
-                Err(Fault::Fatal(error)) => return Err(error.with_path(|| path)),
-                Err(Fault::Note(error)) => self.note(if path.is_empty() { "/" } else { &path }, error),
+                Err(Fault::Fatal(error)) => return Err(error.with_path(|| self.trail.path(step))),
+                Err(Fault::Note(error)) => {
+                    let path = self.trail.path(step);
+                    self.note(if path.is_empty() { "/" } else { &path }, error);
+                }
             }
             let mut inside = Vec::new();
             for name in &self.tree.names[first..] {
@@ -232,20 +239,17 @@ impl<'v> Scan<'v> {
                     equal(&name.long) || name.short.as_deref().is_some_and(equal)
                 };
                 if let Some(below) = scope.below(&below, same) {
-                    let path = format!("{path}/{}", String::from_utf16_lossy(&name.long));
-                    inside.push((name.node, path, below));
+                    let reference = self.references[name.node.0 as usize];
+                    inside.push((name.node, reference, self.trail.add(step, &name.long), below));
                 }
             }
-            for (node, path, below) in inside.into_iter().rev() {
-                let reference = self.references[node.0 as usize];
-                stack.push((node, reference, path, below));
-            }
+            stack.extend(inside.into_iter().rev());
         }
         Ok(())
     }
 
     /// Adds the names in a directory, and the files that they name.
-    fn directory(&mut self, parent: NodeId, reference: u64, path: &str) -> Result<(), Fault> {
+    fn directory(&mut self, parent: NodeId, reference: u64, step: Step) -> Result<(), Fault> {
         let directory = self.volume.file_within(reference, &mut self.budget)?;
         let mut entries = Vec::new();
         let walked = self.volume.entries_within(&directory, &mut entries, &mut self.budget);
@@ -265,7 +269,7 @@ impl<'v> Scan<'v> {
         order.sort_by_key(|entry| record_of(entry.target));
         for entry in order {
             if !self.node_of.contains_key(&entry.target) {
-                self.file(entry, path)?;
+                self.file(entry, step)?;
             }
         }
         for entry in &entries {
@@ -284,7 +288,7 @@ impl<'v> Scan<'v> {
                 && std::mem::replace(&mut self.placed[node.0 as usize], true)
             {
                 let place = read::Place { record: Some(record_of(entry.target)), ..read::Place::default() };
-                let path = format!("{path}/{}", String::from_utf16_lossy(&entry.name));
+                let path = self.trail.below(step, &entry.name);
                 let reason = "a second name of a directory, which is left out".to_owned();
                 self.note(&path, read::Error::Malformed { place: Box::new(place), reason });
                 continue;
@@ -304,8 +308,7 @@ impl<'v> Scan<'v> {
     }
 
     /// Makes a node of the file that an entry names, or notes why not.
-    fn file(&mut self, entry: &DirEntry, path: &str) -> Result<(), Fault> {
-        let path = || format!("{path}/{}", String::from_utf16_lossy(&entry.name));
+    fn file(&mut self, entry: &DirEntry, step: Step) -> Result<(), Fault> {
         let file = self.volume.file_within(entry.target, &mut self.budget).map_err(Fault::from);
         // A reference without a sequence number may lead to a file that is known by its full one.
         let known = |scan: &Self, file: &File| scan.node_of.get(&file.reference()).copied().flatten();
@@ -315,9 +318,11 @@ impl<'v> Scan<'v> {
         });
         let node = match node {
             Ok(node) => Some(node),
-            Err(Fault::Fatal(error)) => return Err(Fault::Fatal(error.with_path(path))),
+            Err(Fault::Fatal(error)) => {
+                return Err(Fault::Fatal(error.with_path(|| self.trail.below(step, &entry.name))));
+            }
             Err(Fault::Note(error)) => {
-                self.note(&path(), error);
+                self.note(&self.trail.below(step, &entry.name), error);
                 None
             }
         };
