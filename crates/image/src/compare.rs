@@ -4,28 +4,35 @@
 //! What a volume cannot hold as the image has it (two short names that are the same, say) is decided by the planner, so
 //! it is asked again here. What the build changed on purpose (hives, boot files) is in its own record, with the hash that
 //! each file must have. These two are the only differences that are expected; they are listed as such. All else is a
-//! difference, also something that is recorded and not there. The disk's streams are hashed in the order in which they lie, by all threads; the image's need not
-//! be read, its hashes are stated.
+//! difference, also something that is recorded and not there. The disk's streams are hashed in the order in which they
+//! lie, by all threads; the image's need not be read, its hashes are stated.
 
+mod hashing;
+mod record;
+
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use disk::hex;
 use ntfs_writer as ntfs;
 use serde::Serialize;
 use sha1::{Digest, Sha1};
 
+use self::hashing::{ToHash, hash, other_hash};
+use self::record::{Record, describe, stated};
 use crate::disk_source::{DiskBlobs, DiskVolume, Scope};
 use crate::edit::{Action, Change};
+use crate::error::with_causes;
+use crate::link::MAX_REPARSE;
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::source::{WimBlobs, WimSource};
 use crate::tree::{
     ATTRIBUTE_COMPRESSED, ATTRIBUTE_REPARSE_POINT, Content, Name, Node, NodeId, ObjectId, Reparse, Times,
     Tree,
 };
-use crate::tree_index::{TreeIndex, fold};
-use crate::{Error, Result, volume};
+use crate::tree_index::fold;
+use crate::{Result, volume};
 
 /// How to compare.
 #[derive(Clone, Copy, Debug)]
@@ -77,10 +84,6 @@ pub const MAX_LISTED: usize = 1000;
 const ATTRIBUTE_NORMAL: u32 = 0x80;
 /// LZNT1 needs clusters up to this size.
 const MAX_COMPRESSED_CLUSTER: u32 = 4096;
-/// The largest reparse buffer there is ([MS-FSCC] 2.1.2).
-const MAX_REPARSE: u64 = 16 << 10;
-/// About how much of a stream is read at once.
-const PIECE: usize = 1 << 20;
 
 /// Compares a volume with image `index` of a WIM.
 ///
@@ -179,6 +182,18 @@ struct Planner {
     id_dropped: HashSet<String>,
 }
 
+/// A path as the planner's notes have it, with control characters as escapes.
+fn as_noted(path: &str) -> Cow<'_, str> {
+    if !path.contains(char::is_control) {
+        return path.into();
+    }
+    let mut noted = String::with_capacity(path.len() + 8);
+    for c in path.chars() {
+        if c.is_control() { noted.extend(c.escape_default()) } else { noted.push(c) }
+    }
+    noted.into()
+}
+
 fn planner_notes(tree: &Tree, cluster_size: u32) -> Result<Planner> {
     // The partition's place does not matter, but large clusters want it to be on one.
     let options = ntfs::Options { cluster_size, hidden_sectors: 1 << 12, ..ntfs::Options::default() };
@@ -197,60 +212,6 @@ fn planner_notes(tree: &Tree, cluster_size: u32) -> Result<Planner> {
         planner.texts.push(note.to_string());
     }
     Ok(planner)
-}
-
-/// What the build changed on one partition.
-struct Record<'a> {
-    /// By path in upper case; and whether the disk has it so, as far as can be said without hashing.
-    changes: BTreeMap<Vec<u16>, (&'a Change, bool)>,
-    /// Files of the image that have another content on the disk, whatever the name they are met by.
-    changed: HashMap<NodeId, Vec<u16>>,
-}
-
-impl<'a> Record<'a> {
-    fn new(changes: &'a [Change], partition: u32, tree: &Tree) -> Self {
-        let here = changes.iter().filter(|change| change.partition == partition);
-        let changes: BTreeMap<_, _> = here.map(|change| (folded(&change.path), (change, false))).collect();
-        let index = TreeIndex::new(tree);
-        let changed = changes
-            .iter()
-            .filter(|(_, (change, _))| change.action == Action::Changed)
-            .filter_map(|(key, (change, _))| Some((index.find(&change.path)?.1, key.clone())))
-            .collect();
-        Self { changes, changed }
-    }
-
-    /// The change of this kind at a path, which now counts as met.
-    fn meet(&mut self, path: &str, action: Action) -> Option<&'a Change> {
-        let (change, met) = self.changes.get_mut(&folded(path))?;
-        (change.action == action).then(|| {
-            *met = true;
-            *change
-        })
-    }
-}
-
-fn folded(path: &str) -> Vec<u16> {
-    fold(&path.encode_utf16().collect::<Vec<u16>>())
-}
-
-fn describe(change: &Change) -> String {
-    let action = match change.action {
-        Action::Added => "added",
-        Action::Changed => "changed",
-        Action::Removed => "removed",
-    };
-    format!("{}: {action}: {}", change.path, change.reason)
-}
-
-/// The SHA-1 that a change states, if it states one.
-fn stated(change: &Change) -> Option<[u8; 20]> {
-    let text = change.sha1.as_deref().filter(|text| text.len() == 40 && text.is_ascii())?;
-    let mut hash = [0; 20];
-    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(hash)
 }
 
 /// One of the two trees.
@@ -279,13 +240,6 @@ impl<'a> Side<'a> {
     fn names_in(&self, directory: NodeId) -> &[&'a Name] {
         self.children.get(&directory).map_or(&[], Vec::as_slice)
     }
-}
-
-/// A stream of the disk whose hash is to be compared.
-struct ToHash {
-    blob: u32,
-    expected: [u8; 20],
-    path: String,
 }
 
 struct Pair<'a> {
@@ -392,13 +346,13 @@ impl Pair<'_> {
     }
 
     fn names(&mut self, image: &Name, disk: &Name, path: &str, readers: &mut Readers<'_>) {
-        if image.short != disk.short && !self.short_dropped.contains(path) {
+        if image.short != disk.short && !self.short_dropped.contains(&*as_noted(path)) {
             // A name that is its own short name may be written as both or as one.
             if image.short.is_none() && disk.short.is_some() {
                 // Made by `--short-names`, or by Windows.
                 self.short_made += 1;
             }
-            let own = |name: &Name| name.short.as_ref().is_none_or(|short| same_letters(short, &name.long));
+            let own = |name: &Name| name.short.as_ref().is_none_or(|short| fold(short) == fold(&name.long));
             if image.short.is_some() && !(own(image) && own(disk)) {
                 let show = |name: &Option<Box<[u16]>>| {
                     name.as_ref().map_or_else(|| "none".to_owned(), |units| String::from_utf16_lossy(units))
@@ -433,7 +387,7 @@ impl Pair<'_> {
                 self.differs(path, format!("security descriptor {found}, expected {}", show(wanted)));
             }
         }
-        if birth_of(image) != birth_of(disk) && !self.id_dropped.contains(path) {
+        if birth_of(image) != birth_of(disk) && !self.id_dropped.contains(&*as_noted(path)) {
             self.differs(path, "another object id");
         }
         if image.extended != disk.extended {
@@ -560,7 +514,7 @@ impl Pair<'_> {
                             );
                         }
                     }
-                    (Err(error), _) | (_, Err(error)) => self.differs(path, one_line(&error)),
+                    (Err(error), _) | (_, Err(error)) => self.differs(path, with_causes(&error)),
                 }
             }
         }
@@ -584,80 +538,33 @@ fn birth_of(node: &Node) -> Option<([u8; 16], Option<[u8; 48]>)> {
     Some((id, birth.filter(|birth| !made_up(birth))))
 }
 
-fn same_letters(a: &[u16], b: &[u16]) -> bool {
-    String::from_utf16_lossy(a).to_uppercase() == String::from_utf16_lossy(b).to_uppercase()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn other_hash(path: String, found: &[u8; 20], expected: &[u8; 20]) -> Difference {
-    Difference { path, what: format!("SHA-1 {}, expected {}", hex(found), hex(expected)) }
-}
-
-fn one_line(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
-/// Hashes streams of the disk, in the order in which they lie; returns how many bytes.
-fn hash(
-    blobs: &DiskBlobs<'_>,
-    mut streams: Vec<ToHash>,
-    options: CompareOptions<'_>,
-    found: &mut Vec<Difference>,
-) -> Result<u64> {
-    streams.sort_by_key(|stream| stream.blob);
-    let total = streams.iter().map(|stream| blobs.blob_len(stream.blob)).sum();
-    options.total.store(total, Ordering::Relaxed);
-    let next = AtomicUsize::new(0);
-    let differences: Mutex<Vec<Difference>> = Mutex::default();
-    let work = || {
-        let mut reader = blobs.reader();
-        let mut buffer = Vec::new();
-        while let Some(stream) = streams.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if options.cancel.load(Ordering::Relaxed) {
-                return;
-            }
-            let difference = match sha1_of(blobs, reader.as_mut(), stream.blob, &mut buffer, options) {
-                Ok(found) if found == stream.expected => continue,
-                Ok(found) => other_hash(stream.path.clone(), &found, &stream.expected),
-                Err(error) => Difference { path: stream.path.clone(), what: one_line(&error) },
-            };
-            differences.lock().unwrap_or_else(PoisonError::into_inner).push(difference);
+    #[test]
+    fn paths_are_those_of_the_notes() {
+        let mut builder = ntfs::Builder::new(ntfs::Options::default()).unwrap();
+        let folder = ntfs::Node { attributes: 0x10, ..ntfs::Node::default() };
+        let mut parent = ntfs::NodeId::ROOT;
+        let mut path = String::new();
+        // More directories than the writer once looked at, and a name that no terminal should see.
+        for _ in 0..700 {
+            let node = builder.add_node(folder.clone()).unwrap();
+            builder.link(parent, ntfs::Name::new("d"), node).unwrap();
+            parent = node;
+            path.push_str("\\d");
         }
-    };
-    options.pool.in_place_scope(|scope| {
-        for _ in 0..options.pool.current_num_threads() {
-            scope.spawn(|_| work());
-        }
-    });
-    if options.cancel.load(Ordering::Relaxed) {
-        return Err(Error::Cancelled);
+        let file = builder.add_node(ntfs::Node::default()).unwrap();
+        let short = Some("AB".encode_utf16().collect());
+        builder.link(parent, ntfs::Name { short, ..ntfs::Name::new("a\u{1}b") }, file).unwrap();
+        path.push_str("\\a\u{1}b");
+        let plan = builder.plan().unwrap();
+        let dropped = plan.notes().iter().find_map(|note| match note {
+            ntfs::Note::ShortNameDropped { path, .. } => Some(path.as_str()),
+            _ => None,
+        });
+        assert_eq!(dropped, Some(&*as_noted(&path)));
+        assert_eq!(as_noted("\\plain"), "\\plain");
     }
-    found.append(&mut differences.into_inner().unwrap_or_else(PoisonError::into_inner));
-    Ok(total)
-}
-
-fn sha1_of(
-    blobs: &DiskBlobs<'_>,
-    reader: &mut dyn BlobRead,
-    blob: u32,
-    buffer: &mut Vec<u8>,
-    options: CompareOptions<'_>,
-) -> Result<[u8; 20]> {
-    let len = blobs.blob_len(blob);
-    let mut hash = Sha1::new();
-    let mut at = 0;
-    while at < len && !options.cancel.load(Ordering::Relaxed) {
-        let part = (len - at).min(PIECE as u64) as usize;
-        buffer.resize(part, 0);
-        reader.read_at(blob, at, buffer)?;
-        hash.update(&buffer);
-        options.hashed.fetch_add(part as u64, Ordering::Relaxed);
-        at += part as u64;
-    }
-    Ok(hash.finalize().into())
 }

@@ -6,11 +6,12 @@
 //! linked to, whatever other links lie on the way.
 
 mod host_name;
+mod links;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +23,8 @@ use serde::Serialize;
 use sha1::{Digest, Sha1};
 
 use self::host_name::HostNames;
+use self::links::{link_target, symlink};
+use crate::error::with_causes;
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::tree::{ATTRIBUTE_ENCRYPTED, Content, Node, NodeId};
 use crate::tree_index::{NameId, TreeIndex};
@@ -223,28 +226,26 @@ pub fn extract(
 
 /// Whether an error is about one content of the source, so that others may be fine.
 fn is_of_content(error: &Error) -> bool {
-    use Error::{Blob, Disk, HashMismatch, Iso, MissingBlob};
-    matches!(error, Blob { .. } | HashMismatch { .. } | MissingBlob { .. } | Disk { .. } | Iso { .. })
+    use Error::{Blob, Disk, DiskFat, HashMismatch, Iso, MissingBlob};
+    matches!(
+        error,
+        Blob { .. } | HashMismatch { .. } | MissingBlob { .. } | Disk { .. } | DiskFat { .. } | Iso { .. }
+    )
 }
 
 /// Why a content cannot be had. The names that it has are said elsewhere.
 fn one_line(error: &Error) -> String {
     match error {
-        Error::Blob { source, .. } => chain(source),
-        Error::Disk { source, .. } => chain(source),
-        Error::Iso { source, .. } => chain(source),
+        Error::Blob { source, .. } => with_causes(source),
+        Error::Disk { source, .. } => with_causes(source),
+        Error::DiskFat { source, .. } => with_causes(source),
+        Error::Iso { source, .. } => with_causes(source),
         Error::HashMismatch { expected, found, .. } => {
             format!("content does not match its SHA-1 (expected {expected}, found {found})")
         }
         Error::MissingBlob { sha1, .. } => format!("its content (SHA-1 {sha1}) is not in the WIM"),
         other => other.to_string(),
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn missing(sha1: &[u8; 20]) -> Error {
@@ -578,160 +579,22 @@ fn set_times(file: &File, node: &Node) -> io::Result<()> {
     }
 }
 
-pub(crate) const TAG_SYMLINK: u32 = 0xA000_000C;
-pub(crate) const TAG_MOUNT_POINT: u32 = 0xA000_0003;
-/// The largest reparse buffer there is ([MS-FSCC] 2.1.2).
-const MAX_REPARSE: u64 = 16 * 1024;
-
-/// Where a symbolic link or junction of the image leads, as a relative host path, when that lies inside the image.
-/// `depth` is how many directories lie between the root and the link.
-fn link_target(
-    node: &Node,
-    depth: usize,
-    blobs: &dyn BlobStore,
-    reader: &mut dyn BlobRead,
-) -> Result<Option<PathBuf>> {
-    let Some(reparse) = &node.reparse else { return Ok(None) };
-    let is_link = matches!(reparse.tag, TAG_SYMLINK | TAG_MOUNT_POINT);
-    if !cfg!(unix) || !is_link || reparse.data.len() > MAX_REPARSE {
-        return Ok(None);
-    }
-    let mut data = Vec::new();
-    match &reparse.data {
-        Content::Empty | Content::Hole { .. } => {}
-        Content::Bytes(bytes) => data.extend_from_slice(bytes),
-        Content::Missing { sha1 } => return Err(missing(sha1)),
-        &Content::Blob { blob, .. } => copy_blob(blobs, reader, blob, &mut Vec::new(), &mut |part| {
-            data.extend_from_slice(part);
-            Ok(())
-        })?,
-    }
-    Ok(parse_target(reparse.tag, &data, depth))
-}
-
-/// The target that a symbolic link or junction states, and whether it is relative to where the link is. `data` is the
-/// reparse buffer after its first 8 bytes.
-pub fn reparse_target(tag: u32, data: &[u8]) -> Option<(String, bool)> {
-    // [MS-FSCC] 2.1.2.4 and 2.1.2.5: four 16-bit fields (offset and length of the substitute name, of the print name),
-    // for symbolic links 32-bit flags (1 = relative), then the names.
-    let field = |at: usize| Some(u16::from_le_bytes(data.get(at..at + 2)?.try_into().ok()?) as usize);
-    let (relative, names) = match tag {
-        TAG_SYMLINK => (data.get(8)? & 1 != 0, 12),
-        TAG_MOUNT_POINT => (false, 8),
-        _ => return None,
-    };
-    let bytes = data.get(names..)?.get(field(0)?..)?.get(..field(2)?)?;
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
-    Some((String::from_utf16(&units).ok()?, relative))
-}
-
-/// Where the target lies on the host, seen from the link.
-fn parse_target(tag: u32, data: &[u8], depth: usize) -> Option<PathBuf> {
-    let (text, relative) = reparse_target(tag, data).filter(|(text, _)| !text.is_empty())?;
-    let rest = if !relative {
-        // `\??\C:\Windows\x`: whatever the drive, the image's own root is meant.
-        let text = text.strip_prefix(r"\??\").unwrap_or(&text);
-        let (drive, rest) = text.split_at_checked(2)?;
-        if !drive.ends_with(':') || !drive.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            return None;
-        }
-        rest
-    } else if text.starts_with(r"\\") {
-        return None;
-    } else if text.starts_with('\\') {
-        // Relative to the drive.
-        &text
-    } else {
-        return inside(text.split('\\'), depth);
-    };
-    let up = std::iter::repeat_n("..", depth);
-    inside(up.chain(rest.split('\\')), depth)
-}
-
-/// The path, unless it leaves the root on its way.
-///
-/// `..` takes away the name before it, as Windows understands it; only at the start it stays. After a name it would
-/// lead to wherever that name, another link, leads: two links that stay inside could lead outside together.
-fn inside<'a>(parts: impl Iterator<Item = &'a str>, depth: usize) -> Option<PathBuf> {
-    let mut above = 0;
-    let mut path = PathBuf::new();
-    for part in parts.filter(|part| !part.is_empty() && *part != ".") {
-        if part.contains(['/', '\0']) {
-            return None;
-        }
-        if part != ".." {
-            path.push(part);
-        } else if matches!(path.components().next_back(), Some(Component::Normal(_))) {
-            path.pop();
-        } else if above < depth {
-            above += 1;
-            path.push(part);
-        } else {
-            return None;
-        }
-    }
-    Some(if path.as_os_str().is_empty() { PathBuf::from(".") } else { path })
-}
-
-#[cfg(unix)]
-fn symlink(target: &Path, link: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(target, link)
-}
-
-#[cfg(not(unix))]
-fn symlink(_: &Path, _: &Path) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn reparse(tag: u32, relative: bool, target: &str) -> Vec<u8> {
-        let name: Vec<u8> = target.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let mut data =
-            [0u16, name.len() as u16, 0, 0].iter().flat_map(|field| field.to_le_bytes()).collect::<Vec<u8>>();
-        if tag == TAG_SYMLINK {
-            data.extend(u32::from(relative).to_le_bytes());
-        }
-        data.extend(name);
-        data
+    #[test]
+    fn contents_that_cannot_be_had_fail_their_file_alone() {
+        let at = disk::At::new("FAT", 0x4000);
+        let fat = ::fat::Error::Malformed { at, reason: "a chain ends before its file (/a.txt)".to_owned() };
+        let error = Error::DiskFat { path: PathBuf::from("disk.img"), partition: 1, source: fat };
+        assert!(is_of_content(&error));
+        assert_eq!(one_line(&error), "malformed FAT at 0x4000: a chain ends before its file (/a.txt)");
+        let full = at_path(io::ErrorKind::StorageFull);
+        assert!(!is_of_content(&full), "what the host refuses ends it");
     }
 
-    #[test]
-    fn links_lead_only_to_places_inside() {
-        let relative = |target, depth| {
-            parse_target(TAG_SYMLINK, &reparse(TAG_SYMLINK, true, target), depth)
-                .map(|path| path.to_str().unwrap().to_owned())
-        };
-        assert_eq!(relative(r"..\b", 1).as_deref(), Some("../b"));
-        assert_eq!(relative(r"..\b", 0), None);
-        assert_eq!(relative(r"a\..\..\b", 0), None);
-        assert_eq!(relative(r"a\..\b", 0).as_deref(), Some("b"));
-        assert_eq!(relative(r"..\a\..\..\b", 2).as_deref(), Some("../../b"));
-        assert_eq!(relative(r"a\b\..\..\..\c", 1).as_deref(), Some("../c"));
-        assert_eq!(relative(r".\", 0).as_deref(), Some("."));
-        assert_eq!(relative(r"\a\b", 2).as_deref(), Some("../../a/b"));
-        assert_eq!(relative(r"\a\..\..\b", 2), None);
-        assert_eq!(relative(r"\\server\share", 2), None);
-        assert_eq!(relative("/etc/passwd", 0), None);
-        assert_eq!(relative("", 0), None);
-        let absolute = |target, depth| {
-            parse_target(TAG_MOUNT_POINT, &reparse(TAG_MOUNT_POINT, false, target), depth)
-                .map(|path| path.to_str().unwrap().to_owned())
-        };
-        assert_eq!(absolute(r"\??\C:\Users", 2).as_deref(), Some("../../Users"));
-        assert_eq!(absolute(r"\??\C:\", 1).as_deref(), Some(".."));
-        assert_eq!(absolute(r"\??\C:\a\..\..\b", 1), None);
-        assert_eq!(absolute(r"\??\Volume{x}\", 0), None);
-        assert_eq!(absolute(r"\\server\share", 0), None);
-    }
-
-    #[test]
-    fn damaged_reparse_data_is_no_link() {
-        let whole = reparse(TAG_SYMLINK, true, "target");
-        for len in 0..whole.len() {
-            assert_eq!(parse_target(TAG_SYMLINK, &whole[..len], 3), None, "{len}");
-        }
+    fn at_path(kind: io::ErrorKind) -> Error {
+        at(Path::new("out/a.txt"), kind.into())
     }
 }

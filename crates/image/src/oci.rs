@@ -20,7 +20,7 @@ use crate::container::package::{self, packaged};
 use crate::container::raw;
 use crate::customize::{self, About, Beside};
 use crate::disk_layout::{self, Role};
-use crate::extract::{TAG_MOUNT_POINT, TAG_SYMLINK};
+use crate::link::{MAX_REPARSE, TAG_MOUNT_POINT, print_name};
 use crate::output::{self, Opened};
 use crate::pipeline::{self, CheckedBlobs, Maker, Settings};
 use crate::prepass::Prepass;
@@ -29,8 +29,6 @@ use crate::source::WimSource;
 use crate::tree::{ATTRIBUTE_ENCRYPTED, Content, Node, NodeId, Tree};
 use crate::{Error, Result, Run};
 
-/// The largest reparse point.
-const MAX_REPARSE: u64 = 16 << 10;
 /// What a container runs when nobody says.
 const COMMAND: &str = "c:\\windows\\system32\\cmd.exe";
 
@@ -399,22 +397,4 @@ impl Layer<'_> {
         }
         Ok(Some(number))
     }
-}
-
-/// The target of a link as Windows prints it, which is how layers hold it; the other one, if it has none.
-fn print_name(tag: u32, data: &[u8]) -> Option<String> {
-    let names = match tag {
-        TAG_SYMLINK => 12,
-        TAG_MOUNT_POINT => 8,
-        _ => return None,
-    };
-    // [MS-FSCC] 2.1.2.4 and 2.1.2.5: offset and length of the substitute name, then of the print name.
-    let field = |at: usize| Some(usize::from(u16::from_le_bytes(data.get(at..at + 2)?.try_into().ok()?)));
-    let text = |at: usize| {
-        let bytes = data.get(names..)?.get(field(at)?..)?.get(..field(at + 2)?)?;
-        let units: Vec<u16> =
-            bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect();
-        String::from_utf16(&units).ok().filter(|text| !text.is_empty())
-    };
-    text(4).or_else(|| text(0).map(|name| name.strip_prefix("\\??\\").unwrap_or(&name).to_owned()))
 }

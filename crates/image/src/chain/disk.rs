@@ -6,7 +6,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use bootsector::{Gpt, Mbr};
+use bootsector::{Gpt, GptKind, Mbr, PartitionType};
 use disk::{Guid, ReadAt, SectorSize, SubRange};
 
 use super::report::{Link, Step};
@@ -17,9 +17,6 @@ use crate::{DiskFile, Error, Result};
 
 /// Partitions that are looked at. Windows and firmware stop at 128 of a GUID partition table.
 const MAX_PARTITIONS: usize = 128;
-/// The type of an EFI system partition, in a GUID partition table and in a master boot record.
-const ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
-const MBR_ESP: u8 = 0xEF;
 
 /// How a partition is known to the boot manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +53,8 @@ impl Slot {
     /// Whether the table calls it an EFI system partition.
     pub(super) fn is_esp(&self) -> bool {
         match self.identity {
-            Identity::Mbr(kind) => kind == MBR_ESP,
-            Identity::Gpt { kind, .. } => kind.to_string() == ESP,
+            Identity::Mbr(kind) => PartitionType(kind) == PartitionType::EFI_SYSTEM,
+            Identity::Gpt { kind, .. } => kind == GptKind::EFI_SYSTEM,
         }
     }
 

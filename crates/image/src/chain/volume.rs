@@ -6,6 +6,8 @@ use disk::ReadAt;
 use ntfs_writer::parse::{StandardInformation, WOF_TAG, WofCodec, flags};
 use ntfs_writer::read::{self as ntfs, Error as NtfsError};
 
+use crate::error::with_causes;
+
 /// Attributes of a file (`FILE_ATTRIBUTE_...`).
 const ENCRYPTED: u32 = 0x4000;
 
@@ -57,8 +59,8 @@ impl Volume {
         match file_system {
             "NTFS" => ntfs::Volume::open(range, ntfs::Options::default())
                 .map(|volume| Self::Ntfs(Box::new(volume)))
-                .map_err(|error| chain(&error)),
-            "FAT" | "FAT32" => fat::Volume::open(range).map(Self::Fat).map_err(|error| chain(&error)),
+                .map_err(|error| with_causes(&error)),
+            "FAT" | "FAT32" => fat::Volume::open(range).map(Self::Fat).map_err(|error| with_causes(&error)),
             "BitLocker" => Err("encrypted by BitLocker".to_owned()),
             other => Err(format!("{other}, which boot programs cannot read files from")),
         }
@@ -71,11 +73,11 @@ impl Volume {
     pub(super) fn find(&self, path: &str) -> Result<Option<Found>, String> {
         match self {
             Self::Ntfs(volume) => match volume.find(path) {
-                Ok(file) => found(volume, file).map(Some).map_err(|error| chain(&error)),
+                Ok(file) => found(volume, file).map(Some).map_err(|error| with_causes(&error)),
                 Err(NtfsError::NotFound { .. }) => Ok(None),
-                Err(error) => Err(chain(&error)),
+                Err(error) => Err(with_causes(&error)),
             },
-            Self::Fat(volume) => find_fat(volume, path).map_err(|error| chain(&error)),
+            Self::Fat(volume) => find_fat(volume, path).map_err(|error| with_causes(&error)),
         }
     }
 
@@ -97,13 +99,13 @@ impl Volume {
                 let reader = handle.open(volume, &[]);
                 reader
                     .and_then(|mut reader| reader.read_at(offset, &mut bytes))
-                    .map_err(|error| chain(&error))?;
+                    .map_err(|error| with_causes(&error))?;
             }
             (Self::Fat(volume), Handle::Fat(fat::Target::File(start))) => {
                 let reader = volume.file(*start);
                 reader
                     .and_then(|mut reader| reader.read_at(offset, &mut bytes))
-                    .map_err(|error| chain(&error))?;
+                    .map_err(|error| with_causes(&error))?;
             }
             _ => return Err("is a directory".to_owned()),
         }
@@ -120,18 +122,6 @@ impl Volume {
         }
         self.read(file, 0, limit)
     }
-}
-
-/// An error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn found(volume: &ntfs::Volume, file: ntfs::File) -> Result<Found, NtfsError> {

@@ -43,3 +43,24 @@ impl<F: WriteAt> PositionedSink for Sparse<F> {
 pub(crate) fn stream<W: Write>(writer: W, size: u64) -> PlannedStream<W> {
     PlannedStream::new(FrontToBack::new(writer), Runs::whole(size))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use disk::OrderedSink;
+
+    /// A stream cannot go back: a unit that comes too late is refused, and not put behind the one that came too early.
+    #[test]
+    fn units_out_of_order_are_refused() {
+        let mut written = Vec::new();
+        let mut stream = stream(&mut written, 16 << 10);
+        stream.commit(8 << 10, 4096, &[1; 4096]).unwrap();
+        for late in [4096, 8 << 10] {
+            let error = stream.commit(late, 4096, &[2; 4096]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{late}");
+        }
+        stream.commit(12 << 10, 4096, &[3; 4096]).unwrap();
+        Box::new(stream).finish().unwrap();
+        assert_eq!(written, [[0; 4096], [0; 4096], [1; 4096], [3; 4096]].concat());
+    }
+}

@@ -37,6 +37,7 @@ use self::planned::PlannedDisk;
 use self::stored::Stored;
 use crate::chain::check_chain;
 use crate::disk_source::{DiskPartition, Partitions, TableKind};
+use crate::error::with_causes;
 use crate::pipeline::Counters;
 use crate::{DiskFile, Error, Plan, Result};
 
@@ -280,11 +281,5 @@ impl ExplainOptions<'_> {
 
 /// An error without the name of the file, which the picture has for its title.
 fn cause(error: &Error) -> String {
-    let mut text = None;
-    let mut cause = std::error::Error::source(error);
-    while let Some(source) = cause {
-        text = Some(text.map_or_else(|| source.to_string(), |text| format!("{text}: {source}")));
-        cause = source.source();
-    }
-    text.unwrap_or_else(|| error.to_string())
+    std::error::Error::source(error).map_or_else(|| error.to_string(), with_causes)
 }

@@ -10,6 +10,7 @@ mod machine;
 mod named;
 mod platform;
 pub mod presets;
+mod resolve;
 mod spelled;
 mod wishes;
 
