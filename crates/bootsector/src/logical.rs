@@ -14,6 +14,13 @@ use crate::{Error, Mbr, Partition, PartitionType, Result};
 /// Records in a chain; more than letters for drives by far.
 const MAX_LOGICAL: usize = 128;
 
+/// What a chain holds.
+#[derive(Default)]
+struct Chain {
+    records: Vec<Lba>,
+    partitions: Vec<Partition>,
+}
+
 impl Mbr {
     /// The logical partitions of a disk, in the order of their chain. (Everybody numbers them from 5.)
     ///
@@ -21,7 +28,19 @@ impl Mbr {
     /// The outer error is the disk's. [`Error::Malformed`] for a chain that leads outside its extended partition,
     /// backwards, or to no boot record, [`Error::Limit`] for an endless one.
     pub fn logical(&self, disk: &dyn ReadAt, sector: SectorSize) -> io::Result<Result<Vec<Partition>>> {
-        let mut found = Vec::new();
+        Ok(self.chain(disk, sector)?.map(|chain| chain.partitions))
+    }
+
+    /// The sectors that the chain of logical partitions itself lies in: they are no partition's, and in use.
+    ///
+    /// # Errors
+    /// As [`logical`](Self::logical).
+    pub fn boot_records(&self, disk: &dyn ReadAt, sector: SectorSize) -> io::Result<Result<Vec<Lba>>> {
+        Ok(self.chain(disk, sector)?.map(|chain| chain.records))
+    }
+
+    fn chain(&self, disk: &dyn ReadAt, sector: SectorSize) -> io::Result<Result<Chain>> {
+        let mut found = Chain::default();
         for extended in self.partitions.iter().flatten().filter(|partition| partition.kind.is_extended()) {
             if let Err(error) = follow(disk, sector, extended, &mut found)? {
                 return Ok(Err(error));
@@ -35,7 +54,7 @@ fn follow(
     disk: &dyn ReadAt,
     sector: SectorSize,
     extended: &Partition,
-    found: &mut Vec<Partition>,
+    found: &mut Chain,
 ) -> io::Result<Result<()>> {
     let mut record = extended.start;
     loop {
@@ -43,7 +62,7 @@ fn follow(
         let fault = |reason: String| {
             Ok(Err(Error::Malformed { at: At::new("extended boot record", offset), reason }))
         };
-        if found.len() == MAX_LOGICAL {
+        if found.partitions.len() == MAX_LOGICAL {
             let (at, limit) = (At::new("extended boot record", offset), MAX_LOGICAL as u64);
             return Ok(Err(Error::Limit { at, what: "logical partitions", found: limit + 1, limit }));
         }
@@ -56,6 +75,7 @@ fn follow(
         if raw.boot_signature != BOOT_SIGNATURE {
             return fault(format!("signature {:#06x}, expected {BOOT_SIGNATURE:#06x}", raw.boot_signature));
         }
+        found.records.push(record);
         let [own, next, ..] = raw.entries;
         if own.kind != 0 {
             // Sector numbers of two 32-bit fields each: their sums fit.
@@ -75,7 +95,7 @@ fn follow(
                     extended.end().0
                 ));
             }
-            found.push(partition);
+            found.partitions.push(partition);
         }
         if next.kind == 0 || next.sectors == 0 {
             return Ok(Ok(()));
@@ -126,6 +146,10 @@ mod tests {
         let found = read(&disk()).unwrap();
         let seen: Vec<_> = found.iter().map(|p| (p.start.0, p.sectors, p.kind.0)).collect();
         assert_eq!(seen, [(11, 20, 7), (52, 10, 0x27)]);
+        let disk = disk();
+        let sector: &[u8; 512] = disk[..512].try_into().unwrap();
+        let records = Mbr::parse(sector).unwrap().boot_records(&disk, SectorSize::B512).unwrap();
+        assert_eq!(records.unwrap(), [Lba(10), Lba(50)]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use sha1::{Digest as _, Sha1};
 use testkit::content::Random;
 use testkit::{args, samples, tool};
 use wimforge_ntfs_writer::check::{self, check};
-use wimforge_ntfs_writer::unused::{Error, Options as UnusedOptions, Reason, Unused, unused};
+use wimforge_ntfs_writer::unused::{Error, Options as UnusedOptions, Reason, Unused, sleeps, unused};
 use wimforge_ntfs_writer::{Options, read};
 
 fn source(image: &[u8]) -> Arc<dyn ReadAt> {
@@ -141,6 +141,7 @@ fn states_in_which_nothing_can_be_told() {
         } else {
             assert!(find(&image).is_ok());
         }
+        assert_eq!(sleeps(&source(&image)).unwrap(), asleep);
         let drop = UnusedOptions { hiberfil: true, ..UnusedOptions::default() };
         let dropped = unused(&source(&image), &drop).unwrap();
         assert_eq!(dropped.totals.dropped, 50_000);

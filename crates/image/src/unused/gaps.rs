@@ -88,8 +88,16 @@ pub(super) fn gaps(disk: &dyn ReadAt, partitions: &Partitions) -> io::Result<Vec
         TableKind::Mbr(_) => {
             let mut sector = [0; 512];
             disk.read_exact_at(&mut sector, 0)?;
-            match Mbr::parse(&sector) {
-                Ok(mbr) => boot_records(disk, &mbr, &mut taken)?,
+            let sector_size = SectorSize::B512;
+            let records = match Mbr::parse(&sector) {
+                Ok(mbr) => mbr.boot_records(disk, sector_size)?,
+                Err(error) => Err(error),
+            };
+            match records {
+                Ok(records) => taken.extend(records.iter().map(|record| {
+                    let at = record.0 * u64::from(sector_size.bytes());
+                    at..at + u64::from(sector_size.bytes())
+                })),
                 Err(_) => keep = keep.or(Some("the partition table cannot be read")),
             }
         }
@@ -125,28 +133,6 @@ pub(super) fn gaps(disk: &dyn ReadAt, partitions: &Partitions) -> io::Result<Vec
         at = at.max(next.end);
     }
     Ok(gaps)
-}
-
-/// The sectors with the boot records of logical partitions. That the chain ends, and stays inside, was found out when the
-/// partitions were read.
-fn boot_records(disk: &dyn ReadAt, mbr: &Mbr, taken: &mut Vec<Range<u64>>) -> io::Result<()> {
-    const MAX: usize = 1024;
-    let sector_size = u64::from(SectorSize::B512.bytes());
-    for extended in mbr.partitions.iter().flatten().filter(|partition| partition.kind.is_extended()) {
-        let mut lba = extended.start.0;
-        for _ in 0..MAX {
-            let at = lba * sector_size;
-            taken.push(at..at + sector_size);
-            let mut sector = [0; 512];
-            disk.read_exact_at(&mut sector, at)?;
-            let Ok(record) = Mbr::parse(&sector) else { break };
-            match record.partitions[1] {
-                Some(next) if next.sectors > 0 => lba = extended.start.0 + next.start.0,
-                _ => break,
-            }
-        }
-    }
-    Ok(())
 }
 
 /// What a header of a GUID partition table says of places.
@@ -245,6 +231,39 @@ mod tests {
         partitions.partitions[0].kind = PartitionKind::Mbr(DYNAMIC);
         assert!(gaps(&disk, &partitions).unwrap().iter().all(|gap| gap.keep.is_some()));
         assert!(foreign(&partitions.partitions[0].kind).is_some());
+    }
+
+    /// A record counts its partition from itself, and the next record from the extended partition: of two numbers that look
+    /// as if they overlapped neither is wrong, and what leads on stays.
+    #[test]
+    fn boot_records_stay_whatever_else_is_in_them() {
+        let mut disk = vec![0; 20 << 20];
+        let mib = |n: usize| (n * 2048) as u32;
+        entry(&mut disk, 0, 0, 0x0F, mib(6), mib(10));
+        entry(&mut disk, 6 * 2048, 0, 7, mib(5), mib(3));
+        entry(&mut disk, 6 * 2048, 1, 5, mib(4), mib(6));
+        entry(&mut disk, 10 * 2048, 0, 7, mib(4), mib(1));
+        // A status that no primary partition has.
+        disk[6 * MIB as usize + 0x1BE] = 1;
+        let partitions = Partitions {
+            table: TableKind::Mbr(1),
+            partitions: vec![
+                partition(5, 11 * MIB, 3 * MIB, PartitionKind::Mbr(7)),
+                partition(6, 14 * MIB, MIB, PartitionKind::Mbr(7)),
+            ],
+        };
+        let expected = [
+            (0, MIB, true),
+            (MIB, 6 * MIB, false),
+            (6 * MIB + 512, 10 * MIB, false),
+            (10 * MIB + 512, 11 * MIB, false),
+            (15 * MIB, 19 * MIB, false),
+            (19 * MIB, 20 * MIB, true),
+        ];
+        assert_eq!(shown(&gaps(&disk, &partitions).unwrap()), expected);
+        // A chain that cannot be followed: nobody knows what else lies there.
+        disk[10 * MIB as usize + 511] = 0;
+        assert!(gaps(&disk, &partitions).unwrap().iter().all(|gap| gap.keep.is_some()));
     }
 
     #[test]

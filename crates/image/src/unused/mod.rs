@@ -30,6 +30,7 @@ pub use self::in_place::{Cleared, in_place};
 pub use self::trimmed::Trimmed;
 use crate::disk_file::Ranges;
 use crate::disk_source::{DiskPartition, PartitionKind, Partitions};
+use crate::error::with_causes;
 use crate::{DiskFile, Error, Result};
 
 /// Whose content counts as unused although it is a file's.
@@ -186,6 +187,10 @@ pub fn survey(disk: &DiskFile, options: &SurveyOptions) -> Result<Survey> {
             false => Some("it was not asked for".to_owned()),
         };
         let outcome = match keep {
+            Some(_) if !wanted(partition) && sleeps(disk, partition) => Outcome::Refused {
+                reason: HIBERNATED,
+                why: "a session of Windows sleeps on it, and has all volumes of the disk open".to_owned(),
+            },
             Some(why) => Outcome::Kept { why },
             None => match volume(disk, partition, options) {
                 Ok(found) => {
@@ -245,17 +250,15 @@ fn source_of(disk: Arc<dyn BlockMap>, partition: &DiskPartition) -> std::io::Res
     Ok(Arc::new(range))
 }
 
+/// Whether a session of Windows sleeps on a volume that is not looked at otherwise. What cannot be read is for others to say.
+fn sleeps(disk: &DiskFile, partition: &DiskPartition) -> bool {
+    let source = || source_of(disk.disk().clone(), partition);
+    partition.is_ntfs() && source().is_ok_and(|source| ntfs_writer::unused::sleeps(&source).unwrap_or(false))
+}
+
 fn volume(disk: &DiskFile, partition: &DiskPartition, options: &SurveyOptions) -> Result<Found, Refusal> {
     use ntfs_writer::unused::Error as NtfsError;
-    let unsound = |error: &dyn std::error::Error| {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        Refusal(UNSOUND, text)
-    };
+    let unsound = |error: &dyn std::error::Error| Refusal(UNSOUND, with_causes(error));
     let source = source_of(disk.disk().clone(), partition).map_err(|error| unsound(&error))?;
     match partition.file_system.as_ref().map(|found| found.name) {
         Some("BitLocker") => {

@@ -184,3 +184,17 @@ pub fn unused(volume: &Arc<dyn ReadAt>, options: &Options) -> Result<Unused> {
     scan.dropped(options)?;
     scan.finish()
 }
+
+/// Whether a session of Windows sleeps on the volume, with this volume and all others of its disk open. Nothing else is looked
+/// at: a volume that is damaged in some other way is not asleep.
+///
+/// # Errors
+/// Those of reading `hiberfil.sys`, and of a volume that cannot be opened.
+pub fn sleeps(volume: &Arc<dyn ReadAt>) -> read::Result<bool> {
+    let opened = read::Volume::open(volume.clone(), read::Options { raw: true })?;
+    match sound::check_awake(&opened, &Options::default()) {
+        Ok(()) => Ok(false),
+        Err(Error::Refused { .. }) => Ok(true),
+        Err(Error::Read(error)) => Err(error),
+    }
+}
