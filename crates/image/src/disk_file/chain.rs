@@ -13,7 +13,7 @@ use disk::ReadAt;
 
 use crate::Error;
 
-/// The longest chain of parents. Windows makes shorter ones; a circle ends here.
+/// The longest chain of parents. Windows makes shorter ones.
 pub(super) const MAX_CHAIN: usize = 64;
 
 /// Where the parents of differencing disks may be: files, and folders whose files they may be.

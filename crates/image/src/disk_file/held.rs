@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::chain::{self, MAX_CHAIN, Parents};
 use super::kind::{FileKind, unsupported};
 use super::{Container, as_map};
+use crate::output::same_file;
 use crate::{Error, Result};
 
 /// The containers that are read.
@@ -56,17 +57,19 @@ pub(super) struct Opened {
 impl Opened {
     /// Opens a disk; anything without a signature is taken for a raw disk.
     pub(super) fn open(path: &Path, parents: &Parents) -> Result<Self> {
-        Self::open_link(path, parents, 0)
+        Self::open_link(path, parents, &[])
     }
 
-    fn open_link(path: &Path, parents: &Parents, depth: usize) -> Result<Self> {
+    /// Opens a disk that is the parent of those in `above`, the nearest last.
+    fn open_link(path: &Path, parents: &Parents, above: &[&Path]) -> Result<Self> {
         let unsupported_as = |what: String| Err(Error::Unsupported { path: path.to_owned(), what });
-        if depth > MAX_CHAIN {
-            return unsupported_as(format!("is the parent of more than {MAX_CHAIN} disks, or of itself"));
+        if above.len() > MAX_CHAIN {
+            return unsupported_as(format!("is the parent of more than {MAX_CHAIN} disks"));
         }
         let failed = |source| Error::Container { path: path.to_owned(), source };
         let (kind, file) = FileKind::of(path)?;
         let (mut chain, mut beside) = (Vec::new(), Vec::new());
+        let any = |_: &Path| Ok(());
         let held = match kind {
             FileKind::Wim => {
                 return unsupported_as("is a WIM, not a disk; `wimforge build` makes one of it".to_owned());
@@ -83,7 +86,7 @@ impl Opened {
                     let names = names.into_iter().flatten().chain([&parent.name]);
                     let names: Vec<&str> =
                         names.map(String::as_str).filter(|name| !name.is_empty()).collect();
-                    let found = Parent::find(path, parents, &names, depth, |found| {
+                    let found = Parent::find(path, (parents, &any), &names, above, |found| {
                         let Identity::Guid(id) = found.identity else { return Err("is no VHD".to_owned()) };
                         let child = open().map_err(|error| error.to_string())?;
                         child.with_parent(found.disk.clone(), id).map_err(|error| error.to_string())
@@ -98,7 +101,7 @@ impl Opened {
                 if let Some(parent) = vhdx.parent() {
                     let names = [&parent.relative_path, &parent.absolute_path, &parent.volume_path];
                     let names: Vec<&str> = names.into_iter().flatten().map(String::as_str).collect();
-                    let found = Parent::find(path, parents, &names, depth, |found| {
+                    let found = Parent::find(path, (parents, &any), &names, above, |found| {
                         let Identity::Guid(id) = found.identity else {
                             return Err("is no VHDX".to_owned());
                         };
@@ -120,7 +123,7 @@ impl Opened {
                 let mut vmdk = open().map_err(failed)?;
                 if let Some(parent) = vmdk.parent() {
                     let hint = parent.hint.as_deref();
-                    let found = Parent::find(path, parents, hint.as_slice(), depth, |found| {
+                    let found = Parent::find(path, (parents, &any), hint.as_slice(), above, |found| {
                         let Identity::ContentId(cid) = found.identity else {
                             return Err("is no VMDK".to_owned());
                         };
@@ -138,8 +141,23 @@ impl Opened {
                 let open = || vdi::Vdi::open(file.clone());
                 let mut vdi = open().map_err(failed)?;
                 if vdi.parent().is_some() {
-                    // It knows its parent by its ids alone.
-                    let found = Parent::find(path, parents, &[], depth, |found| {
+                    // It knows its parent by its ids alone. A file is asked for them before its own parents are looked for:
+                    // of those that were given any may be anybody's.
+                    let fits = |candidate: &Path| {
+                        let (FileKind::Vdi, file) =
+                            FileKind::of(candidate).map_err(|error| error.to_string())?
+                        else {
+                            return Err("is no VDI".to_owned());
+                        };
+                        let parent = vdi::Vdi::open(file).map_err(|error| error.to_string())?;
+                        let (identity, child) =
+                            (parent.identity(), open().map_err(|error| error.to_string())?);
+                        child
+                            .with_parent(Arc::new(parent), identity)
+                            .map(drop)
+                            .map_err(|error| error.to_string())
+                    };
+                    let found = Parent::find(path, (parents, &fits), &[], above, |found| {
                         let Identity::Vdi(id) = found.identity else { return Err("is no VDI".to_owned()) };
                         let child = open().map_err(|error| error.to_string())?;
                         child.with_parent(found.disk.clone(), id).map_err(|error| error.to_string())
@@ -153,7 +171,7 @@ impl Opened {
                 let mut qcow2 = open().map_err(failed)?;
                 if let Some(parent) = qcow2.parent() {
                     let name = parent.name.clone();
-                    let found = Parent::find(path, parents, &[&name], depth, |found| {
+                    let found = Parent::find(path, (parents, &any), &[&name], above, |found| {
                         let child = open().map_err(|error| error.to_string())?;
                         child.with_parent(found.disk.clone()).map_err(|error| error.to_string())
                     })?;
@@ -180,18 +198,28 @@ struct Parent {
 }
 
 impl Parent {
-    /// Finds the parent of the disk `path`, which stores `names` for it: the first file that `join` takes. Returns what
-    /// `join` made, and the files of the chain.
+    /// Finds the parent of the disk `path`, which stores `names` for it: the first file that `fits` and `join` takes. Returns
+    /// what `join` made, and the files of the chain.
     fn find<T>(
         path: &Path,
-        parents: &Parents,
+        (parents, fits): (&Parents, &dyn Fn(&Path) -> Result<(), String>),
         names: &[&str],
-        depth: usize,
+        above: &[&Path],
         mut join: impl FnMut(&Self) -> Result<T, String>,
     ) -> Result<(T, Vec<PathBuf>)> {
         let mut tried = Vec::new();
+        let above = [above, &[path]].concat();
         for candidate in parents.candidates(names) {
-            let opened = Opened::open_link(&candidate, parents, depth + 1)?;
+            // Any of those that were given may be tried for a disk that has no name for its parent.
+            if above.iter().any(|above| same_file(above, &candidate)) {
+                tried.push(format!("{}: is the disk itself, or made on it", candidate.display()));
+                continue;
+            }
+            if let Err(why) = fits(&candidate) {
+                tried.push(format!("{}: {why}", candidate.display()));
+                continue;
+            }
+            let opened = Opened::open_link(&candidate, parents, &above)?;
             let parent = Self { disk: opened.held.disk(), identity: opened.held.identity() };
             match join(&parent) {
                 Ok(joined) => {
@@ -450,4 +478,44 @@ fn of_qcow2(qcow2: &qcow2::Qcow2) -> Container {
         warnings.push("has internal snapshots: what is read is the present state".to_owned());
     }
     Container::new("qcow2", details, warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty disk, on another one if there is one.
+    fn disk(path: &Path, number: u8, below: Option<u8>) {
+        let ids = |number| (Guid([number; 16]), Guid([number ^ 0xFF; 16]));
+        let (id, content) = ids(number);
+        let mut file = Vec::new();
+        let options = vdi::Options::new(1 << 20, id, content);
+        let sink = Box::new(vdi::dynamic::ordered(&mut file, &options, std::iter::empty()).unwrap());
+        disk::OrderedSink::finish(sink).unwrap();
+        if let Some((id, content)) = below.map(ids) {
+            file[0x4C] = 4;
+            file[0x1A8..0x1B8].copy_from_slice(&id.0);
+            file[0x1B8..0x1C8].copy_from_slice(&content.0);
+        }
+        std::fs::write(path, file).unwrap();
+    }
+
+    /// A VDI has no name for its parent, so any of those that were given is tried for each.
+    #[test]
+    fn parents_without_names_in_any_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for (name, number, below) in [("a", 1, None), ("b", 2, Some(1)), ("c", 3, Some(2)), ("d", 4, Some(3))]
+        {
+            disk(&path(name), number, below);
+        }
+        for order in [["a", "b", "c"], ["c", "b", "a"], ["b", "c", "a"], ["c", "a", "b"]] {
+            let parents = Parents::in_places(order.map(path));
+            let opened = Opened::open(&path("d"), &parents).unwrap();
+            assert_eq!(opened.chain, ["c", "b", "a"].map(path), "{order:?}");
+        }
+        let itself = Parents::in_places([path("d")]);
+        let error = Opened::open(&path("d"), &itself).err().unwrap().to_string();
+        assert!(error.contains("is the disk itself"), "{error}");
+    }
 }
