@@ -195,6 +195,7 @@ impl<'a> Editor<'a> {
             if !self.tree.nodes[at.0 as usize].is_directory() {
                 return Err(Error::Recipe(format!("{so_far} is a file in the image, a directory is needed")));
             }
+            self.no_link(at, &so_far)?;
         }
         Ok(at)
     }
@@ -210,6 +211,7 @@ impl<'a> Editor<'a> {
         if !self.tree.nodes[parent.0 as usize].is_directory() {
             return Err(Error::Recipe(format!("{path}: what should hold it is a file in the image")));
         }
+        self.no_link(parent, &path)?;
         let change = self.change(&path, &content);
         match self.child(parent, name) {
             Some(number) => {
@@ -281,6 +283,7 @@ impl<'a> Editor<'a> {
         let parent = self
             .find(parent)
             .ok_or_else(|| Error::Recipe(format!("{new}: its directory is not in the image")))?;
+        self.no_link(parent, new)?;
         let found = &self.tree.nodes[node.0 as usize];
         let Some(content) = found.data.clone().filter(|_| !found.is_directory()) else {
             return Err(Error::Recipe(format!("{path} is no plain file, it cannot have another name")));
@@ -301,6 +304,16 @@ impl<'a> Editor<'a> {
         self.name(Name { parent, node, long, short: None });
         self.changes.push(Change { action, reason: reason.to_owned(), ..change });
         Ok(())
+    }
+
+    /// Windows goes where a junction leads and sees nothing of what lies below it.
+    fn no_link(&self, directory: NodeId, path: &str) -> Result<()> {
+        match self.tree.nodes[directory.0 as usize].reparse {
+            None => Ok(()),
+            Some(_) => Err(Error::Recipe(format!(
+                "{path}: the directory is a link in the image, which leads elsewhere; name the one that it leads to"
+            ))),
+        }
     }
 
     fn add(&mut self, parent: NodeId, name: &str, node: Node) -> NodeId {
@@ -532,6 +545,24 @@ mod tests {
         assert_eq!((tree.nodes.len(), paths(&tree)), (4, ["/a", "/b", "/a/y"].map(str::to_owned).into()));
         let y = tree.names[2].node;
         assert_eq!(tree.nodes[y.0 as usize].data, Some(blob(2)));
+    }
+
+    #[test]
+    fn nothing_is_put_below_a_junction() {
+        let mut tree = tree();
+        let b = Editor::new(&mut tree, &Named, 1).find("b").unwrap();
+        let data = Content::Bytes(Arc::from(*b"elsewhere"));
+        tree.nodes[b.0 as usize].reparse =
+            Some(Box::new(crate::tree::Reparse { tag: 0xA000_0003, reserved: 0, data }));
+        let mut editor = Editor::new(&mut tree, &Named, 1);
+        for error in [
+            editor.directory("b/below", &NONE, "").map(drop),
+            editor.file("b/new", blob(1), &NONE, ""),
+            editor.link("a/y", "b/y", ""),
+        ] {
+            assert!(error.unwrap_err().to_string().contains("is a link in the image"));
+        }
+        assert!(editor.finish().is_empty());
     }
 
     #[test]
