@@ -1,5 +1,7 @@
 //! Patterns for names: `*`, `?` and `[a-z]`, as shells have them, ignoring case as Windows does.
 
+use disk::upcase::upcase;
+
 /// A pattern for one path component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern(Vec<Token>);
@@ -88,13 +90,10 @@ impl Token {
     }
 }
 
-/// Upper case where that is one character.
+/// Upper case as Windows has it, which leaves what takes two code units as it is.
 fn fold(c: char) -> char {
-    let mut upper = c.to_uppercase();
-    match (upper.next(), upper.next()) {
-        (Some(single), None) => single,
-        _ => c,
-    }
+    let unit = u16::try_from(u32::from(c)).ok();
+    unit.and_then(|unit| char::from_u32(upcase(unit).into())).unwrap_or(c)
 }
 
 /// The class behind an opening bracket, and how many characters it takes, the closing bracket included.
@@ -142,6 +141,10 @@ mod tests {
             ("**a**", "bab", true),
             ("?", "ü", true),
             ("Ü*", "über", true),
+            // Other names to Windows, whatever Unicode makes of them in upper case.
+            ("info*", "\u{131}nfo.txt", false),
+            ("s*", "\u{17F}.txt", false),
+            ("*.t\u{1F4BE}t", "a.t\u{1F4BE}t", true),
         ] {
             assert_eq!(Pattern::new(pattern).matches(name), fits, "{pattern:?} on {name:?}");
         }
