@@ -5,8 +5,12 @@ use std::io;
 
 use driver::find::Entry;
 
-/// Files and folders that are looked at.
+/// Files that are looked at.
 const MAX_ENTRIES: usize = 200_000;
+/// Bytes that paths and folders may take together. A path of 4 KiB can have two thousand folders, each a path itself.
+const MAX_HELD: usize = 128 << 20;
+/// About what an entry takes besides its text.
+const ENTRY: usize = 64;
 /// The longest path, in bytes.
 const MAX_PATH: usize = 4096;
 
@@ -16,13 +20,15 @@ pub(super) struct Paths {
     files: BTreeMap<String, usize>,
     /// Folders by path, the top as the empty one.
     folders: BTreeMap<String, BTreeSet<(String, bool)>>,
+    /// About how many bytes all of it takes.
+    held: usize,
 }
 
 impl Paths {
     /// Takes a file in. One that is there twice is there once, as unpackers have it: the last one wins.
     ///
     /// # Errors
-    /// For a path that leads out of the archive, and one file too many.
+    /// For a path that leads out of the archive, and one file or folder too many.
     pub(super) fn add(&mut self, path: &str, number: usize) -> io::Result<()> {
         let path = inside(path)?;
         if self.files.insert(path.clone(), number).is_some() {
@@ -31,12 +37,19 @@ impl Paths {
         if self.files.len() > MAX_ENTRIES {
             return Err(io::Error::other(format!("more than {MAX_ENTRIES} files")));
         }
+        self.held += path.len() + ENTRY;
         let mut rest = path.as_str();
         let mut is_folder = false;
         loop {
+            if self.held > MAX_HELD {
+                return Err(io::Error::other(format!("paths and folders of more than {MAX_HELD} bytes")));
+            }
             let (folder, name) = rest.rsplit_once('/').unwrap_or(("", rest));
             let is_new =
                 self.folders.entry(folder.to_owned()).or_default().insert((name.to_owned(), is_folder));
+            if is_new {
+                self.held += rest.len() + ENTRY;
+            }
             if folder.is_empty() || !is_new {
                 return Ok(());
             }
@@ -85,6 +98,21 @@ mod tests {
         assert_eq!(paths.number("amd64/x.sys").unwrap(), 1);
         assert_eq!(paths.number("a.inf").unwrap(), 3);
         assert!(paths.number("amd64").is_err());
+    }
+
+    /// Each of these paths has two thousand folders that no other has: 4 KiB in the archive, 4 MiB here.
+    #[test]
+    fn folders_are_bounded() {
+        let mut paths = Paths::default();
+        let below = "a/".repeat(2000);
+        let refused = (0..1000).find(|number| paths.add(&format!("{number}/{below}f"), *number).is_err());
+        assert!(refused.is_some_and(|number| number < 64), "{refused:?}");
+        // As many as anybody has.
+        let mut paths = Paths::default();
+        for number in 0..MAX_ENTRIES {
+            paths.add(&format!("drivers/{}/amd64/vendor-{number}.sys", number % 500), number).unwrap();
+        }
+        assert!(paths.add("one more", 0).is_err());
     }
 
     #[test]
