@@ -8,7 +8,7 @@ use crate::recipe::Recipe;
 use crate::registry::RegistryEdits;
 use crate::source::WimSource;
 use crate::spool::Spool;
-use crate::tree::Tree;
+use crate::tree::{Tree, as_u32};
 
 /// An image, and what is needed to change it.
 pub(crate) struct Chosen {
@@ -37,7 +37,7 @@ impl Chosen {
         let edits = RegistryEdits::read(&recipe.registry, &recipe.hives)?;
         let tree = source.tree(index)?;
         let time = recipe.time.unwrap_or(tree.nodes[0].times.written);
-        let spool = Spool::new(source.wim().blobs().len() as u32, &recipe.output);
+        let spool = Spool::new(as_u32(source.wim().blobs().len()), &recipe.output);
         Ok(Self { source, index, edits, tree, time, spool })
     }
 }

@@ -15,7 +15,7 @@ use sha1::{Digest, Sha1};
 
 use crate::tree::{
     ATTRIBUTE_COMPRESSED, ATTRIBUTE_ENCRYPTED, ATTRIBUTE_SPARSE_FILE, Content, DescriptorId, Name, Node,
-    NodeId, Times, Tree,
+    NodeId, Times, Tree, as_u32,
 };
 #[cfg(test)]
 use crate::tree_index::TreeIndex;
@@ -129,7 +129,7 @@ impl<'a> Editor<'a> {
         let names = if directory.0 as usize >= self.children.nodes { 0 } else { self.children.names };
         let of_source = self.children.source.entry(directory).or_insert_with(|| {
             let of = |&number: &u32| tree.names[number as usize].parent == directory;
-            (0..names as u32).filter(of).collect()
+            (0..as_u32(names)).filter(of).collect()
         });
         let added = self.children.added.get(&directory).into_iter().flatten();
         let all = of_source.iter().chain(added).copied();
@@ -151,7 +151,7 @@ impl<'a> Editor<'a> {
 
     /// Puts a new name where it is looked for.
     fn name(&mut self, name: Name) {
-        let (parent, number) = (name.parent, self.tree.names.len() as u32);
+        let (parent, number) = (name.parent, as_u32(self.tree.names.len()));
         if let Some(index) = self.children.index.get_mut(&parent) {
             index.add(&name, number);
         }
@@ -173,7 +173,7 @@ impl<'a> Editor<'a> {
             known.push(bytes.into());
             known.len() - 1
         });
-        DescriptorId(number as u32)
+        DescriptorId(as_u32(number))
     }
 
     /// The directory of this path, made with its parents where it is missing: with the attributes, times and security
@@ -317,7 +317,7 @@ impl<'a> Editor<'a> {
     }
 
     fn add(&mut self, parent: NodeId, name: &str, node: Node) -> NodeId {
-        let id = NodeId(self.tree.nodes.len() as u32);
+        let id = NodeId(as_u32(self.tree.nodes.len()));
         self.tree.nodes.push(node);
         let long = name.encode_utf16().collect();
         self.name(Name { parent, node: id, long, short: None });

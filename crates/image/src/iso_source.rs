@@ -15,7 +15,7 @@ use crate::disk_source::Scope;
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::source::{WimSource, open_file};
 use crate::split_set;
-use crate::tree::{Content, Name, Node, NodeId, Times, Tree};
+use crate::tree::{Content, Name, Node, NodeId, Times, Tree, as_u32};
 use crate::{Error, Result};
 
 /// Where Windows media have their images, in the order in which they are looked for.
@@ -294,7 +294,7 @@ impl IsoSource {
                 EntryKind::Directory => {}
                 EntryKind::File => {
                     node.attributes &= ATTRIBUTE_HIDDEN;
-                    let blob = files.len() as u32;
+                    let blob = as_u32(files.len());
                     let content = Content::Blob { blob, len: entry.size };
                     node.data = Some(if entry.size == 0 { Content::Empty } else { content });
                 }
@@ -303,7 +303,7 @@ impl IsoSource {
                     continue;
                 }
             }
-            let id = NodeId(tree.nodes.len() as u32);
+            let id = NodeId(as_u32(tree.nodes.len()));
             tree.names.push(Name { parent, node: id, long: entry.name.clone(), short: None });
             if entry.is_directory() {
                 match scope.below(below, |wanted| iso::same_name(&entry.name, wanted)) {

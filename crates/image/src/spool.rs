@@ -12,7 +12,7 @@ use sha1::{Digest, Sha1};
 
 use crate::blobs::Form;
 use crate::recipe::Output;
-use crate::tree::Content;
+use crate::tree::{Content, as_u32};
 use crate::{Error, Result};
 
 /// Contents up to this size stay in memory: most lie in a file record in the end.
@@ -163,7 +163,7 @@ impl Growing<'_> {
         let file = Arc::clone(held.file.as_ref().expect("it was written to"));
         let (offset, len) = (held.end, self.len);
         held.end += len;
-        let blob = self.spool.base + held.forms.len() as u32;
+        let blob = self.spool.base + as_u32(held.forms.len());
         held.forms.push(Form::Added { file, offset, len, sha1: self.hash.finalize().into() });
         Ok(Content::Blob { blob, len })
     }

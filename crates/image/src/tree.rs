@@ -20,6 +20,12 @@ impl NodeId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DescriptorId(pub u32);
 
+/// What the next of `count` things of a tree is called: nodes, names, descriptors, blobs.
+pub(crate) fn as_u32(count: usize) -> u32 {
+    u32::try_from(count)
+        .expect("each takes tens of bytes of memory, which ends before there are 2^32 of them")
+}
+
 /// `FILE_ATTRIBUTE_DIRECTORY` ([MS-FSCC] 2.6).
 pub const ATTRIBUTE_DIRECTORY: u32 = 0x10;
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use disk::upcase::upcase;
 
 use crate::glob::Pattern;
-use crate::tree::{NodeId, Tree};
+use crate::tree::{NodeId, Tree, as_u32};
 
 /// Number of a [`Name`](crate::tree::Name) in its tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +41,7 @@ impl Groups {
         let mut members = vec![NameId(0); names];
         for name in 0..names {
             let slot = &mut next[node_of(name).0 as usize];
-            members[*slot as usize] = NameId(name as u32);
+            members[*slot as usize] = NameId(as_u32(name));
             *slot += 1;
         }
         Self { starts, members }

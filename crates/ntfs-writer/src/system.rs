@@ -109,7 +109,8 @@ pub(crate) struct View {
     pub(crate) name: &'static [u16],
     kind: Kind,
     bytes: Vec<u8>,
-    starts: Vec<u32>,
+    /// Where each entry begins, and the last ends. All of them may take more than 4 GiB: 88 bytes for each object id.
+    starts: Vec<usize>,
     pub(crate) tree: Option<Tree>,
     /// What the label of its clusters says.
     pub(crate) label: &'static str,
@@ -148,7 +149,7 @@ impl View {
         for (part, offset) in [(key, ENTRY_HEAD_LEN), (data, data_at), (tail, data_at + data.len())] {
             self.bytes[at + offset..][..part.len()].copy_from_slice(part);
         }
-        self.starts.push(self.bytes.len() as u32);
+        self.starts.push(self.bytes.len());
     }
 
     fn push_name(&mut self, number: u32, head: &FileNameHead) {
@@ -156,7 +157,7 @@ impl View {
         let at = self.bytes.len();
         self.bytes.resize(at + entry_len(name), 0);
         write_name_entry(&mut self.bytes[at..], reference_of(number), head, name);
-        self.starts.push(self.bytes.len() as u32);
+        self.starts.push(self.bytes.len());
     }
 
     /// Makes it a tree when the entries take more than `room` bytes.
@@ -202,11 +203,11 @@ impl Entries for View {
     }
 
     fn len_of(&self, entry: u32) -> usize {
-        (self.starts[entry as usize + 1] - self.starts[entry as usize]) as usize
+        self.starts[entry as usize + 1] - self.starts[entry as usize]
     }
 
     fn write(&self, entry: u32, buf: &mut [u8]) {
-        let range = self.starts[entry as usize] as usize..self.starts[entry as usize + 1] as usize;
+        let range = self.starts[entry as usize]..self.starts[entry as usize + 1];
         buf.copy_from_slice(&self.bytes[range]);
     }
 }

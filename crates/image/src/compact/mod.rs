@@ -26,7 +26,7 @@ use crate::recipe::{Algorithm, Compact, Recipe};
 use crate::source::WimSource;
 use crate::tree::{
     ATTRIBUTE_COMPRESSED, ATTRIBUTE_ENCRYPTED, ATTRIBUTE_REPARSE_POINT, ATTRIBUTE_SPARSE_FILE, Content,
-    NamedStream, Node, Reparse, Tree,
+    NamedStream, Node, Reparse, Tree, as_u32,
 };
 use crate::tree_index::TreeIndex;
 use crate::{Error, Result};
@@ -130,7 +130,7 @@ pub(crate) fn apply(
     let early = early::Files::find(&names, source)?;
     drop(names);
 
-    let base = source.wim().blobs().len() as u32;
+    let base = as_u32(source.wim().blobs().len());
     let mut packed = Packed { forms: added, ..Packed::default() };
     packed.summary.algorithm = Some(algorithm);
     let mut chosen = Vec::new();
@@ -150,7 +150,7 @@ pub(crate) fn apply(
     let forms = forms(source, index, &chosen, algorithm, recipe, run)?;
     let mut number_of = BTreeMap::new();
     for (blob, form) in forms {
-        number_of.insert(blob, (base + packed.forms.len() as u32, form.len()));
+        number_of.insert(blob, (base + as_u32(packed.forms.len()), form.len()));
         packed.forms.push(form);
     }
     let room = Room::new(tree);

@@ -12,7 +12,7 @@ use super::DiskVolume;
 use super::scan::Scope;
 use super::trail::{Step, Trail};
 use crate::pipeline::{BlobRead, BlobStore};
-use crate::tree::{ATTRIBUTE_DIRECTORY, Content, Name, Node, NodeId, Times, Tree};
+use crate::tree::{ATTRIBUTE_DIRECTORY, Content, Name, Node, NodeId, Times, Tree, as_u32};
 use crate::{Error, Result};
 
 /// Entries read of a volume at the most; every one takes 32 bytes there.
@@ -122,12 +122,12 @@ impl Scan {
             Target::Directory(_) => node.attributes |= ATTRIBUTE_DIRECTORY,
             Target::File(start) if start.size == 0 => node.data = Some(Content::Empty),
             Target::File(start) => {
-                let (blob, len) = (self.files.len() as u32, u64::from(start.size));
+                let (blob, len) = (as_u32(self.files.len()), u64::from(start.size));
                 node.data = Some(Content::Blob { blob, len });
                 self.files.push((start, step));
             }
         }
-        let id = NodeId(self.tree.nodes.len() as u32);
+        let id = NodeId(as_u32(self.tree.nodes.len()));
         self.tree.nodes.push(node);
         let short = entry.short.map(|short| short.encode_utf16().collect());
         self.tree.names.push(Name { parent, node: id, long: entry.name.into(), short });
@@ -136,7 +136,7 @@ impl Scan {
 
     /// Puts blobs into the order of the disk.
     fn finish<'v>(mut self, source: &'v DiskVolume, volume: &'v Volume) -> (Tree, FatBlobs<'v>) {
-        let mut order: Vec<u32> = (0..self.files.len() as u32).collect();
+        let mut order: Vec<u32> = (0..as_u32(self.files.len())).collect();
         order.sort_by_key(|&blob| (volume.first_byte(self.files[blob as usize].0), blob));
         let mut number = vec![0; order.len()];
         for (new, &old) in (0..).zip(&order) {

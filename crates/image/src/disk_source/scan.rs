@@ -17,7 +17,7 @@ use crate::Result;
 use crate::glob::Pattern;
 use crate::tree::{
     ATTRIBUTE_DIRECTORY, ATTRIBUTE_REPARSE_POINT, ATTRIBUTE_SPARSE_FILE, Content, DescriptorId,
-    ExtendedAttribute, Name, NamedStream, Node, NodeId, ObjectId, Reparse, Times, Tree,
+    ExtendedAttribute, Name, NamedStream, Node, NodeId, ObjectId, Reparse, Times, Tree, as_u32,
 };
 
 /// Bits of the attributes that are NTFS's own: indexes of file names and of other things.
@@ -299,7 +299,7 @@ impl<'v> Scan<'v> {
     }
 
     fn add(&mut self, node: Node, reference: u64) -> NodeId {
-        let id = NodeId(self.tree.nodes.len() as u32);
+        let id = NodeId(as_u32(self.tree.nodes.len()));
         self.tree.nodes.push(node);
         self.references.push(reference);
         self.placed.push(false);
@@ -398,7 +398,7 @@ impl<'v> Scan<'v> {
         let number = match self.stream_name_of.get(name) {
             Some(&number) => number,
             None => {
-                let number = self.stream_names.len() as u32;
+                let number = as_u32(self.stream_names.len());
                 self.stream_names.push(name.into());
                 self.stream_name_of.insert(name.into(), number);
                 number
@@ -407,7 +407,7 @@ impl<'v> Scan<'v> {
         let place = reader.stream().first_byte(self.volume).unwrap_or_else(|| file.offset());
         let chunk = reader.chunk_size().map_or(0, |chunk| chunk as u32);
         self.streams.push((place, Stream { file: file.reference(), name: number, len, chunk }));
-        Ok(Content::Blob { blob: self.streams.len() as u32 - 1, len })
+        Ok(Content::Blob { blob: as_u32(self.streams.len()) - 1, len })
     }
 
     fn security(&mut self, file: &File, id: u32) -> Result<Option<DescriptorId>, Fault> {
@@ -434,7 +434,7 @@ impl<'v> Scan<'v> {
         if let Some(&known) = self.own_descriptors.get(&bytes) {
             return known;
         }
-        let id = DescriptorId(self.tree.descriptors.len() as u32);
+        let id = DescriptorId(as_u32(self.tree.descriptors.len()));
         self.tree.descriptors.push(bytes.clone());
         self.own_descriptors.insert(bytes, id);
         id
@@ -442,7 +442,7 @@ impl<'v> Scan<'v> {
 
     /// Puts blobs into the order of the disk, and adds what only an index of the volume knows.
     fn finish(mut self) -> (Tree, NtfsBlobs<'v>) {
-        let mut order: Vec<u32> = (0..self.streams.len() as u32).collect();
+        let mut order: Vec<u32> = (0..as_u32(self.streams.len())).collect();
         order.sort_by_key(|&blob| (self.streams[blob as usize].0, blob));
         let mut number = vec![0; order.len()];
         for (new, &old) in (0..).zip(&order) {

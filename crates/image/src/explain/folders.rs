@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use picture::{Extension, Item, ItemKind, LargeFile, Packing};
 
+use crate::tree::as_u32;
+
 /// What takes less than this part of the volume's files is joined with others.
 const LEAST: u64 = 500;
 /// Folders within folders that are told apart.
@@ -114,7 +116,7 @@ impl Files {
                 entry.packed = found.map(|(_, packed)| packed);
             }
         }
-        let mut by_id: Vec<u32> = (0..self.entries.len() as u32).collect();
+        let mut by_id: Vec<u32> = (0..as_u32(self.entries.len())).collect();
         by_id.sort_unstable_by_key(|&entry| self.entries[entry as usize].id);
         let find = |id: u64| {
             let found = by_id.binary_search_by_key(&id, |&entry| self.entries[entry as usize].id);
@@ -139,7 +141,7 @@ impl Files {
         drop(by_id);
         let (parents, depths) = without_circles(parents);
         let sums = self.sums(&parents, &depths);
-        let mut children: Vec<u32> = (0..self.entries.len() as u32).collect();
+        let mut children: Vec<u32> = (0..as_u32(self.entries.len())).collect();
         children.sort_unstable_by(|&a, &b| {
             let key = |entry: u32| {
                 let entry = entry as usize;
@@ -173,7 +175,7 @@ impl Files {
         let of_files = |keep: fn(&Entry) -> bool| {
             let found = self.entries.iter().enumerate();
             let found = found.filter(|(_, entry)| !entry.directory && keep(entry));
-            found.map(|(index, _)| index as u32).collect::<Vec<u32>>()
+            found.map(|(index, _)| as_u32(index)).collect::<Vec<u32>>()
         };
         let largest = view.largest(of_files(|entry| entry.bytes > 0), |entry| entry.bytes);
         let packing = method.or_else(|| {
@@ -212,7 +214,7 @@ impl Files {
             packed: entry.packed.unwrap_or(0),
         };
         let mut sums: Vec<Sum> = self.entries.iter().map(own).collect();
-        let mut deepest_first: Vec<u32> = (0..sums.len() as u32).collect();
+        let mut deepest_first: Vec<u32> = (0..as_u32(sums.len())).collect();
         deepest_first.sort_unstable_by_key(|&entry| std::cmp::Reverse(depths[entry as usize]));
         for entry in deepest_first {
             let parent = parents[entry as usize];

@@ -41,7 +41,7 @@ impl ReadAt for Overlay {
         while !buf.is_empty() {
             let segment = self.at(offset).expect("segments have no gaps");
             let inside = offset - segment.start;
-            let len = buf.len().min((segment.len - inside) as usize);
+            let len = (segment.len - inside).min(buf.len() as u64) as usize;
             let (part, rest) = buf.split_at_mut(len);
             match &segment.content {
                 Content::Zero => part.fill(0),
@@ -74,5 +74,31 @@ impl BlockMap for Overlay {
                 MappedRange { start: segment.start + (start - from), len: end - start, kind: range.kind }
             }
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use disk::RawDisk;
+
+    use super::*;
+
+    /// Where 4 GiB of a segment are left, a processor of 32 bits must not take that for nothing.
+    #[test]
+    fn segments_are_longer_than_memory() {
+        let source = Arc::new(RawDisk(vec![1u8; 512]));
+        let base = [
+            Segment { start: 0, len: 512, content: Content::Volume(0) },
+            Segment { start: 512, len: 1 << 33, content: Content::Zero },
+        ];
+        let overlay = Overlay::new(source, base.to_vec(), 512 + (1 << 33));
+        for left in [1u64 << 33, 1 << 32, (1 << 32) + 1, 2] {
+            let mut buf = [7; 2];
+            overlay.read_exact_at(&mut buf, 512 + (1 << 33) - left).unwrap();
+            assert_eq!(buf, [0, 0], "{left:#x}");
+        }
+        let mut buf = [7; 2];
+        overlay.read_exact_at(&mut buf, 511).unwrap();
+        assert_eq!(buf, [1, 0]);
     }
 }

@@ -116,7 +116,7 @@ impl Checker<'_> {
             }
             before = Some(key);
             entries.push((entry.kind, holder, entry.instance, entry.lowest_vcn, entry.offset));
-            if let Some(state) = self.states.get_mut(holder as usize)
+            if let Some(state) = usize::try_from(holder).ok().and_then(|holder| self.states.get_mut(holder))
                 && u64::from(state.base) == number
             {
                 state.set_listed();

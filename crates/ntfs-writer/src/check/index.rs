@@ -30,6 +30,8 @@ pub(super) type Visit<'v, 'a> = &'v mut dyn FnMut(&mut Checker<'a>, &Entry<'_>, 
 
 /// A balanced tree of this depth has more leaves than a volume has clusters.
 const MAX_DEPTH: usize = 24;
+/// Blocks of an index of 2 TiB, for which there are 64 MiB of bits.
+const MAX_BLOCKS: u64 = 1 << 29;
 
 struct Walk<'w> {
     shape: Shape,
@@ -112,7 +114,7 @@ impl<'a> Checker<'a> {
         if let Some(Value::Resident(..)) = allocation {
             return true;
         }
-        let possible = self.size / 512;
+        let possible = (self.size / 512).min(MAX_BLOCKS);
         if blocks > possible || !self.may_read(blocks) {
             self.cut(format!("index {name} of record {record}, of {blocks} blocks"));
             return true;

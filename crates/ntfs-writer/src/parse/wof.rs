@@ -130,13 +130,15 @@ impl WofChunks {
             if failed {
                 return None;
             }
-            let end = match self.entry(index) {
+            let end = match self.entry(index).map(|range| usize::try_from(range.start)) {
                 None => Some(room),
-                Some(range) if self.entry == 8 => u64_at(table, range.start as usize),
-                Some(range) => u32_at(table, range.start as usize).map(u64::from),
+                Some(Ok(at)) if self.entry == 8 => u64_at(table, at),
+                Some(Ok(at)) => u32_at(table, at).map(u64::from),
+                // Behind any table that there can be.
+                Some(Err(_)) => None,
             };
             let most = start.saturating_add(self.plain_len(index)).min(room);
-            let at = (index * self.entry) as usize;
+            let at = usize::try_from(index * self.entry).unwrap_or(usize::MAX);
             Some(match end {
                 Some(end) if end > start && end <= most => {
                     let place = self.table_len() + start..self.table_len() + end;

@@ -20,7 +20,7 @@ impl Space {
         let end = space.bits.len() as u64 * 8;
         (known.min(end)..end.min(known.next_multiple_of(8))).for_each(|bit| space.put(bit, false));
         let from = known.div_ceil(8);
-        if let Some(rest) = space.bits.get_mut(from as usize..) {
+        if let Some(rest) = usize::try_from(from).ok().and_then(|from| space.bits.get_mut(from..)) {
             rest.fill(0);
         }
         (clusters..end).for_each(|bit| space.put(bit, true));
@@ -122,6 +122,9 @@ mod tests {
         let small = Space::new(vec![0x0F, 0xFF], 12, 6);
         assert_eq!(small.bits(), [0xCF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
         assert_eq!(small.free, BTreeSet::from([(2, 4)]));
+        // Of a volume of which a processor of 32 bits cannot count the bytes of the bitmap.
+        let huge = Space::new(vec![0x0F, 0xFF], (1 << 35) + 8, 16);
+        assert_eq!(huge.bits()[..2], [0x0F, 0xFF]);
     }
 
     #[test]

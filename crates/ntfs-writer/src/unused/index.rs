@@ -6,8 +6,10 @@ use crate::read::{File, Stream, Volume};
 
 /// Levels of an index; one that is deeper has more leaves than a volume has clusters.
 const MAX_DEPTH: usize = 24;
-/// Bytes of an index root, and of the bitmap of an index whose blocks fill 16 TiB.
+/// Bytes of an index root: no record is as large.
 const MAX_ROOT: u64 = 64 << 10;
+/// Bytes of the bitmap of an index: blocks of 2 TiB.
+const MAX_BITMAP: usize = 64 << 20;
 
 /// The blocks of an index.
 pub(super) struct Blocks<'s> {
@@ -31,16 +33,15 @@ impl<'s> Blocks<'s> {
         }
         let Some(root) = file.stream(volume, parse::kind::INDEX_ROOT, name)? else { return Ok(None) };
         let Some(bitmap) = file.stream(volume, parse::kind::BITMAP, name)? else { return Ok(None) };
-        let needed = count.div_ceil(8);
-        if bitmap.size() < needed {
-            return Ok(None);
-        }
+        // As many as memory can be asked for.
+        let needed = usize::try_from(count.div_ceil(8)).ok().filter(|needed| *needed <= MAX_BITMAP);
+        let Some(needed) = needed.filter(|needed| bitmap.size() >= *needed as u64) else { return Ok(None) };
         // It may be longer than it needs to be; what is behind does not count.
-        let mut bits = vec![0; needed as usize];
+        let mut bits = vec![0; needed];
         bitmap.read(volume, 0, &mut bits)?;
         let root = root.read_all(volume, MAX_ROOT)?;
         let mut blocks = Self { stream, size, count, bits };
-        let mut reached = vec![0; needed as usize];
+        let mut reached = vec![0; needed];
         let Ok(node) = parse::root(&root).map(|root| root.node) else { return Ok(None) };
         let sound = blocks.reach(volume, &node, 0, &mut reached)?;
         let last = count % 8;
