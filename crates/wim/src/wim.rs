@@ -10,7 +10,7 @@ use crate::header::Header;
 use crate::image::{self, Image};
 use crate::integrity::IntegrityTable;
 use crate::kept::Kept;
-use crate::layout::{HEADER_LEN, header_flags};
+use crate::layout::{HEADER_LEN, RawResource, header_flags};
 use crate::reader::BlobReader;
 use crate::resource::{Resource, ResourceReader, Storage, source};
 use crate::solid::Solid;
@@ -233,6 +233,10 @@ impl Wim {
                     place(entry.0, entry.1, entry.2)
                 )
             }
+            None if header.boot_index == 0 && !copy.is_absent() => format!(
+                "no image is bootable, and the bootable image's metadata is at {}",
+                place(copy.offset, copy.stored_size(), copy.size)
+            ),
             None => return,
         };
         warnings.push("WIM header", header.at("", Header::BOOT_METADATA_AT).offset, || text);
@@ -255,7 +259,20 @@ impl Wim {
         let bytes = ResourceReader::new(sources).read_all(&resource)?;
         table.add(&bytes, resource.offset, header, (file, size), limits, warnings)?;
         let integrity = match header.integrity {
-            raw if raw.is_absent() => None,
+            raw if raw.is_absent() => {
+                // Nothing that writes files leaves half of it: there was a table.
+                if raw != RawResource::default() {
+                    warnings.push("WIM header", header.at("", Header::INTEGRITY_AT).offset, || {
+                        format!(
+                            "the integrity table is at {:#x}, {:#x} bytes for {:#x}; taken for absent",
+                            raw.offset,
+                            raw.stored_size(),
+                            raw.size
+                        )
+                    });
+                }
+                None
+            }
             raw => {
                 let at = header.at("integrity table", Header::INTEGRITY_AT);
                 Some(header.resource(raw, at, size)?)

@@ -44,7 +44,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// `cargo xtask flips`
-    pub(crate) const WHOLE: Self = Self { every_bit: true, long: 16 << 10, zeros: 61, others: 1 };
+    pub(crate) const WHOLE: Self = Self { every_bit: true, long: 16 << 10, zeros: 509, others: 1 };
     /// `cargo test`
     pub(crate) const TEST: Self = Self { every_bit: false, long: 4 << 10, zeros: 509, others: 1 };
 

@@ -93,9 +93,7 @@ fn fields(bytes: &[u8]) -> Fields {
             let behind = cell + size.unsigned_abs() as usize;
             let (name, guard) = match &bytes[cell + 4..cell + 6] {
                 _ if size > 0 => ("free cells", By("the cells that have to follow each other")),
-                b"nk" => {
-                    ("keys", Nobody("other times, flags, classes, security; names, where their order stays"))
-                }
+                b"nk" => ("keys", Nobody("other times, flags, classes, security; the letter case of names")),
                 b"vk" => ("values", Nobody("other names and types")),
                 b"sk" => ("security descriptors", Nobody("others, where they stay well-formed")),
                 b"lf" | b"lh" | b"li" | b"ri" => {

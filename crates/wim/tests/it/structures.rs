@@ -110,6 +110,21 @@ fn headers_that_are_strange_but_legal() {
     assert!(matches!(wim.image(0), Err(Error::NoSuchImage { .. })));
 }
 
+/// What a flipped bit makes of fields that have a second copy, or that belong together (`crates/flips` found both silent).
+#[test]
+fn what_is_half_gone_from_a_header_is_not_taken_for_absent_in_silence() {
+    let mut bytes = sample().to_bytes();
+    put(&mut bytes, INTEGRITY, &resource(208, 0, 32, 0));
+    put(&mut bytes, BOOT, &resource(208, 100, 100, 2));
+    let wim = open(&bytes).unwrap();
+    assert!(!wim.has_integrity() && wim.boot_index().is_none());
+    let expected = [
+        "WIM header at 0x7c: the integrity table is at 0xd0, 0x0 bytes for 0x20; taken for absent",
+        "WIM header at 0x60: no image is bootable, and the bootable image's metadata is at 0xd0, 0x64 bytes for 0x64",
+    ];
+    assert_eq!(warnings(&wim), expected);
+}
+
 #[test]
 fn encrypted_files_are_refused() {
     let mut bytes = sample().to_bytes();
