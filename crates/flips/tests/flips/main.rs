@@ -35,6 +35,8 @@ fn flip(fixtures: &[Fixture], pace: Pace) {
         table.add(&fixture.name, campaign::run(fixture, pace));
     }
     println!("{table}");
+    let document = include_str!("../../../../docs/robustness.md");
+    assert_eq!(table.missing_from(document), [""; 0], "not in docs/robustness.md");
     if whole() && pace.others == 1 {
         // Otherwise the fields are drawn too wide, or something guards them after all.
         assert_eq!(table.never_different(), [], "said to be guarded by nobody");

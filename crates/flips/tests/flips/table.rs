@@ -14,6 +14,14 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// The rows that a document about this lacks.
+    pub(crate) fn missing_from(&self, document: &str) -> Vec<String> {
+        let all =
+            self.fixtures.iter().flat_map(|(name, outcomes)| outcomes.keys().map(move |key| (name, key)));
+        let heads = all.map(|(name, (field, guard))| format!("| {} |", head(format_of(name), field, *guard)));
+        heads.filter(|head| !document.contains(head)).collect()
+    }
+
     /// What is said to be guarded by nobody and never came out other.
     pub(crate) fn never_different(&self) -> Vec<(&'static str, Guard)> {
         let mut all = Outcomes::new();
@@ -27,6 +35,21 @@ impl Table {
     pub(crate) fn add(&mut self, fixture: &str, outcomes: Outcomes) {
         self.fixtures.push((fixture.to_owned(), outcomes));
     }
+}
+
+/// The first cells of a row.
+fn head(format: &str, field: &str, guard: Guard) -> String {
+    let guard = match guard {
+        Guard::By(what) => what.to_owned(),
+        Guard::Unused => "not read".to_owned(),
+        Guard::Nobody(what) => format!("**nothing**: {what}"),
+    };
+    format!("{format} | {field} | {guard}")
+}
+
+/// The name of a fixture begins with its format.
+fn format_of(name: &str) -> &str {
+    name.split(',').next().unwrap_or(name)
 }
 
 fn row(f: &mut fmt::Formatter<'_>, first: &str, counts: &Counts) -> fmt::Result {
@@ -47,7 +70,7 @@ impl fmt::Display for Table {
         let mut formats: BTreeMap<(&str, &str, Guard), Counts> = BTreeMap::new();
         for (name, outcomes) in &self.fixtures {
             let mut all = Counts::default();
-            let format = name.split(',').next().unwrap_or(name);
+            let format = format_of(name);
             for ((field, guard), counts) in outcomes {
                 all.add(counts);
                 formats.entry((format, field, *guard)).or_default().add(counts);
@@ -60,12 +83,7 @@ impl fmt::Display for Table {
         )?;
         writeln!(f, "|---|---|---|---|---|---|---|---|---|")?;
         for ((format, field, guard), counts) in &formats {
-            let guard = match guard {
-                Guard::By(what) => (*what).to_owned(),
-                Guard::Unused => "not read".to_owned(),
-                Guard::Nobody(what) => format!("**nothing**: {what}"),
-            };
-            row(f, &format!("{format} | {field} | {guard}"), counts)?;
+            row(f, &head(format, field, *guard), counts)?;
             if let Some(first) = counts.first.filter(|_| std::env::var_os("WIMFORGE_FLIPS_FIRST").is_some()) {
                 writeln!(f, "    first: {first:x?}")?;
             }
