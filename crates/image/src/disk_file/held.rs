@@ -191,6 +191,9 @@ impl Opened {
     }
 }
 
+/// Whether a file may be the parent of a disk, or why not, by what it says of itself alone.
+type Fits<'f> = &'f dyn Fn(&Path) -> Result<(), String>;
+
 /// A file that may be the parent of a disk.
 struct Parent {
     disk: Arc<dyn BlockMap>,
@@ -202,7 +205,7 @@ impl Parent {
     /// what `join` made, and the files of the chain.
     fn find<T>(
         path: &Path,
-        (parents, fits): (&Parents, &dyn Fn(&Path) -> Result<(), String>),
+        (parents, fits): (&Parents, Fits<'_>),
         names: &[&str],
         above: &[&Path],
         mut join: impl FnMut(&Self) -> Result<T, String>,
