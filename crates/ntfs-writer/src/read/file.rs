@@ -287,6 +287,21 @@ impl File {
         if pieces.is_empty() { Ok(None) } else { Stream::new(volume, self.number(), pieces).map(Some) }
     }
 
+    /// The list by which the attributes of its other records were found. It is no part of what it lists; most files have
+    /// none.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    pub fn list(&self, volume: &Volume) -> Result<Option<Stream>> {
+        for attribute in self.records[0].attributes() {
+            let attribute = attribute?;
+            if attribute.kind == kind::ATTRIBUTE_LIST {
+                return Stream::new(volume, self.number(), vec![attribute]).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
     /// The resident value of the first attribute of a type.
     fn resident(&self, kind: u32) -> Result<Option<&[u8]>> {
         let Some(attribute) = self.of_kind(kind).next() else { return Ok(None) };

@@ -13,6 +13,7 @@
 //!
 //! It is a reader, not a checker: what is not needed to reach the bytes is not looked at.
 
+mod bitmap;
 mod error;
 mod file;
 mod index;
@@ -25,12 +26,13 @@ mod unit;
 mod volume;
 mod wof;
 
+pub use bitmap::Usage;
 pub use error::{Error, Place, Result};
 pub use file::{File, FileName, NamedEa, Reparse};
 pub use index::DirEntry;
 pub use stream::Stream;
 pub use unit::StreamReader;
-pub use volume::{Options, Usage, Volume};
+pub use volume::{Options, Volume};
 
 /// Bytes of metadata outside file records (index blocks, attribute lists, extended attributes, ...) that may still be read.
 ///

@@ -24,16 +24,6 @@ pub struct Options {
     pub raw: bool,
 }
 
-/// How much of a volume is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Usage {
-    /// Clusters that `$Bitmap` marks.
-    pub used: u64,
-    /// All clusters.
-    pub clusters: u64,
-}
-
 /// An NTFS volume.
 pub struct Volume {
     source: Arc<dyn ReadAt>,
@@ -149,37 +139,6 @@ impl Volume {
             return Err(Error::malformed(place(), "missing"));
         };
         parse::volume_information(&value.read_all(self, 64)?).map_err(Error::fault(place()))
-    }
-
-    /// Counts the clusters in use.
-    pub fn usage(&self) -> Result<Usage> {
-        let place = || Place::attribute(number::BITMAP, kind::DATA, &[]);
-        let bitmap = self.file(number::BITMAP)?.raw_stream(self, &[])?;
-        let bitmap = bitmap.ok_or_else(|| Error::malformed(place(), "missing"))?;
-        let clusters = self.boot.clusters;
-        if self.boot.len() > self.size {
-            let reason =
-                format!("the volume has {:#x} bytes, of which {:#x} are there", self.boot.len(), self.size);
-            return Err(Error::malformed(Place::offset(0x28), reason));
-        }
-        if bitmap.size() < clusters.div_ceil(8) {
-            let reason = format!("{} bytes for {clusters} clusters", bitmap.size());
-            return Err(Error::malformed(place(), reason));
-        }
-        let mut used = 0;
-        let mut buffer = vec![0; 64 << 10];
-        let mut done = 0;
-        while done < clusters {
-            let count = (clusters - done).min(8 * buffer.len() as u64);
-            let bytes = &mut buffer[..count.div_ceil(8) as usize];
-            bitmap.read(self, done / 8, bytes)?;
-            if let (Some(last), spare @ 1..) = (bytes.last_mut(), count % 8) {
-                *last &= (1u8 << spare) - 1;
-            }
-            used += bytes.iter().map(|byte| u64::from(byte.count_ones())).sum::<u64>();
-            done += count;
-        }
-        Ok(Usage { used, clusters })
     }
 
     /// Where files with object ids were born: volume, object and domain, by object id. Empty when the volume has no such

@@ -131,7 +131,7 @@ impl<'v> Scan<'v> {
         }
         if record.header.base == 0 {
             let file = self.volume.file(number)?;
-            self.file(number, &file, &record)?;
+            self.file(number, &file)?;
         }
         Ok(())
     }
@@ -158,7 +158,7 @@ impl<'v> Scan<'v> {
         Ok(())
     }
 
-    fn file(&mut self, number: u64, file: &File, record: &parse::Record<'_>) -> Result<()> {
+    fn file(&mut self, number: u64, file: &File) -> Result<()> {
         let volume = self.volume;
         for (kind, name) in file.values_in_clusters() {
             let Some(stream) = file.stream(volume, kind, &name)? else { continue };
@@ -167,15 +167,10 @@ impl<'v> Scan<'v> {
                 self.index(file, &name, &stream)?;
             }
         }
-        // A list of attributes is no part of what it lists.
-        let lists = record.attributes().map_while(parse::Result::ok);
-        for list in lists.filter(|attribute| attribute.kind == kind::ATTRIBUTE_LIST) {
-            let Some(body) = list.non_resident() else { continue };
-            let runs: Vec<Run> = parse::runs(body.pairs, body.lowest_vcn, volume.boot().clusters)
-                .map_while(parse::Result::ok)
-                .collect();
+        if let Some(list) = file.list(volume)? {
+            let runs = list.runs();
             let end = runs.last().map_or(0, |run| (run.vcn + run.clusters) * self.cluster());
-            for piece in pieces(&runs, self.cluster(), body.size.min(end)..end).unwrap_or_default() {
+            for piece in pieces(runs, self.cluster(), list.size().min(end)..end).unwrap_or_default() {
                 self.totals.tails += piece.end - piece.start;
                 self.push(piece)?;
             }
