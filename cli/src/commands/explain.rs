@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
 use image::{
@@ -17,6 +18,7 @@ use crate::args::{Common, Explain};
 use crate::{progress, signal, source_date};
 
 pub(crate) fn run(args: &Explain, common: &Common) -> anyhow::Result<ExitCode> {
+    let cancel = signal::cancel_flag()?;
     // What cannot be written is said before the work.
     let open = |path: &Option<PathBuf>| {
         path.as_ref().map(|path| PartialFile::create(path, args.build.force)).transpose()
@@ -24,8 +26,9 @@ pub(crate) fn run(args: &Explain, common: &Common) -> anyhow::Result<ExitCode> {
     let (svg_file, html_file) = (open(&args.svg)?, open(&args.html)?);
     let explained = match subject(args)? {
         Subject::Disk(path) => of_disk(args, common, &path)?,
-        Subject::Plan(file) => of_plan(args, common, *file)?,
+        Subject::Plan(file) => of_plan(args, common, *file, cancel)?,
     };
+    signal::check()?;
     if let Some(file) = svg_file {
         write(file, &svg(&explained))?;
     }
@@ -71,7 +74,8 @@ fn subject(args: &Explain) -> anyhow::Result<Subject> {
     let kind = if source.is_dir() { FileKind::Wim } else { opened::kind(&source)? };
     if matches!(kind, FileKind::Wim | FileKind::Iso) {
         if file.output.is_none() {
-            file.output = Some("-".into());
+            // A name, and not standard output: what lies beside a disk has names by it.
+            file.output = Some(source.with_extension("disk"));
             if file.format.is_none() && file.r#for.is_none() {
                 file.format = Some("raw".parse().map_err(Error::Recipe)?);
             }
@@ -94,8 +98,12 @@ fn of_disk(args: &Explain, common: &Common, path: &Path) -> anyhow::Result<Expla
     Ok(progress::during("reading", common.quiet, &poll(&counters), || explain(&disk, options))?)
 }
 
-fn of_plan(args: &Explain, common: &Common, file: RecipeFile) -> anyhow::Result<Explained> {
-    let cancel = signal::cancel_flag()?;
+fn of_plan(
+    args: &Explain,
+    common: &Common,
+    file: RecipeFile,
+    cancel: &AtomicBool,
+) -> anyhow::Result<Explained> {
     let mut recipe = file.resolve(&mut secrets::reader())?;
     recipe.time = source_date::from_environment()?;
     // Nothing is written: what exists under the output's name is in nobody's way.
@@ -123,5 +131,10 @@ fn style() -> TextStyle {
     let locale = locale.to_string_lossy().to_ascii_lowercase();
     let utf8 = cfg!(windows) || locale.contains("utf-8") || locale.contains("utf8");
     let dumb = set("TERM").is_some_and(|term| term == "dumb");
-    TextStyle { unicode: terminal && utf8 && !dumb, color: terminal && set("NO_COLOR").is_none() && !dumb }
+    let columns = terminal_size::terminal_size_of(io::stdout()).map_or(0, |(width, _)| usize::from(width.0));
+    TextStyle {
+        unicode: terminal && utf8 && !dumb,
+        color: terminal && set("NO_COLOR").is_none() && !dumb,
+        columns,
+    }
 }

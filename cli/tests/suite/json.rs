@@ -28,8 +28,19 @@ fn schemas() -> BTreeMap<String, Value> {
     fs::read_dir(folder()).expect("docs/schema").map(read).collect()
 }
 
-/// What differs between a document and its schema.
-fn differences(value: &Value, schema: &Value, at: &str, found: &mut Vec<String>) {
+/// What a schema refers to: a definition of its own, for what contains its like.
+fn resolved<'s>(schema: &'s Value, whole: &'s Value) -> &'s Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => {
+            whole.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("no {reference}"))
+        }
+        None => schema,
+    }
+}
+
+/// What differs between a document and its schema, which is a part of `whole`.
+fn differences(value: &Value, schema: &Value, whole: &Value, at: &str, found: &mut Vec<String>) {
+    let schema = resolved(schema, whole);
     let is = |kind: &str| match kind {
         "null" => value.is_null(),
         "boolean" => value.is_boolean(),
@@ -49,14 +60,15 @@ fn differences(value: &Value, schema: &Value, at: &str, found: &mut Vec<String>)
     }
     match value {
         Value::Array(items) => {
-            items.iter().for_each(|item| differences(item, &schema["items"], &format!("{at}[]"), found));
+            let of_items = &schema["items"];
+            items.iter().for_each(|item| differences(item, of_items, whole, &format!("{at}[]"), found));
         }
         Value::Object(members) => {
             for (name, member) in members {
                 match &schema["properties"][name] {
                     Value::Null if schema["properties"].is_null() => {}
                     Value::Null => found.push(format!("{at}.{name}: is not in the schema")),
-                    inner => differences(member, inner, &format!("{at}.{name}"), found),
+                    inner => differences(member, inner, whole, &format!("{at}.{name}"), found),
                 }
             }
             for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -91,6 +103,9 @@ fn every_field_is_described() {
     for (name, schema) in &schemas {
         assert!(schema["description"].is_string(), "{name}");
         described(schema, name);
+        for (definition, schema) in schema["$defs"].as_object().into_iter().flatten() {
+            described(schema, &format!("{name} {definition}"));
+        }
     }
     // The page lists them all.
     let page = fs::read_to_string(folder().join("../cli.md")).expect("docs/cli.md");
@@ -192,6 +207,12 @@ fn documents_are_as_their_schemas_say() {
     documents.run(ok, "compare d.vhd d.qcow2");
     documents.run(&[3], "compare d.vhd c.vhd");
     documents.run(ok, "map d.vhd");
+    documents.run(ok, "explain d.vhd");
+    documents.run(ok, "explain broken.raw --sample");
+    documents.run(
+        ok,
+        "explain nano.wim --layout gpt --sample --computer-name n1 --admin-password-file pw --reg v.reg --copy pw=/pw",
+    );
     for line in
         ["get SYSTEM", "get SYSTEM Select", "get SYSTEM Select Current", r"get d.vhd:2 'HKLM\SYSTEM\Select'"]
     {
@@ -218,7 +239,7 @@ fn documents_are_as_their_schemas_say() {
         let name = document["schema"].as_str().unwrap_or_else(|| panic!("{line}: names no schema"));
         let schema = schemas.get(name).unwrap_or_else(|| panic!("{line}: no schema {name}"));
         let mut found = Vec::new();
-        differences(document, schema, name, &mut found);
+        differences(document, schema, schema, name, &mut found);
         found.sort();
         found.dedup();
         assert!(found.is_empty(), "{line}\n{}", found.join("\n"));

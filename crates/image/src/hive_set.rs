@@ -14,6 +14,7 @@ use hive::reg::Applied;
 use hive::{Hive, Key};
 
 use crate::customize::inherited;
+use crate::hive_changes::KeyChanges;
 use crate::registry::{HiveChange, ReadFile, damaged, find_hive};
 use crate::{Error, Result};
 
@@ -131,7 +132,9 @@ impl HiveSet {
 
 impl OpenHive {
     fn finish(mut self, hive: KnownHive, image: &Path, time: Option<FileTime>) -> Result<HiveChange> {
+        let mut keys = KeyChanges::default();
         if let Some(before) = self.before.take() {
+            keys = KeyChanges::between(&before, self.hive.root());
             secure_new_keys(self.hive.root_mut(), &before);
         }
         self.hive.set_sequence(self.hive.sequence().wrapping_add(1));
@@ -148,7 +151,8 @@ impl OpenHive {
         }
         let by: Vec<String> = reasons.into_iter().collect();
         let reason = format!("registry: {}", by.join(", "));
-        Ok(HiveChange { hive, path, exists, bytes, logs, applied, reason, by })
+        let KeyChanges { listed: keys, more: more_keys } = keys;
+        Ok(HiveChange { hive, path, exists, bytes, logs, applied, reason, by, keys, more_keys })
     }
 }
 

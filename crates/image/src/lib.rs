@@ -22,6 +22,7 @@ mod esp;
 mod explain;
 mod extract;
 mod glob;
+mod hive_changes;
 mod hive_set;
 mod iso_source;
 mod late;

@@ -209,6 +209,10 @@ pub struct HiveChange {
     pub reason: String,
     /// The same, each by itself.
     pub by: Vec<String>,
+    /// Keys with another content than the image's, for a start.
+    pub keys: Vec<picture::ChangedKey>,
+    /// How many there are besides.
+    pub more_keys: u64,
 }
 
 impl RegistryEdits {

@@ -140,6 +140,20 @@ impl Drawing {
         }
     }
 
+    /// A path, of which the end says more than the beginning: that is what is cut.
+    pub(crate) fn label_end(
+        &mut self,
+        at: (f64, f64),
+        room: f64,
+        font: Font,
+        class: &'static str,
+        text: &str,
+    ) -> bool {
+        let text = drawable(text);
+        let shown = measure::fitted_end(&text, font.measured(), room);
+        shown.is_some_and(|shown| self.label(at, room, font, class, &shown))
+    }
+
     /// Puts another drawing below, under its title.
     pub(crate) fn append(&mut self, mut other: Self) {
         let top = self.height;

@@ -1,13 +1,18 @@
 //! The treemap of a volume's files.
 
-use crate::canvas::{Area, Drawing, Font, WIDTH};
+use crate::canvas::{Area, Drawing, Font, WIDTH, drawable};
 use crate::model::{Item, ItemKind, Volume};
 use crate::style::HUES;
 use crate::treemap::squarified;
 use crate::words::{human, percent};
 
-/// Height of the map.
+/// Height of the map, and of one with few files.
 const HEIGHT: f64 = 560.0;
+const LOW: f64 = 260.0;
+/// So many boxes are few.
+const FEW: usize = 16;
+/// Lines of a name.
+const LINES: usize = 3;
 /// Height of the strip with a folder's name.
 const HEAD: f64 = 17.0;
 /// Smaller boxes are not drawn.
@@ -29,27 +34,41 @@ pub(crate) fn files(volume: &Volume) -> Drawing {
     let title =
         format!("Files of volume {} by folder: {} in clusters", volume.partition, human(volume.tree.bytes));
     let mut drawing = Drawing::new(title, top.join(", "));
-    let area = Area::new(0.0, 0.0, WIDTH, HEIGHT);
+    let height = if boxes(&volume.tree) <= FEW { LOW } else { HEIGHT };
+    let area = Area::new(0.0, 0.0, WIDTH, height);
     drawing.rect(area, "track", "");
     inside(&mut drawing, &volume.tree.items, area, None, "");
-    drawing.height = HEIGHT;
+    drawing.height = height;
     drawing
 }
 
+/// How many boxes there are that hold no others.
+fn boxes(item: &Item) -> usize {
+    if item.items.is_empty() { 1 } else { item.items.iter().map(boxes).sum() }
+}
+
+/// What lies in a folder. Boxes have the hue of their folder, or else one of their own each.
 fn inside(drawing: &mut Drawing, items: &[Item], area: Area, hue: Option<usize>, path: &str) {
     let mut sorted: Vec<&Item> = items.iter().collect();
     sorted.sort_by_key(|item| std::cmp::Reverse(item.bytes));
     let sizes: Vec<u64> = sorted.iter().map(|item| item.bytes).collect();
+    let total = sizes.iter().fold(0u64, |sum, &size| sum.saturating_add(size));
     for (number, (item, area)) in sorted.into_iter().zip(squarified(&sizes, area)).enumerate() {
         if area.w >= LEAST && area.h >= LEAST {
             let path = format!("{path}\\{}", item.name);
-            one(drawing, item, area, hue.unwrap_or(number % HUES), &path);
+            // Of a disk with Windows on it, nearly all is in one folder: what is in that has hues then, which it leaves to it.
+            let is_most = item.kind == ItemKind::Folder && item.items.len() > 1 && item.bytes > total / 4 * 3;
+            let own = (!is_most).then_some(number % HUES);
+            one(drawing, item, area, hue.or(own), &path);
         }
     }
 }
 
-fn one(drawing: &mut Drawing, item: &Item, area: Area, hue: usize, path: &str) {
-    let class = if item.kind == ItemKind::Others { "t t-others" } else { CLASSES[hue] };
+fn one(drawing: &mut Drawing, item: &Item, area: Area, hue: Option<usize>, path: &str) {
+    let class = match hue {
+        Some(hue) if item.kind != ItemKind::Others => CLASSES[hue],
+        _ => "t t-others",
+    };
     let mut tip = format!("{path}\n{} in clusters", human(item.bytes));
     if item.kind != ItemKind::File {
         tip += &format!(", {} files", item.files);
@@ -71,15 +90,22 @@ fn one(drawing: &mut Drawing, item: &Item, area: Area, hue: usize, path: &str) {
             drawing.label_to((x + room, y), wide, Font::Small, "soft", &size);
         }
         let below = Area::new(area.x + 2.0, area.y + HEAD, area.w - 4.0, area.h - HEAD - 2.0);
-        return inside(drawing, &item.items, below, Some(hue), path);
+        return inside(drawing, &item.items, below, hue, path);
     }
-    if area.h >= Font::Small.line() + 4.0 {
-        let shown = drawing.label((x, y), room, Font::Small, "ink", &item.name);
-        let size = human(item.bytes);
-        // Half a number is none.
-        let fits = crate::measure::width(&size, Font::Small.size()) <= room;
-        if shown && fits && area.h >= 2.0 * Font::Small.line() + 6.0 {
-            drawing.label((x, y + Font::Small.line()), room, Font::Small, "soft", &size);
-        }
+    let line = Font::Small.line();
+    let lines = ((area.h - 4.0) / line) as usize;
+    if lines == 0 {
+        return;
+    }
+    let size = human(item.bytes);
+    // Half a number is none.
+    let with_size = lines > 1 && crate::measure::width(&size, Font::Small.size()) <= room;
+    let most = (lines - usize::from(with_size)).min(LINES);
+    let name = crate::measure::broken(&drawable(&item.name), Font::Small.size(), room, most);
+    for (number, part) in name.iter().enumerate() {
+        drawing.label((x, y + number as f64 * line), room, Font::Small, "ink", part);
+    }
+    if with_size && !name.is_empty() {
+        drawing.label((x, y + name.len() as f64 * line), room, Font::Small, "soft", &size);
     }
 }

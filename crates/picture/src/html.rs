@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use crate::canvas::{Drawing, drawable, escaped};
+use crate::changes::{ChangedHive, Changes};
 use crate::model::{Explained, Item, ItemKind, LargeFile, LinkState, Volume};
 use crate::style;
 use crate::words::{count, human, percent};
@@ -336,15 +337,50 @@ impl Page {
                 text(&change.reason),
             ]
         });
-        let summary = match changes.more {
+        let summary = match changes.more_files {
             0 => "The files".to_owned(),
             more => format!("The largest files; {more} more are in the record (`build --record`)"),
         };
+        self.changed_folders(changes);
         self.table(&summary, &[text(""), right("size"), text("file"), text("why")], rows.collect());
+        self.changed_keys(changes);
         let done = changes.done.iter();
-        let rows = done.flat_map(|(what, lines)| lines.iter().map(move |line| vec![text(what), text(line)]));
+        let rows = done.flat_map(|done| done.lines.iter().map(|line| vec![text(&done.what), text(line)]));
         self.table("What was done", &[text(""), text("")], rows.collect());
         self.end();
+    }
+
+    fn changed_folders(&mut self, changes: &Changes) {
+        let rows = changes.folders.iter().map(|folder| {
+            vec![
+                text(format!("{}:{}", folder.partition, folder.path)),
+                right(folder.added.files.to_string()),
+                right(folder.changed.files.to_string()),
+                right(folder.removed.files.to_string()),
+                right(human(folder.bytes())),
+                text(folder.why()),
+            ]
+        });
+        let summary = match changes.more_folders {
+            0 => "By folder".to_owned(),
+            more => format!("By folder; {more} more are not listed"),
+        };
+        let heads =
+            [text("folder"), right("added"), right("changed"), right("removed"), right("bytes"), text("why")];
+        self.table(&summary, &heads, rows.collect());
+    }
+
+    fn changed_keys(&mut self, changes: &Changes) {
+        let of_hive = |hive: &ChangedHive| {
+            let mut rows = vec![vec![text(&hive.hive), text(""), text(hive.words())]];
+            rows.extend(hive.keys.iter().map(|key| vec![text(""), text(&key.path), text(key.words())]));
+            if hive.more > 0 {
+                rows.push(vec![text(""), text(format!("and {} more", hive.more)), text("")]);
+            }
+            rows
+        };
+        let rows = changes.registry.iter().flat_map(of_hive).collect();
+        self.table("The registry", &[text("hive"), text("key"), text("what is otherwise")], rows);
     }
 
     fn chains(&mut self, explained: &Explained) {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod canvas;
+mod changes;
 mod charts;
 mod disk;
 mod files;
@@ -14,10 +15,11 @@ mod text;
 mod treemap;
 mod words;
 
+pub use changes::{Change, ChangedFolder, ChangedHive, ChangedKey, ChangedValue, Changes, Done, Tally};
 pub use html::html;
 pub use model::{
-    Cell, Cells, Chain, Change, Changes, Class, Explained, Export, Extension, Item, ItemKind, LargeFile,
-    Link, LinkState, Packing, Part, Place, PlaceKind, Sample, Volume,
+    Cell, Cells, Chain, Class, Container, Explained, Export, Extension, Item, ItemKind, LargeFile, Link,
+    LinkState, Packing, Part, Place, PlaceKind, Sample, Volume,
 };
 pub use svg::svg;
 pub use text::{TextStyle, text};

@@ -49,6 +49,24 @@ pub(crate) fn fitted(text: &str, size: f64, room: f64) -> Option<String> {
     (kept.chars().count() >= 3).then(|| format!("{kept}…"))
 }
 
+/// As [`fitted`], with the end of the text.
+pub(crate) fn fitted_end(text: &str, size: f64, room: f64) -> Option<String> {
+    if width(text, size) <= room {
+        return Some(text.to_owned());
+    }
+    let mut used = width("…", size);
+    let mut from = text.len();
+    for (at, c) in text.char_indices().rev() {
+        used += f64::from(hundredths(c)) / 100.0 * size;
+        if used > room {
+            break;
+        }
+        from = at;
+    }
+    let kept = text[from..].trim_start();
+    (kept.chars().count() >= 3).then(|| format!("…{kept}"))
+}
+
 /// A text in lines that fit; what does not fit the last of them is cut off.
 pub(crate) fn wrapped(text: &str, size: f64, room: f64, lines: usize) -> Vec<String> {
     let mut done: Vec<String> = Vec::new();
@@ -67,17 +85,54 @@ pub(crate) fn wrapped(text: &str, size: f64, room: f64, lines: usize) -> Vec<Str
             done.extend(fitted(&whole, size, room));
             return done;
         }
-        if line.is_empty() {
-            // A word that is longer than a line.
-            done.extend(fitted(word, size, room));
-            words.next();
-        } else {
+        if !line.is_empty() {
             done.push(std::mem::take(&mut line));
+            continue;
+        }
+        // A word that is longer than a line.
+        let mut pieces = broken(word, size, room, lines - done.len());
+        words.next();
+        let is_cut = pieces.last().is_none_or(|last| last.ends_with('…'));
+        if !is_cut {
+            line = pieces.pop().unwrap_or_default();
+        }
+        done.extend(pieces);
+        if done.len() >= lines {
+            return done;
         }
     }
     if !line.is_empty() && done.len() < lines {
         done.push(line);
     }
+    done
+}
+
+/// A name in lines that fit, broken where its parts end if they are not too short for that; what does not fit the last of
+/// them is cut off.
+pub(crate) fn broken(text: &str, size: f64, room: f64, lines: usize) -> Vec<String> {
+    let mut done = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() && done.len() + 1 < lines && width(rest, size) > room {
+        let mut used = 0.0;
+        let (mut end, mut soft) = (0, 0);
+        for (at, c) in rest.char_indices() {
+            used += f64::from(hundredths(c)) / 100.0 * size;
+            if used > room {
+                break;
+            }
+            end = at + c.len_utf8();
+            if matches!(c, '\\' | '/' | '-' | '_' | '.' | ' ' | ',' | '}') {
+                soft = end;
+            }
+        }
+        let end = if soft * 2 >= end { soft } else { end };
+        if end == 0 {
+            break;
+        }
+        done.push(rest[..end].trim_end().to_owned());
+        rest = rest[end..].trim_start();
+    }
+    done.extend(fitted(rest, size, room).filter(|_| !rest.is_empty() && done.len() < lines));
     done
 }
 
@@ -91,11 +146,17 @@ mod tests {
             ["Windows", "Wwwwwwwwwwwwwwwwww", "iiiiiiiiiiiiiiiiiiiiiiiiiiii", "日本語のファイル名", "", "a"]
         {
             for room in [0.0, 10.0, 30.0, 55.5, 200.0] {
-                if let Some(shown) = fitted(text, 12.0, room) {
+                for shown in [fitted(text, 12.0, room), fitted_end(text, 12.0, room)].into_iter().flatten() {
                     assert!(width(&shown, 12.0) <= room, "{text} in {room}: {shown}");
                 }
-                for line in wrapped(text, 12.0, room, 2) {
-                    assert!(width(&line, 12.0) <= room, "{text} in {room}: {line}");
+                for lines in [1, 2, 3] {
+                    let all = [wrapped(text, 12.0, room, lines), broken(text, 12.0, room, lines)];
+                    for shown in all {
+                        assert!(shown.len() <= lines, "{text} in {room}: {shown:?}");
+                        for line in shown {
+                            assert!(width(&line, 12.0) <= room, "{text} in {room}: {line}");
+                        }
+                    }
                 }
             }
         }
@@ -108,5 +169,15 @@ mod tests {
         assert_eq!(lines.join(" "), text);
         assert!(lines.len() > 2);
         assert_eq!(wrapped(text, 12.0, 150.0, 2).len(), 2);
+    }
+
+    #[test]
+    fn a_long_name_is_broken_where_its_parts_end() {
+        let id = "{9eeb43ea-269c-4b3a-985b-f99e6d913426}";
+        let lines = wrapped(&format!("entry {id}"), 12.0, 180.0, 4);
+        assert_eq!(lines.concat().replace("entry", ""), id);
+        assert!(lines[1].ends_with('-'), "{lines:?}");
+        assert_eq!(broken("amd64_component.manifest", 12.0, 100.0, 3), ["amd64_", "component.", "manifest"]);
+        assert_eq!(broken("Wwwwwwwwwwwwwwww", 12.0, 50.0, 2).len(), 2);
     }
 }

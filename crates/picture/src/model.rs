@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use crate::Changes;
+
 /// A disk, and what there is to say of it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Explained {
@@ -231,7 +233,6 @@ pub struct Item {
     /// Their compressed length.
     pub packed: u64,
     /// What is in it, the largest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<Item>,
 }
 
@@ -304,10 +305,19 @@ pub struct Export {
     pub file_size: Option<u64>,
     /// Stored bytes of which no file system makes use: `compact` takes them out.
     pub stored_free: u64,
-    /// What containers of various blocks would store, as name and bytes.
-    pub containers: Vec<(String, u64)>,
+    /// What containers of various blocks would store; of plans only.
+    pub containers: Vec<Container>,
     /// What compression makes of it, when that was asked for.
     pub sample: Option<Sample>,
+}
+
+/// A kind of container.
+#[derive(Clone, Debug, Serialize)]
+pub struct Container {
+    /// Formats whose blocks are of one size.
+    pub name: String,
+    /// Bytes that it would store.
+    pub bytes: u64,
 }
 
 /// An estimate from a few pieces.
@@ -321,38 +331,6 @@ pub struct Sample {
     pub packed: u64,
     /// What that means for all that is stored.
     pub estimate: u64,
-}
-
-/// What a plan changes in its image.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Changes {
-    /// Files that are new, as number and bytes.
-    pub added: (u64, u64),
-    /// Files with another content.
-    pub changed: (u64, u64),
-    /// Files that are gone.
-    pub removed: u64,
-    /// The largest of them.
-    pub files: Vec<Change>,
-    /// How many are not listed.
-    pub more: u64,
-    /// What else was done, one sentence each: registry, drivers, packages, the first boot.
-    pub done: Vec<(String, Vec<String>)>,
-}
-
-/// A changed file.
-#[derive(Clone, Debug, Serialize)]
-pub struct Change {
-    /// Its partition.
-    pub partition: u32,
-    /// Its path.
-    pub path: String,
-    /// `added`, `changed` or `removed`.
-    pub action: String,
-    /// Its new length.
-    pub size: Option<u64>,
-    /// Why.
-    pub reason: String,
 }
 
 /// A way in which the disk starts.

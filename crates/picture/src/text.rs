@@ -1,8 +1,8 @@
-//! A disk in words and bars, for terminals: at most 100 columns.
+//! A disk in words and bars, for terminals: at most 100 columns. Narrower ones get no bars beside numbers, and shorter names.
 
 use std::fmt::Write;
 
-use crate::model::{Cells, Chain, Class, Explained, Item, ItemKind, LinkState, PlaceKind, Volume};
+use crate::model::{Cells, Chain, Class, Container, Explained, Item, ItemKind, LinkState, PlaceKind, Volume};
 use crate::words::{count, human, percent, printable, share};
 
 /// What the terminal can show.
@@ -12,21 +12,25 @@ pub struct TextStyle {
     pub unicode: bool,
     /// Colours, by the sequences of ECMA-48.
     pub color: bool,
+    /// Columns of a line, from 60 to 100; 0 for 100.
+    pub columns: usize,
 }
 
-/// Columns of a line.
+/// Columns of a line, and the fewest: names and numbers need some.
 const WIDTH: usize = 100;
-/// Columns of the bar that shows a disk.
-const BAR: usize = 96;
+const NARROW: usize = 60;
 /// Columns of bars beside numbers.
 const SMALL_BAR: usize = 20;
 /// Folders that are listed, in and below each.
 const FOLDERS: usize = 12;
 const BELOW: usize = 5;
+/// Folders with changes that are listed, and keys of each hive.
+const CHANGED: usize = 12;
 
 /// The disk as text.
 pub fn text(explained: &Explained, style: &TextStyle) -> String {
-    let mut page = Page { out: String::new(), style: *style };
+    let columns = if style.columns == 0 { WIDTH } else { style.columns };
+    let mut page = Page { out: String::new(), style: *style, width: columns.clamp(NARROW, WIDTH) };
     page.head(explained);
     page.places(explained);
     for volume in &explained.volumes {
@@ -45,6 +49,7 @@ pub fn text(explained: &Explained, style: &TextStyle) -> String {
 struct Page {
     out: String,
     style: TextStyle,
+    width: usize,
 }
 
 /// Writing to a string cannot fail.
@@ -55,8 +60,18 @@ macro_rules! line {
 }
 
 impl Page {
+    /// Columns of bars beside numbers: none where there is no room for them.
+    fn small_bar(&self) -> usize {
+        if self.width < WIDTH { 0 } else { SMALL_BAR }
+    }
+
+    /// The columns of a name, of `most`, in a line whose rest takes `rest`.
+    fn name(&self, most: usize, rest: usize) -> usize {
+        most.min(self.width - rest)
+    }
+
     fn heading(&mut self, text: &str) {
-        let text = shortened(text, WIDTH);
+        let text = shortened(text, self.width);
         match self.style.color {
             true => line!(self, "\n\u{1b}[1m{text}\u{1b}[0m"),
             false => line!(self, "\n{text}"),
@@ -67,9 +82,9 @@ impl Page {
     fn paragraph(&mut self, indent: &str, text: &str) {
         let mut line = String::new();
         for word in printable(text).split_whitespace() {
-            let word = shortened(word, WIDTH - width_of(indent));
+            let word = shortened(word, self.width - width_of(indent));
             let used = indent.chars().count() + line.chars().count() + 1 + word.chars().count();
-            if !line.is_empty() && used > WIDTH {
+            if !line.is_empty() && used > self.width {
                 line!(self, "{indent}{line}");
                 line.clear();
             }
@@ -103,8 +118,8 @@ impl Page {
 
     fn head(&mut self, explained: &Explained) {
         match self.style.color {
-            true => line!(self, "\u{1b}[1m{}\u{1b}[0m", shortened(&explained.title, WIDTH)),
-            false => line!(self, "{}", shortened(&explained.title, WIDTH)),
+            true => line!(self, "\u{1b}[1m{}\u{1b}[0m", shortened(&explained.title, self.width)),
+            false => line!(self, "{}", shortened(&explained.title, self.width)),
         }
         if !explained.subtitle.is_empty() {
             let text = explained.subtitle.join(", ");
@@ -167,7 +182,7 @@ impl Page {
                 (false, _) => mark(class).to_string(),
             };
             let wide = class.label().len() + 5;
-            if columns + wide > WIDTH {
+            if columns + wide > self.width {
                 line!(self, "{}", line.trim_end());
                 line.clear();
                 columns = 0;
@@ -180,16 +195,20 @@ impl Page {
 
     fn places(&mut self, explained: &Explained) {
         self.heading("The disk, to scale");
-        self.strip(&explained.cells, BAR);
+        self.strip(&explained.cells, self.width - 4);
         let mut classes: Vec<Class> = explained.cells.cells.iter().map(|cell| cell.class).collect();
         classes.sort_unstable();
         classes.dedup();
         self.legend(&classes);
         line!(self, "");
-        line!(self, "   {:<30} {:>11} {:>11} {:>11} {:>11}", "", "at", "size", "in use", "stored");
+        // Where it lies is the first that there is no room for.
+        let with_at = self.width >= 82;
+        let room = self.name(30, if with_at { 52 } else { 40 });
+        let at = |at: &str| if with_at { format!(" {at:>11}") } else { String::new() };
+        line!(self, "   {:<room$}{} {:>11} {:>11} {:>11}", "", at("at"), "size", "in use", "stored");
         for place in &explained.places {
             let number = place.number.map_or_else(String::new, |number| number.to_string());
-            let name = shortened(&place.name, 30);
+            let name = shortened(&place.name, room);
             let used = match (place.kind, place.used) {
                 (_, Some(used)) => human(used),
                 (PlaceKind::Partition, None) => "?".to_owned(),
@@ -197,12 +216,12 @@ impl Page {
             };
             line!(
                 self,
-                "{number:>2} {name}{:pad$} {:>11} {:>11} {used:>11} {:>11}",
+                "{number:>2} {name}{:pad$}{} {:>11} {used:>11} {:>11}",
                 "",
-                human(place.start),
+                at(&human(place.start)),
                 human(place.size),
                 human(place.stored),
-                pad = 30usize.saturating_sub(width_of(&name)),
+                pad = room.saturating_sub(width_of(&name)),
             );
             if !place.detail.is_empty() {
                 self.paragraph("     ", &place.detail.clone());
@@ -223,7 +242,7 @@ impl Page {
             human(volume.size),
             percent(volume.used, volume.size)
         ));
-        self.strip(&volume.cells, BAR);
+        self.strip(&volume.cells, self.width - 4);
         for part in volume.parts.iter().filter(|part| part.class != Class::Free) {
             let whole = volume.used.max(1);
             let at = match part.first {
@@ -237,8 +256,10 @@ impl Page {
                 shortened(&part.label, 24),
                 human(part.bytes),
                 percent(part.bytes, whole),
-                self.bar(share(part.bytes, whole), SMALL_BAR)
+                self.bar(share(part.bytes, whole), self.small_bar())
             );
+            let fits = self.width == WIDTH || width_of(&line) <= self.width;
+            let line = line.strip_suffix(at.as_str()).filter(|_| !fits).unwrap_or(&line);
             line!(self, "{}", line.trim_end());
         }
         let counts = format!(
@@ -268,7 +289,7 @@ impl Page {
                 let packed = file.packed.filter(|_| file.size > 0);
                 let packed = packed
                     .map_or_else(String::new, |packed| format!("  packed {}", percent(packed, file.size)));
-                let room = WIDTH - 16 - packed.chars().count();
+                let room = self.width - 16 - packed.chars().count();
                 line!(self, "  {:>11}  {}{packed}", human(file.bytes), ending(&file.path, room));
             }
         }
@@ -283,9 +304,11 @@ impl Page {
             return;
         }
         line!(self, "\n  folders");
-        for item in volume.tree.items.iter().take(FOLDERS) {
+        let counts = |item: &&Item| item.bytes > 0;
+        for item in volume.tree.items.iter().filter(counts).take(FOLDERS) {
             self.item(item, volume.tree.bytes, 1);
-            for inner in item.items.iter().filter(|_| item.kind == ItemKind::Folder).take(BELOW) {
+            let below = item.items.iter().filter(counts);
+            for inner in below.filter(|_| item.kind == ItemKind::Folder).take(BELOW) {
                 self.item(inner, volume.tree.bytes, 2);
             }
         }
@@ -294,9 +317,10 @@ impl Page {
     fn item(&mut self, item: &Item, whole: u64, depth: usize) {
         let indent = "  ".repeat(depth - 1);
         let slash = if item.kind == ItemKind::Folder { "\\" } else { "" };
-        let name = format!("{indent}{}{slash}", shortened(&item.name, 40 - indent.len()));
-        let pad = 42usize.saturating_sub(width_of(&name));
-        let bar = self.bar(share(item.bytes, whole), SMALL_BAR);
+        let room = self.name(42, 21);
+        let name = format!("{indent}{}{slash}", shortened(&item.name, room - 2 - indent.len()));
+        let pad = room.saturating_sub(width_of(&name));
+        let bar = self.bar(share(item.bytes, whole), self.small_bar());
         let line =
             format!("  {name}{:pad$} {:>11} {:>6}  {bar}", "", human(item.bytes), percent(item.bytes, whole));
         line!(self, "{}", line.trim_end());
@@ -312,17 +336,17 @@ impl Page {
             percent(packing.packed, packing.plain)
         );
         self.paragraph("  ", &format!("by the {}; {}", packing.method, count(packing.files, "file")));
-        let known = volume.extensions.iter().filter(|extension| extension.plain > 0);
-        for extension in known.take(8) {
+        let room = self.name(12, 51);
+        for extension in crate::charts::compressed(volume).into_iter().take(8) {
             let name = if extension.name.is_empty() { "no ending" } else { &extension.name };
             let line = format!(
-                "  {:<12} {:>8} files {:>11} to {:>11} {:>6}  {}",
-                shortened(name, 12),
-                extension.files,
+                "  {:<room$} {:>14} {:>11} to {:>11} {:>6}  {}",
+                shortened(name, room),
+                count(extension.files, "file"),
                 human(extension.plain),
                 human(extension.packed),
                 percent(extension.packed, extension.plain),
-                self.bar(share(extension.packed, extension.plain), SMALL_BAR)
+                self.bar(share(extension.packed, extension.plain), self.small_bar())
             );
             line!(self, "{}", line.trim_end());
         }
@@ -332,7 +356,7 @@ impl Page {
                 &format!("hardly get smaller: {}, the largest are", human(packing.incompressible)),
             );
             for file in packing.worst.iter().take(5) {
-                line!(self, "  {:>11}  {}", human(file.size), ending(&file.path, WIDTH - 16));
+                line!(self, "  {:>11}  {}", human(file.size), ending(&file.path, self.width - 16));
             }
         }
     }
@@ -351,20 +375,17 @@ impl Page {
             line!(self, "  {:<38} {:>11}", "the file takes", human(size));
         }
         if export.stored_free > 0 {
-            line!(
-                self,
-                "  {:<38} {:>11}   `wimforge compact` takes it out",
-                "stored, and free in its volume",
-                human(export.stored_free)
-            );
+            let advice = if self.width == WIDTH { "   `wimforge compact` takes it out" } else { "" };
+            let bytes = human(export.stored_free);
+            line!(self, "  {:<38} {bytes:>11}{advice}", "stored, and free in its volume");
         }
-        for (name, bytes) in &export.containers {
+        for Container { name, bytes } in &export.containers {
             let line = format!(
                 "  {:<38} {:>11} {:>6}  {}",
                 shortened(name, 38),
                 human(*bytes),
                 percent(*bytes, explained.disk_size),
-                self.bar(share(*bytes, explained.disk_size), SMALL_BAR)
+                self.bar(share(*bytes, explained.disk_size), self.small_bar())
             );
             line!(self, "{}", line.trim_end());
         }
@@ -383,33 +404,49 @@ impl Page {
     fn changes(&mut self, explained: &Explained) {
         let Some(changes) = &explained.changes else { return };
         self.heading("What the build changes");
-        line!(
-            self,
-            "  added {} ({}), changed {} ({}), removed {}",
-            count(changes.added.0, "file"),
-            human(changes.added.1),
-            count(changes.changed.0, "file"),
-            human(changes.changed.1),
-            count(changes.removed, "file")
+        let sums = format!(
+            "added {} ({}) and {}, changed {} ({}), removed {}",
+            count(changes.added.files, "file"),
+            human(changes.added.bytes),
+            count(changes.added.folders, "folder"),
+            count(changes.changed.files, "file"),
+            human(changes.changed.bytes),
+            count(changes.removed.files, "file")
         );
-        for change in changes.files.iter().take(15) {
-            let size = change.size.map_or_else(|| "-".to_owned(), human);
-            let place = format!("{}:{}", change.partition, change.path);
+        self.paragraph("  ", &sums);
+        for folder in changes.folders.iter().take(CHANGED) {
+            let room = self.name(40, 36);
+            let place = ending(&format!("{}:{}", folder.partition, folder.path), room);
+            let pad = room.saturating_sub(width_of(&place));
+            let words = folder.words();
             line!(
                 self,
-                "  {:<8} {size:>11}  {:<44} {}",
-                change.action,
-                ending(&place, 44),
-                shortened(&change.reason, 30)
+                "  {place}{:pad$} {:>11}  {}",
+                "",
+                human(folder.bytes()),
+                shortened(&words, self.width - room - 15)
             );
+            self.paragraph("      ", &folder.why());
         }
-        let more = changes.more + changes.files.len().saturating_sub(15) as u64;
+        let more = changes.more_folders + changes.folders.len().saturating_sub(CHANGED) as u64;
         if more > 0 {
-            line!(self, "  and {more} more");
+            line!(self, "  and {}", count(more, "more folder"));
         }
-        for (what, lines) in &changes.done {
-            line!(self, "  {}:", printable(what));
-            lines.iter().for_each(|done| self.paragraph("    ", done));
+        for hive in &changes.registry {
+            self.paragraph("  ", &format!("registry, {}: {}", hive.hive, hive.words()));
+            for key in hive.keys.iter().take(CHANGED) {
+                let path = if key.path.is_empty() { "\\" } else { &key.path };
+                line!(self, "    {}", ending(path, self.width - 4));
+                self.paragraph("      ", &key.words());
+            }
+            let more = hive.more + hive.keys.len().saturating_sub(CHANGED) as u64;
+            if more > 0 {
+                line!(self, "    and {}", count(more, "more key"));
+            }
+        }
+        for done in &changes.done {
+            line!(self, "  {}:", printable(&done.what));
+            done.lines.iter().for_each(|line| self.paragraph("    ", line));
         }
     }
 
@@ -435,7 +472,7 @@ impl Page {
                 self,
                 "  {mark} {:<18} {}",
                 link.name,
-                shortened(&format!("{state}{}", link.detail), WIDTH - 23)
+                shortened(&format!("{state}{}", link.detail), self.width - 23)
             );
             let below = if number == last { " " } else { between };
             link.findings.iter().for_each(|finding| self.paragraph(&format!("  {below}     "), finding));

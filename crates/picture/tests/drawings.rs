@@ -191,21 +191,28 @@ fn names_from_a_disk_are_text_and_nothing_else() {
     }
     // Attribute values hold numbers and words of ours.
     assert!(!page.contains("onload=\"") && !page.contains("onload='"));
-    let shown = text(&explained, &TextStyle { unicode: true, color: false });
+    let shown = text(&explained, &TextStyle { unicode: true, ..TextStyle::default() });
     assert!(!shown.contains(['\u{1b}', '\u{202e}', '\u{0}']));
 }
 
 #[test]
-fn text_fits_100_columns() {
+fn text_fits_its_columns() {
     for explained in [ordinary(), hostile()] {
-        for style in [TextStyle::default(), TextStyle { unicode: true, color: false }] {
+        for columns in [1, 60, 79, 90, 100, 300] {
+            let shown = text(&explained, &TextStyle { columns, ..TextStyle::default() });
+            for line in shown.lines() {
+                let room = columns.clamp(60, 100);
+                assert!(line.chars().count() <= room, "{} of {room}: {line}", line.chars().count());
+            }
+        }
+        for style in [TextStyle::default(), TextStyle { unicode: true, ..TextStyle::default() }] {
             let shown = text(&explained, &style);
             for line in shown.lines() {
                 assert!(line.chars().count() <= 100, "{}: {line}", line.chars().count());
             }
             assert_eq!(shown.is_ascii(), !style.unicode && explained.title.is_ascii(), "{shown}");
         }
-        let colored = text(&explained, &TextStyle { unicode: true, color: true });
+        let colored = text(&explained, &TextStyle { unicode: true, color: true, columns: 0 });
         assert!(colored.contains("\u{1b}[0m"));
     }
 }
@@ -239,7 +246,7 @@ proptest! {
         prop_assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
         prop_assert_eq!(svg(&explained), svg(&explained));
         prop_assert!(html(&explained).len() < 2 << 20);
-        for line in text(&explained, &TextStyle { unicode: true, color: false }).lines() {
+        for line in text(&explained, &TextStyle { unicode: true, ..TextStyle::default() }).lines() {
             prop_assert!(line.chars().count() <= 100, "{}", line);
         }
     }

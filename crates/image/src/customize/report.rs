@@ -1,10 +1,10 @@
 //! What was done to an image, for people and for `--json`. Nothing in it is secret.
 
-use hive::paths::KnownHive;
 use hive::reg::Applied;
 use serde::Serialize;
 
 use crate::drivers::DriverReport;
+use crate::registry::HiveChange;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -81,12 +81,27 @@ pub struct HiveReport {
     pub values_deleted: u64,
     /// Who wanted it.
     pub by: Vec<String>,
+    /// Keys with another content than the image's, for a start; `explain` shows them.
+    #[serde(skip)]
+    pub keys: Vec<picture::ChangedKey>,
+    /// How many there are besides.
+    #[serde(skip)]
+    pub more_keys: u64,
 }
 
 impl HiveReport {
-    pub(crate) fn new(hive: KnownHive, applied: Applied, by: Vec<String>) -> Self {
-        let Applied { keys_created, keys_deleted, values_set, values_deleted, .. } = applied;
-        Self { hive: hive.name(), keys_created, keys_deleted, values_set, values_deleted, by }
+    pub(crate) fn of(change: &HiveChange) -> Self {
+        let Applied { keys_created, keys_deleted, values_set, values_deleted, .. } = change.applied;
+        Self {
+            hive: change.hive.name(),
+            keys_created,
+            keys_deleted,
+            values_set,
+            values_deleted,
+            by: change.by.clone(),
+            keys: change.keys.clone(),
+            more_keys: change.more_keys,
+        }
     }
 }
 

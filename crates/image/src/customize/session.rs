@@ -236,7 +236,7 @@ impl<'a> Session<'a> {
     pub(crate) fn finish(mut self, report: &mut Report) -> Result<(Vec<Change>, Vec<String>)> {
         let hives = std::mem::replace(&mut self.hives, HiveSet::new(Path::new("")));
         for hive in hives.finish(self.key_time)? {
-            report.registry.push(HiveReport::new(hive.hive, hive.applied, hive.by.clone()));
+            report.registry.push(HiveReport::of(&hive));
             self.put_hive(hive)?;
         }
         Ok((self.editor.finish(), self.notes))

@@ -29,6 +29,6 @@ pub(super) fn of(report: &ChainReport, notes: &mut Vec<String>) -> Vec<Chain> {
 
 fn finding(finding: &Finding) -> String {
     let code = finding.code.map_or_else(String::new, |code| format!(" [{code}]"));
-    let advice = finding.advice.as_ref().map_or_else(String::new, |advice| format!(" To do: {advice}"));
+    let advice = finding.advice.as_ref().map_or_else(String::new, |advice| format!("; to do: {advice}"));
     format!("{}{code}{advice}", finding.text)
 }

@@ -4,6 +4,7 @@
 //! makes a volume of a hundred thousand files a matter of seconds, and files that no directory lists are there, too. What
 //! a record's clusters are for follows from the type of the attribute that maps them.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ const ROOT: u64 = 5;
 const EXTEND: u64 = 11;
 /// The namespace of short names.
 const DOS: u8 = 2;
+/// What of files lies beside their records and is no content.
+const RECORDS_BESIDE: &str = "attribute lists, reparse points, extended attributes";
 /// Bytes of a bitmap that are read at once.
 const WINDOW: usize = 64 << 10;
 
@@ -40,9 +43,22 @@ pub(super) fn volume(
     let cluster = u64::from(boot.cluster_size);
     let size = boot.clusters * cluster;
     occupied.begin(size, 8 * cluster);
-    let mut scan = Scan { volume: &volume, occupied, counted: Counted::default(), cluster };
+    let mut scan = Scan {
+        volume: &volume,
+        occupied,
+        counted: Counted::default(),
+        cluster,
+        extend: BTreeSet::from([EXTEND]),
+    };
     scan.records(counters)?;
-    scan.free_clusters()?;
+    let free = volume.free_clusters(|free| {
+        scan.occupied.free(free.start * cluster..free.end * cluster);
+        Ok(())
+    });
+    match free {
+        Err(error @ Error::Malformed { .. }) => scan.occupied.note(error.to_string()),
+        other => other?,
+    }
     let about = About {
         label: String::from_utf16_lossy(&volume.label().unwrap_or_default()),
         file_system: "NTFS".to_owned(),
@@ -58,6 +74,8 @@ struct Scan<'v, 'o> {
     occupied: Occupied<'o>,
     counted: Counted,
     cluster: u64,
+    /// `$Extend`, and the directories below it.
+    extend: BTreeSet<u64>,
 }
 
 impl Scan<'_, '_> {
@@ -107,13 +125,22 @@ impl Scan<'_, '_> {
         // A pair of names counts as one, and the long one names the file.
         let names = file.names()?;
         let name = names.iter().find(|name| name.namespace != DOS).or(names.first());
-        let system = Volume::is_system(number) || name.is_some_and(|name| record_of(name.parent) == EXTEND);
+        // Windows makes what lies below `$Extend` (transactions, repair) when it formats or first mounts a volume, so there a
+        // directory has a lower number than what is in it.
+        let extended = name.is_some_and(|name| self.extend.contains(&record_of(name.parent)));
+        let system = Volume::is_system(number) || extended;
         let directory = file.is_directory();
+        if extended && directory {
+            self.extend.insert(number);
+        }
         let mut entry = Entry { id: number, directory, ..Entry::default() };
         let wof: Vec<u16> = WOF_STREAM.encode_utf16().collect();
         let values = file.values_in_clusters();
         let is_wof = values.contains(&(kind::DATA, wof.clone().into()))
             && file.stream(volume, kind::REPARSE_POINT, &[])?.is_some();
+        if let Some(list) = file.list(volume)? {
+            entry.bytes += self.claim(&list, Class::Metadata, RECORDS_BESIDE);
+        }
         let mut resident = !directory;
         for (kind, value) in values {
             let Some(stream) = file.stream(volume, kind, &value)? else { continue };
@@ -126,7 +153,7 @@ impl Scan<'_, '_> {
                 (_, kind::DATA) if value.is_empty() => (Class::Files, "file data"),
                 (_, kind::DATA) => (Class::Streams, "named streams"),
                 (_, kind::INDEX_ALLOCATION | kind::BITMAP) => (Class::Directories, "directory indexes"),
-                _ => (Class::Metadata, "attribute lists, reparse points, extended attributes"),
+                _ => (Class::Metadata, RECORDS_BESIDE),
             };
             let bytes = self.claim(&stream, class, label);
             if is_packed {
@@ -187,51 +214,6 @@ impl Scan<'_, '_> {
         self.counted.fragmented += u64::from(pieces > 1 && matches!(class, Class::Files | Class::Streams));
         bytes
     }
-
-    /// Says which clusters `$Bitmap` has as free.
-    fn free_clusters(&mut self) -> Result<()> {
-        let volume = self.volume;
-        let clusters = volume.boot().clusters;
-        let Some(bitmap) = volume.file(BITMAP)?.raw_stream(volume, &[])? else { return Ok(()) };
-        if bitmap.size() < clusters.div_ceil(8) {
-            let reason = format!("$Bitmap has {} bytes for {clusters} clusters", bitmap.size());
-            self.occupied.note(reason);
-            return Ok(());
-        }
-        let mut open: Option<u64> = None;
-        let mut bits = vec![0; WINDOW];
-        let mut at = 0;
-        while at < clusters {
-            let count = (clusters - at).min(8 * WINDOW as u64);
-            let bytes = &mut bits[..count.div_ceil(8) as usize];
-            bitmap.read(volume, at / 8, bytes)?;
-            for (index, &byte) in (0..).zip(bytes.iter()) {
-                let first = at + 8 * index;
-                match (byte, open) {
-                    (0xFF, None) => continue,
-                    (0, Some(_)) if first + 8 <= clusters => continue,
-                    _ => {}
-                }
-                for bit in 0..8 {
-                    let cluster = first + bit;
-                    let is_free = cluster < clusters && byte >> bit & 1 == 0;
-                    match open {
-                        None if is_free => open = Some(cluster),
-                        Some(start) if !is_free => {
-                            self.occupied.free(start * self.cluster..cluster * self.cluster);
-                            open = None;
-                        }
-                        _ => {}
-                    }
-                }
-            }
-            at += count;
-        }
-        if let Some(start) = open {
-            self.occupied.free(start * self.cluster..clusters * self.cluster);
-        }
-        Ok(())
-    }
 }
 
 /// What the clusters of a system file are.
@@ -252,7 +234,9 @@ fn of_system(number: u64, of_kind: u32, name: Option<&FileName>) -> (Class, &'st
             let units = name.map(|name| String::from_utf16_lossy(&name.name));
             match units.as_deref() {
                 Some("$UsnJrnl") => (Class::Log, "$UsnJrnl"),
-                Some("$RmMetadata" | "$TxfLog" | "$Txf") => (Class::Log, "transactions ($RmMetadata)"),
+                Some(name) if ["$RmMetadata", "$Tx", "$Tops"].iter().any(|log| name.starts_with(log)) => {
+                    (Class::Log, "transactions ($RmMetadata)")
+                }
                 _ => (Class::Metadata, "$Extend"),
             }
         }

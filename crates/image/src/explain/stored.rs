@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use disk::{ExtentMap, RangeKind};
+use picture::Container;
 
 use crate::{DiskFile, Result};
 
@@ -64,7 +65,7 @@ impl Stored {
 }
 
 /// What containers store of a planned disk, by their blocks. (What their tables take besides is below a thousandth.)
-pub(super) fn containers(map: &ExtentMap) -> Vec<(String, u64)> {
+pub(super) fn containers(map: &ExtentMap) -> Vec<Container> {
     const KINDS: [(&str, u64); 4] = [
         ("raw, as a sparse file", 4 << 10),
         ("qcow2, vmdk-sparse", 64 << 10),
@@ -72,8 +73,7 @@ pub(super) fn containers(map: &ExtentMap) -> Vec<(String, u64)> {
         ("vhd, vhdx", 2 << 20),
     ];
     let of = |block| map.allocated(block).map(|range| range.end - range.start).sum();
-    let mut found: Vec<(String, u64)> =
-        KINDS.iter().map(|&(name, block)| (name.to_owned(), of(block))).collect();
-    found.push(("raw, vhd-fixed, vhdx-fixed, vmdk-flat".to_owned(), map.len()));
-    found
+    let kind = |name: &str, bytes| Container { name: name.to_owned(), bytes };
+    let found = KINDS.iter().map(|&(name, block)| kind(name, of(block)));
+    found.chain([kind("raw, vhd-fixed, vhdx-fixed, vmdk-flat", map.len())]).collect()
 }

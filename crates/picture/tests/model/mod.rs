@@ -1,8 +1,9 @@
 //! Disks to draw: one as usual, one that means harm, and any number at random.
 
 use wimforge_picture::{
-    Cell, Cells, Chain, Change, Changes, Class, Explained, Export, Extension, Item, ItemKind, LargeFile,
-    Link, LinkState, Packing, Part, Place, PlaceKind, Sample, Volume,
+    Cell, Cells, Chain, Change, ChangedFolder, ChangedHive, ChangedKey, ChangedValue, Changes, Class,
+    Container, Done, Explained, Export, Extension, Item, ItemKind, LargeFile, Link, LinkState, Packing, Part,
+    Place, PlaceKind, Sample, Tally, Volume,
 };
 
 const GIB: u64 = 1 << 30;
@@ -197,8 +198,8 @@ pub(crate) fn ordinary() -> Explained {
             file_size: Some(GIB),
             stored_free: 10 * MIB,
             containers: vec![
-                ("raw, as a sparse file".to_owned(), GIB),
-                ("vhd, vhdx".to_owned(), GIB + GIB / 9),
+                Container { name: "raw, as a sparse file".to_owned(), bytes: GIB },
+                Container { name: "vhd, vhdx".to_owned(), bytes: GIB + GIB / 9 },
             ],
             sample: Some(Sample {
                 method: "a few pieces".to_owned(),
@@ -207,22 +208,71 @@ pub(crate) fn ordinary() -> Explained {
                 estimate: GIB / 3,
             }),
         },
-        changes: Some(Changes {
-            added: (2, 3 * MIB),
-            changed: (1, MIB),
-            removed: 1,
-            files: vec![Change {
-                partition: 2,
-                path: "\\Windows\\Panther\\unattend.xml".to_owned(),
-                action: "added".to_owned(),
-                size: Some(2048),
-                reason: "answer file".to_owned(),
-            }],
-            more: 3,
-            done: vec![("registry".to_owned(), vec!["SYSTEM: 3 keys made".to_owned()])],
-        }),
+        changes: Some(changes()),
         chains: vec![chain("BIOS", LinkState::Ok, "MBR, 3 partitions, disk signature 0x12345678")],
         notes: vec!["a note".to_owned()],
+    }
+}
+
+fn changes() -> Changes {
+    let tally = |files, bytes| Tally { files, folders: 1, bytes };
+    let folder = |partition, path: &str, added, changed| ChangedFolder {
+        partition,
+        path: path.to_owned(),
+        added: tally(added, added * MIB),
+        changed: tally(changed, changed * MIB / 2),
+        removed: tally(1, 0),
+        reasons: vec!["answer file".to_owned(), "first boot".to_owned()],
+        more_reasons: 2,
+    };
+    let value = |name: &str, number| ChangedValue {
+        name: name.to_owned(),
+        action: if name == "Old" { "deleted" } else { "set" }.to_owned(),
+        kind: "REG_DWORD".to_owned(),
+        size: 4,
+        number,
+    };
+    let key = |number: usize| ChangedKey {
+        path: format!("ControlSet001\\Services\\service number {number}\\Parameters"),
+        action: ["made", "changed", "deleted"][number % 3].to_owned(),
+        values: ["Start", "Old", "", "A longer name of a value"][..number % 5]
+            .iter()
+            .map(|name| value(name, (number % 2 == 0).then_some(7)))
+            .collect(),
+        more: number as u64 % 2 * 5,
+    };
+    Changes {
+        added: tally(2, 3 * MIB),
+        changed: tally(1, MIB),
+        removed: tally(1, 0),
+        folders: vec![
+            folder(2, "\\Windows\\System32\\DriverStore\\FileRepository with a long name", 9, 3),
+            folder(2, "\\Windows\\Panther", 1, 0),
+            folder(1, "\\", 0, 1),
+        ],
+        more_folders: 7,
+        files: vec![Change {
+            partition: 2,
+            path: "\\Windows\\Panther\\unattend.xml".to_owned(),
+            action: "added".to_owned(),
+            size: Some(2048),
+            reason: "answer file".to_owned(),
+        }],
+        more_files: 3,
+        registry: vec![ChangedHive {
+            hive: "SYSTEM".to_owned(),
+            by: vec!["first boot".to_owned(), "v.reg".to_owned()],
+            keys_created: 1,
+            keys_deleted: 0,
+            values_set: 3,
+            values_deleted: 0,
+            keys: (0..12).map(key).collect(),
+            more: 4,
+        }],
+        done: vec![
+            Done { what: "first boot".to_owned(), lines: vec!["computer name web1".to_owned(); 9] },
+            Done { what: "files with secrets".to_owned(), lines: vec!["a long sentence ".repeat(30)] },
+        ],
     }
 }
 
@@ -253,7 +303,14 @@ pub(crate) fn hostile() -> Explained {
     if let Some(changes) = &mut explained.changes {
         changes.files[0].path = long.clone();
         changes.files[0].reason = BAD.to_owned();
-        changes.done[0].1[0] = long.clone();
+        changes.done[0].lines[0] = long.clone();
+        changes.folders[0].path = long.clone();
+        changes.folders[0].reasons[0] = BAD.to_owned();
+        let hive = &mut changes.registry[0];
+        hive.hive = BAD.to_owned();
+        hive.by[0] = long.clone();
+        hive.keys[4].path = long.clone();
+        hive.keys[4].values[0].name = long.clone();
     }
     explained.chains = vec![chain("UEFI", LinkState::Broken, &long)];
     explained
