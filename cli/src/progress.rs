@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use picture::human;
 
 use crate::report::say;
-use crate::size::human;
 
 /// Where the work is: done and total, in bytes.
 pub(crate) type Poll<'a> = &'a (dyn Fn() -> (u64, u64) + Sync);

@@ -1,11 +1,11 @@
 //! Errors as people read them, and exit codes.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use image::ErrorKind;
+use picture::printable;
 
 /// Wrong arguments, or a recipe that contradicts itself.
 pub(crate) const USAGE: u8 = 2;
@@ -86,34 +86,4 @@ pub(crate) fn say_lines(text: &str) {
 pub(crate) fn say(line: &str) {
     use io::Write;
     let _ = writeln!(io::stderr().lock(), "{}", printable(line));
-}
-
-/// Text as it can be shown, names from inside a file above all: as escapes whatever could move a terminal's cursor,
-/// change its colours, end the line, or turn the direction of writing so that a name looks like another.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    fn is_tricky(c: char) -> bool {
-        // Bidirectional marks, embeddings, overrides and isolates; line and paragraph separator.
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    }
-    if !text.contains(is_tricky) {
-        return text.into();
-    }
-    let mut shown = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if is_tricky(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    shown.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::printable;
-
-    #[test]
-    fn what_moves_the_cursor_is_shown_as_text() {
-        assert_eq!(printable("Köln \u{1d11e}.txt"), "Köln \u{1d11e}.txt");
-        assert_eq!(printable("\u{1b}[2J\u{9b}\r\n\u{7f}"), "\\u{1b}[2J\\u{9b}\\r\\n\\u{7f}");
-        assert_eq!(printable("\u{202e}txt.exe"), "\\u{202e}txt.exe");
-    }
 }

@@ -11,11 +11,11 @@ use image::{
     Change, CompareOptions, Comparison, DiskFile, DiskPlace, DiskVolume, Error, ImageChoice, Partitions,
     VolumeOptions, WimSource, compare, compare_with_record,
 };
+use picture::{human, printable};
 use serde_json::json;
 
 use crate::args::{Common, Verify};
-use crate::report::{self, printable, say};
-use crate::size::human;
+use crate::report::{self, say};
 use crate::{progress, signal};
 
 pub(crate) fn run(args: &Verify, against: &Path, common: &Common) -> anyhow::Result<ExitCode> {

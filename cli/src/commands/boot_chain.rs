@@ -3,8 +3,7 @@
 use std::io::{self, Write};
 
 use image::chain::{Chain, ChainReport, Finding, Link, Outcome, State};
-
-use crate::report::printable;
+use picture::printable;
 
 /// Columns that the text of a link begins after.
 const INDENT: usize = 29;

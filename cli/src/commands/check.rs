@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use image::chain::{ChainReport, check_chain};
 use image::{DiskFile, DiskPlace, Error, ErrorKind, FatReport, FileKind, VolumeCheck, check_disk};
+use picture::{human, printable};
 use serde_json::{Value, json};
 
 use super::boot_chain;
 use crate::args::{Check, Common};
-use crate::size::human;
 use crate::{progress, report};
 
 pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
@@ -122,7 +122,7 @@ fn container_fault(error: &Error, place: &DiskPlace, common: &Common) -> anyhow:
         });
         writeln!(out, "{value:#}")?;
     } else {
-        writeln!(out, "container DAMAGED: {}", report::printable(&text))?;
+        writeln!(out, "container DAMAGED: {}", printable(&text))?;
     }
     Ok(report::VERIFICATION.into())
 }
@@ -138,7 +138,7 @@ fn as_text(check: &VolumeCheck, notes: bool, out: &mut dyn Write) -> io::Result<
     let Some(report) = &check.report else { return Ok(()) };
     let shown = |severity: image::CheckSeverity| notes || severity < image::CheckSeverity::Note;
     for finding in report.findings.iter().filter(|finding| shown(finding.severity)) {
-        writeln!(out, "  {}", report::printable(&finding.to_string()))?;
+        writeln!(out, "  {}", printable(&finding.to_string()))?;
     }
     for more in report.more.iter().filter(|more| shown(more.severity)) {
         writeln!(out, "  {}: {}: and {} more", more.severity, more.code, more.count)?;
@@ -157,7 +157,7 @@ fn as_text(check: &VolumeCheck, notes: bool, out: &mut dyn Write) -> io::Result<
 
 fn fat_as_text(report: &FatReport, out: &mut dyn Write) -> io::Result<()> {
     for finding in &report.findings {
-        writeln!(out, "  {}", report::printable(&finding.to_string()))?;
+        writeln!(out, "  {}", printable(&finding.to_string()))?;
     }
     if report.more > 0 {
         writeln!(out, "  and {} more", report.more)?;

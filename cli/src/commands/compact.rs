@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::unused::{Cleared, Dropped, Outcome, Place, Survey, SurveyOptions, Trimmed, in_place, survey};
 use image::{DiskFile, DiskPlace};
+use picture::{human, printable};
 use serde_json::{Value, json};
 
 use super::convert::{From, Packed};
 use crate::args::{Common, Compact};
-use crate::report::{printable, say};
-use crate::size::human;
+use crate::report::say;
 use crate::{progress, signal};
 
 /// What was done with what was found.

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use image::{Counters, DiskFile, Run, compare_disks};
+use picture::{human, printable};
 
 use crate::args::{Common, Compare};
-use crate::size::human;
 use crate::{progress, report, signal};
 
 pub(crate) fn run(args: &Compare, common: &Common) -> anyhow::Result<ExitCode> {
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Compare, common: &Common) -> anyhow::Result<ExitCode> {
                     write!(out, "; partition {partition} at {at:#x}")?;
                 }
                 if let Some(file) = &first.file {
-                    write!(out, ": {}", report::printable(file))?;
+                    write!(out, ": {}", printable(file))?;
                 }
                 writeln!(out)?;
             }

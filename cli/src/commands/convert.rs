@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use disk::{BlockMap, SectorSize};
 use image::{Conversion, Converted, Counters, DiskFile, Output, Run, resize};
+use picture::human;
 
 use crate::args::{Common, ContainerOptions, Convert, Resources};
 use crate::report::say;
-use crate::size::human;
 use crate::{progress, signal, source_date};
 
 pub(crate) fn run(args: &Convert, common: &Common) -> anyhow::Result<ExitCode> {

@@ -9,12 +9,13 @@ use image::drivers::{
     DriverFit, DriverInfo, DriverSource, Outcome, ProductType, Target, describe, fits, target_of,
 };
 use image::{Error, WimSource};
+use picture::printable;
 use serde_json::json;
 
 use crate::args::Common;
 use crate::args::driver::{Driver, DriverCheck, DriverCommand};
 use crate::progress;
-use crate::report::{self, printable};
+use crate::report;
 
 /// How many of a list are printed; all of them are in the JSON.
 const SHOWN: usize = 6;

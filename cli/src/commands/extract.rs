@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::{ExtractOptions, Extracted, NameId, Scope, TreeIndex, tree::NodeId};
+use picture::{human, printable};
 
 use super::opened::{Choice, Found};
 use crate::args::{Common, Extract};
-use crate::report::{self, printable, say};
-use crate::size::human;
+use crate::report::{self, say};
 use crate::{progress, signal};
 
 pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {

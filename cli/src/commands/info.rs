@@ -4,12 +4,12 @@ use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
 use image::{DiskFile, DiskInfo, Error, FileKind, WimSource};
+use picture::{human, printable};
 use serde_json::{Value, json};
 
 use super::{driver, iso_info, volumes};
 use crate::args::{Common, Info};
-use crate::report::{printable, say};
-use crate::size::human;
+use crate::report::say;
 
 pub(crate) fn run(args: &Info, common: &Common) -> anyhow::Result<ExitCode> {
     let (kind, _) = FileKind::of(&args.file)?;

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 use image::{IsoSource, IsoWim, WimChoice, WimSource};
+use picture::{human, printable};
 use serde_json::{Value, json};
 
 use super::info::{image_table, wim_json};
 use crate::args::{Common, Info};
-use crate::report::{printable, say};
-use crate::size::human;
+use crate::report::say;
 
 /// Which of its trees is read, what is in it, and the images of its WIMs.
 pub(super) fn run(args: &Info, common: &Common, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -9,12 +9,12 @@ use image::{
     DiskFile, DiskVolume, NameId, Partitions, Scope, TreeIndex, VolumeOptions, copy_blob, reparse_target,
     sddl,
 };
+use picture::{human, printable};
 use serde_json::{Value, json};
 
 use super::opened::{Choice, Found};
 use crate::args::{Common, Ls};
-use crate::report::{self, printable};
-use crate::size::human;
+use crate::report;
 
 pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
     let (image, wim) = (args.image.as_ref(), args.in_iso.choice());

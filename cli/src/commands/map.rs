@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use disk::RangeKind;
 use image::DiskFile;
+use picture::human;
 
 use crate::args::{Common, Map};
-use crate::size::human;
 
 pub(crate) fn run(args: &Map, common: &Common) -> anyhow::Result<ExitCode> {
     let disk = DiskFile::open_with(&args.file, &args.chain.parents())?;

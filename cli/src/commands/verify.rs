@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use image::{Error, FileKind, WimSource};
+use picture::{human, printable};
 use serde_json::{Value, json};
 use wim::verify::{Integrity, Place, Progress, Report};
 
 use crate::args::{Common, Verify};
-use crate::report::{self, printable, say};
-use crate::size::human;
+use crate::report::{self, say};
 use crate::{progress, signal};
 
 pub(crate) fn run(args: &Verify, common: &Common) -> anyhow::Result<ExitCode> {

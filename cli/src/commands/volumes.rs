@@ -3,9 +3,7 @@
 use std::io::{self, Write};
 
 use image::{DiskFile, Partitions, PartitionsInfo, VolumeReport};
-
-use crate::report::printable;
-use crate::size::human;
+use picture::{human, printable};
 
 /// The partitions of a disk and their volumes; `None` when it has none that can be told.
 pub(crate) fn describe(disk: &DiskFile) -> Option<PartitionsInfo> {

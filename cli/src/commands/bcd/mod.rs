@@ -13,6 +13,7 @@ use bcd::check::Severity;
 use bcd::{Store, names};
 use disk::Guid;
 use image::Error;
+use picture::printable;
 use serde_json::{Value, json};
 
 use crate::args::Common;
@@ -58,10 +59,10 @@ fn check(args: &BcdCheck, common: &Common) -> anyhow::Result<ExitCode> {
             }));
             continue;
         }
-        writeln!(out, "{}", report::printable(&store.name))?;
+        writeln!(out, "{}", printable(&store.name))?;
         let shown = report.findings.iter().filter(|finding| args.notes || finding.severity < Severity::Note);
         for finding in shown {
-            writeln!(out, "  {}", report::printable(&finding.to_string()))?;
+            writeln!(out, "  {}", printable(&finding.to_string()))?;
         }
         let verdict = if report.is_clean() { "clean" } else { "DAMAGED" };
         writeln!(

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use bcd::{Element, Format, Object, Store, names, value_lines};
 use disk::Guid;
+use picture::printable;
 use serde_json::{Value, json};
 
 use super::{SCHEMA, find, no_object, object_id, wrap};
 use crate::args::Common;
 use crate::args::bcd::BcdShow;
-use crate::report::printable;
 
 pub(super) fn run(args: &BcdShow, common: &Common) -> anyhow::Result<ExitCode> {
     let stores = find::stores(&args.store)?;

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use image::{LayerPlan, Output, Recipe, Run};
+use picture::human;
 
 use crate::args::{Build, Common};
 use crate::report::say;
-use crate::size::human;
 
 pub(super) fn run(args: &Build, common: &Common, recipe: Recipe, run: Run<'_>) -> anyhow::Result<()> {
     for (option, given) in [("--record", args.record.is_some()), ("--manifest", args.manifest)] {

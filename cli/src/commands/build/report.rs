@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use image::{About, Profile, RecipeFile, Report, Stage, Summary};
+use picture::human;
 
 use crate::args::Build;
-use crate::size::human;
 
 /// A build that is done, or planned.
 pub(super) struct Done<'a> {

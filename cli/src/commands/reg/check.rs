@@ -8,12 +8,12 @@ use hive::check::{Report, Severity};
 use hive::paths::KnownHive;
 use image::registry::{self, HiveBytes};
 use image::{DiskPlace, Error};
+use picture::{human, printable};
 use serde_json::{Value, json};
 
 use super::source::{self, Inside};
 use crate::args::{Common, RegCheck};
 use crate::report;
-use crate::size::human;
 
 /// A hive that was checked.
 struct Checked {
@@ -88,17 +88,15 @@ fn hives(args: &RegCheck) -> anyhow::Result<Vec<Checked>> {
 
 fn as_text(checked: &Checked, notes: bool, out: &mut dyn Write) -> io::Result<()> {
     let Checked { found, report, recovery } = checked;
-    writeln!(out, "{}", report::printable(&found.path))?;
+    writeln!(out, "{}", printable(&found.path))?;
     match recovery {
-        Ok(recovery) if recovery.dirty => {
-            writeln!(out, "  logs: {}", report::printable(&recovery.to_string()))?
-        }
+        Ok(recovery) if recovery.dirty => writeln!(out, "  logs: {}", printable(&recovery.to_string()))?,
         Ok(_) => {}
-        Err(problem) => writeln!(out, "  error: {}", report::printable(problem))?,
+        Err(problem) => writeln!(out, "  error: {}", printable(problem))?,
     }
     let shown = |severity: Severity| notes || severity < Severity::Note;
     for finding in report.findings.iter().filter(|finding| shown(finding.severity)) {
-        writeln!(out, "  {}", report::printable(&finding.to_string()))?;
+        writeln!(out, "  {}", printable(&finding.to_string()))?;
     }
     for more in report.more.iter().filter(|more| shown(more.severity)) {
         writeln!(out, "  {}: {}: and {} more", more.severity, more.code, more.count)?;

@@ -10,12 +10,13 @@ use hive::paths::Mount;
 use hive::reg::{self, Applied, Operation, RegFile};
 use hive::{Kind, data};
 use image::{Error, FileKind, registry};
+use picture::printable;
 use serde_json::json;
 
 use super::source::is_hive;
 use super::{open, resolve, value_name};
 use crate::args::{Common, RegDelete, RegImport, RegPlace, RegSet};
-use crate::report::{printable, say};
+use crate::report::say;
 use crate::signal;
 
 /// A hive file that is being changed.

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use hive::{Key, Kind, Value};
 use image::Error;
+use picture::printable;
 use serde_json::json;
 
 use super::source::Source;
 use super::{open, resolve, value_name};
 use crate::args::{Common, RegGet};
-use crate::report::printable;
 
 /// Bytes of a value that a list of values shows.
 const SHOWN: usize = 32;
