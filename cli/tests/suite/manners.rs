@@ -228,6 +228,66 @@ fn interruption_leaves_nothing() {
     }
 }
 
+/// So do all commands that take long. When a signal comes in time is found by trying.
+#[test]
+fn whatever_takes_long_can_be_interrupted() {
+    let scratch = scratch();
+    let Some(kill) = tool("kill") else { return };
+    fixture::many(60_000).save(&scratch.path().join("many.wim"));
+    build(&scratch.path().join("many.wim"), &scratch.path().join("disk.vhd"), &[]).well();
+    let out = scratch.path().join("out");
+    for line in [
+        "extract many.wim -C out/files",
+        "verify many.wim",
+        "convert disk.vhd out/disk.vmdk --level best",
+        "compact disk.vhd out/disk.vmdk --level best",
+        "explain many.wim --sample --html out/page.html",
+    ] {
+        let (mut early, mut late, mut delay) = (Duration::ZERO, None, Duration::from_millis(10));
+        let mut interrupted = false;
+        for _ in 0..40 {
+            std::fs::create_dir_all(&out).expect("a directory");
+            let child = Command::new(PROGRAM)
+                .args(line.split(' '))
+                .current_dir(scratch.path())
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the program runs");
+            std::thread::sleep(delay);
+            kill.command().args(["-INT", &child.id().to_string()]).output().expect("kill");
+            let output = child.wait_with_output().expect("a child of ours");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let left = names(&out);
+            std::fs::remove_dir_all(&out).expect("removed");
+            match output.status.code() {
+                Some(130) => {
+                    assert!(said.contains("cancelled") && output.stdout.is_empty(), "{line}: {said}");
+                    // Files that were extracted are whole; anything else is gone.
+                    assert!(line.starts_with("extract") || left.is_empty(), "{line}: {left:?}");
+                    interrupted = true;
+                    break;
+                }
+                // Before the program asked for the signal it ends like any other.
+                None => early = delay,
+                Some(0) => late = Some(delay),
+                other => panic!("{line}: {other:?}: {said}"),
+            }
+            delay = match late {
+                None => delay * 2,
+                Some(late) if late > early + Duration::from_micros(200) => (early + late) / 2,
+                // The machine is not as fast as it was.
+                Some(_) => {
+                    (early, late) = (Duration::ZERO, None);
+                    delay / 2
+                }
+            };
+        }
+        assert!(interrupted, "{line} was never interrupted in time");
+    }
+}
+
 fn has_partial(directory: &Path) -> bool {
     std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
 }

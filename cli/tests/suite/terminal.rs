@@ -13,12 +13,20 @@ use crate::support::{PROGRAM, scratch, wimforge};
 struct Screen {
     raw: String,
     lines: Vec<String>,
+    /// What was written after the terminal had become narrower.
+    narrowed: String,
     code: i64,
 }
 
 fn terminal(python: &Path, columns: u32, settings: &[(&str, &str)], words: &[&str]) -> Screen {
+    resized(python, &[columns], settings, words)
+}
+
+/// The same in a terminal that has the second width from the first bar on.
+fn resized(python: &Path, columns: &[u32], settings: &[(&str, &str)], words: &[&str]) -> Screen {
     let mut command = Command::new(python);
-    command.args(["-c", SCRIPT, &columns.to_string(), PROGRAM]).args(words);
+    let columns: Vec<String> = columns.iter().map(u32::to_string).collect();
+    command.args(["-c", SCRIPT, &columns.join(":"), PROGRAM]).args(words);
     command
         .env_remove("NO_COLOR")
         .env_remove("CI")
@@ -37,6 +45,7 @@ fn terminal(python: &Path, columns: u32, settings: &[(&str, &str)], words: &[&st
     Screen {
         raw: said["raw"].as_str().expect("text").to_owned(),
         lines,
+        narrowed: said["narrowed"].as_str().expect("text").to_owned(),
         code: said["code"].as_i64().expect("a code"),
     }
 }
@@ -77,6 +86,27 @@ fn a_bar_fits_moves_and_goes() {
 }
 
 #[test]
+fn a_bar_follows_the_width_of_the_terminal() {
+    let Some(python) = tool("python3") else { return };
+    let scratch = scratch();
+    let (wim, out) = long_work(scratch.path());
+    let words = ["build", &wim, "-o", &out, "--force", "-j", "1"];
+    let screen = resized(python.path(), &[100, 40], &[], &words);
+    assert_eq!(screen.code, 0, "{}", screen.raw);
+    // Bars are redrawn from the beginning of the line.
+    let bars = |text: &str| -> Vec<usize> {
+        let lines = text.split(['\r', '\n', '\u{1b}']).filter(|line| line.contains("building"));
+        lines.map(|line| line.chars().count()).collect()
+    };
+    // Letters of the sequences between them, such as `[2K`, count at most for four.
+    assert!(bars(&screen.raw).iter().any(|&columns| columns > 80), "{:?}", screen.raw);
+    // The first may have been on its way when the width changed.
+    let narrow = bars(&screen.narrowed);
+    assert!(narrow.len() > 1, "nothing was drawn after that: {:?}", screen.narrowed);
+    assert!(narrow[1..].iter().all(|&columns| columns <= 44), "{narrow:?}: {:?}", screen.narrowed);
+}
+
+#[test]
 fn colours_where_they_are_wanted() {
     let Some(python) = tool("python3") else { return };
     let coloured = |settings: &[(&str, &str)], words: &[&str]| {
@@ -99,7 +129,8 @@ fn colours_where_they_are_wanted() {
 
 const SCRIPT: &str = r#"
 import fcntl, json, os, pty, re, struct, sys, termios
-columns, words = int(sys.argv[1]), sys.argv[2:]
+widths, words = [int(width) for width in sys.argv[1].split(':')], sys.argv[2:]
+columns, narrowed = widths[0], None
 pid, terminal = pty.fork()
 if pid == 0:
     fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
@@ -114,6 +145,10 @@ while True:
     if not part:
         break
     raw += part
+    if len(widths) > 1 and narrowed is None and b'%' in raw:
+        # The kernel sends SIGWINCH to whoever runs in it.
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 24, widths[1], 0, 0))
+        narrowed = len(raw)
 code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 text = raw.decode('utf-8', 'replace')
 # What a screen of that width shows: enough of a terminal for a bar.
@@ -146,5 +181,6 @@ for token in re.findall(r'\x1b\[[0-9;?]*[A-Za-z]|.', text, re.S):
         line = lines[row].ljust(column)
         lines[row] = line[:column] + token + line[column + 1:]
         column += 1
-print(json.dumps({'raw': text, 'lines': lines, 'code': code}))
+after = '' if narrowed is None else raw[narrowed:].decode('utf-8', 'replace')
+print(json.dumps({'raw': text, 'lines': lines, 'code': code, 'narrowed': after}))
 "#;
