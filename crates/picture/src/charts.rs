@@ -163,7 +163,7 @@ pub(crate) fn compression(volume: &Volume) -> Option<Drawing> {
         0 => String::new(),
         bytes => format!("; {} hardly get smaller", human(bytes)),
     };
-    let words = format!("dark: compressed, light: as it is; {}{hardly}", packing.method);
+    let words = format!("blue: compressed, grey: as it is; {}{hardly}", packing.method);
     drawing.label((0.0, y), WIDTH, Font::Small, "soft", &words);
     drawing.height = y + 18.0;
     Some(drawing)

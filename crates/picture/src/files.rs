@@ -47,18 +47,26 @@ fn boxes(item: &Item) -> usize {
     if item.items.is_empty() { 1 } else { item.items.iter().map(boxes).sum() }
 }
 
-/// What lies in a folder. Boxes have the hue of their folder, or else one of their own each.
+/// What lies in a folder. Boxes have the hue of their folder, or else folders one of their own each and files one together.
 fn inside(drawing: &mut Drawing, items: &[Item], area: Area, hue: Option<usize>, path: &str) {
     let mut sorted: Vec<&Item> = items.iter().collect();
     sorted.sort_by_key(|item| std::cmp::Reverse(item.bytes));
     let sizes: Vec<u64> = sorted.iter().map(|item| item.bytes).collect();
     let total = sizes.iter().fold(0u64, |sum, &size| sum.saturating_add(size));
-    for (number, (item, area)) in sorted.into_iter().zip(squarified(&sizes, area)).enumerate() {
+    let mut folders = 0;
+    for (item, area) in sorted.into_iter().zip(squarified(&sizes, area)) {
         if area.w >= LEAST && area.h >= LEAST {
             let path = format!("{path}\\{}", item.name);
             // Of a disk with Windows on it, nearly all is in one folder: what is in that has hues then, which it leaves to it.
             let is_most = item.kind == ItemKind::Folder && item.items.len() > 1 && item.bytes > total / 4 * 3;
-            let own = (!is_most).then_some(number % HUES);
+            let own = match item.kind {
+                ItemKind::Folder if is_most => None,
+                ItemKind::Folder => {
+                    folders += 1;
+                    Some(folders % HUES)
+                }
+                ItemKind::File | ItemKind::Others => Some(0),
+            };
             one(drawing, item, area, hue.or(own), &path);
         }
     }

@@ -107,6 +107,9 @@ pub(crate) fn wrapped(text: &str, size: f64, room: f64, lines: usize) -> Vec<Str
     done
 }
 
+/// Letters before a break within a word, at least.
+const SHORTEST: usize = 6;
+
 /// A name in lines that fit, broken where its parts end if they are not too short for that; what does not fit the last of
 /// them is cut off.
 pub(crate) fn broken(text: &str, size: f64, room: f64, lines: usize) -> Vec<String> {
@@ -125,14 +128,21 @@ pub(crate) fn broken(text: &str, size: f64, room: f64, lines: usize) -> Vec<Stri
                 soft = end;
             }
         }
-        let end = if soft * 2 >= end { soft } else { end };
-        if end == 0 {
+        let end = if soft > 0 && soft * 2 >= end { soft } else { end };
+        // Few letters of a word are none.
+        if end != soft && rest[..end].chars().count() < SHORTEST {
             break;
         }
         done.push(rest[..end].trim_end().to_owned());
         rest = rest[end..].trim_start();
     }
-    done.extend(fitted(rest, size, room).filter(|_| !rest.is_empty() && done.len() < lines));
+    match fitted(rest, size, room).filter(|_| done.len() < lines) {
+        Some(last) => done.push(last),
+        None if rest.is_empty() => {}
+        // A beginning that does not say that it goes on is another name.
+        None => return fitted(text.trim(), size, room).into_iter().take(lines).collect(),
+    }
+    done.retain(|line| !line.is_empty());
     done
 }
 
@@ -178,6 +188,11 @@ mod tests {
         assert_eq!(lines.concat().replace("entry", ""), id);
         assert!(lines[1].ends_with('-'), "{lines:?}");
         assert_eq!(broken("amd64_component.manifest", 12.0, 100.0, 3), ["amd64_", "component.", "manifest"]);
-        assert_eq!(broken("Wwwwwwwwwwwwwwww", 12.0, 50.0, 2).len(), 2);
+        assert_eq!(broken("Wwwwwwwwwwwwwwww", 12.0, 80.0, 2).len(), 2);
+        assert_eq!(
+            broken("SYSTEM", 12.0, 50.0, 2),
+            fitted("SYSTEM", 12.0, 50.0).into_iter().collect::<Vec<_>>()
+        );
+        assert!(broken("amd64_component", 12.0, 24.0, 3).iter().all(|line| line.ends_with('…')));
     }
 }

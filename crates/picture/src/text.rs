@@ -424,7 +424,7 @@ impl Page {
                 "  {place}{:pad$} {:>11}  {}",
                 "",
                 human(folder.bytes()),
-                shortened(&words, self.width - room - 15)
+                shortened(&words, self.width - room - 16)
             );
             self.paragraph("      ", &folder.why());
         }

@@ -235,7 +235,7 @@ fn of_system(number: u64, of_kind: u32, name: Option<&FileName>) -> (Class, &'st
             match units.as_deref() {
                 Some("$UsnJrnl") => (Class::Log, "$UsnJrnl"),
                 Some(name) if ["$RmMetadata", "$Tx", "$Tops"].iter().any(|log| name.starts_with(log)) => {
-                    (Class::Log, "transactions ($RmMetadata)")
+                    (Class::Log, "transactions ($TxfLog)")
                 }
                 _ => (Class::Metadata, "$Extend"),
             }
