@@ -155,7 +155,7 @@ mod tests {
             lines,
             [
                 "deleted Vendor\\Old",
-                "changed Vendor\\Kept deleted Gone None set NUMBER Some(7)",
+                "changed Vendor\\Kept deleted Gone None set Number Some(7)",
                 "made Vendor\\New\\Deep set Password None",
             ]
         );
