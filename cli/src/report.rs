@@ -42,6 +42,15 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     .into()
 }
 
+/// How a command that judges its input ends. What the host did not let be read is no judgement on what is stored.
+pub(crate) fn verdict(sound: bool, read_error: Option<image::Error>) -> anyhow::Result<ExitCode> {
+    match read_error {
+        Some(error) => Err(error.into()),
+        None if sound => Ok(ExitCode::SUCCESS),
+        None => Ok(VERIFICATION.into()),
+    }
+}
+
 /// The file that was probably meant by a name of which there is none: the most similar one in the same folder.
 fn near_file(error: &anyhow::Error) -> String {
     let missing = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());

@@ -48,6 +48,10 @@ pub(crate) fn run(args: &Verify, against: &Path, common: &Common) -> anyhow::Res
     }
     let seconds = started.elapsed().as_secs_f64();
     let same = compared.iter().all(|(_, found)| found.different == 0);
+    // A difference may be what could not be read.
+    if let Some(error) = disk.read_error().or_else(|| source.read_error()) {
+        return Err(error.into());
+    }
 
     let mut out = BufWriter::new(io::stdout().lock());
     if common.json {

@@ -68,8 +68,12 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
     let clean = checks.iter().all(VolumeCheck::is_clean)
         && !chain.as_ref().is_some_and(ChainReport::is_broken)
         && trouble.is_none();
+    let read_error = disk.read_error();
     let mut out = BufWriter::new(io::stdout().lock());
     if common.json {
+        if let Some(error) = read_error {
+            return Err(error.into());
+        }
         let volumes: Vec<Value> = checks.iter().map(as_json).collect();
         let path = place.file.to_string_lossy();
         let value = json!({
@@ -88,7 +92,7 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
             writeln!(out, "container: {}, sound: {}", container.format, counts.join(", "))?;
         }
         for check in &checks {
-            as_text(check, args.notes, &mut out)?;
+            as_text(check, args.notes, read_error.is_none(), &mut out)?;
         }
         if let Some(chain) = &chain {
             boot_chain::text(chain, &mut out)?;
@@ -98,7 +102,7 @@ pub(crate) fn run(args: &Check, common: &Common) -> anyhow::Result<ExitCode> {
     if let Some(error) = trouble {
         report::say(&format!("error: {:#}", anyhow::Error::from(error)));
     }
-    Ok(if clean { ExitCode::SUCCESS } else { report::VERIFICATION.into() })
+    report::verdict(clean, read_error)
 }
 
 /// A container whose structure is damaged: nothing on the disk in it is looked at.
@@ -127,13 +131,14 @@ fn container_fault(error: &Error, place: &DiskPlace, common: &Common) -> anyhow:
     Ok(report::VERIFICATION.into())
 }
 
-fn as_text(check: &VolumeCheck, notes: bool, out: &mut dyn Write) -> io::Result<()> {
+/// `whole`: all of the disk could be read.
+fn as_text(check: &VolumeCheck, notes: bool, whole: bool, out: &mut dyn Write) -> io::Result<()> {
     let partition = &check.partition;
     let found = partition.file_system.as_ref().map_or("no known file system", |found| found.name);
     let number = partition.number;
     writeln!(out, "partition {number}: {found}, {} at {}", human(partition.size), human(partition.start))?;
     if let Some(report) = &check.fat {
-        return fat_as_text(report, out);
+        return fat_as_text(report, whole, out);
     }
     let Some(report) = &check.report else { return Ok(()) };
     let shown = |severity: image::CheckSeverity| notes || severity < image::CheckSeverity::Note;
@@ -146,7 +151,7 @@ fn as_text(check: &VolumeCheck, notes: bool, out: &mut dyn Write) -> io::Result<
     for what in &report.not_checked {
         writeln!(out, "  not checked: {what}")?;
     }
-    let verdict = if report.is_clean() { "clean" } else { "DAMAGED" };
+    let verdict = verdict(report.is_clean(), whole);
     let (errors, warnings) = (report.errors, report.warnings);
     writeln!(
         out,
@@ -155,14 +160,23 @@ fn as_text(check: &VolumeCheck, notes: bool, out: &mut dyn Write) -> io::Result<
     )
 }
 
-fn fat_as_text(report: &FatReport, out: &mut dyn Write) -> io::Result<()> {
+fn verdict(clean: bool, whole: bool) -> &'static str {
+    match (clean, whole) {
+        (true, _) => "clean",
+        (false, true) => "DAMAGED",
+        // What is found to be wrong may be what could not be read.
+        (false, false) => "NOT CHECKED",
+    }
+}
+
+fn fat_as_text(report: &FatReport, whole: bool, out: &mut dyn Write) -> io::Result<()> {
     for finding in &report.findings {
         writeln!(out, "  {}", printable(&finding.to_string()))?;
     }
     if report.more > 0 {
         writeln!(out, "  and {} more", report.more)?;
     }
-    let verdict = if report.is_clean() { "clean" } else { "DAMAGED" };
+    let verdict = verdict(report.is_clean(), whole);
     let (errors, warnings) = (report.errors, report.warnings);
     writeln!(out, "  {verdict}: {} files, {errors} errors, {warnings} warnings", report.files)
 }

@@ -39,7 +39,9 @@ fn resized(
 ) -> anyhow::Result<Arc<dyn BlockMap>> {
     let options = resize::Options { which: args.resize_partition.unwrap_or_default() };
     let wrap = |error| image::Error::Resize { path: args.source.clone(), source: Box::new(error) };
-    let resized = resize::Resized::plan(source.disk().clone(), size, &options).map_err(wrap)?;
+    let plan = resize::Resized::plan(source.disk().clone(), size, &options);
+    // A device that fails says nothing of the volume.
+    let resized = plan.map_err(|error| source.read_error().unwrap_or_else(|| wrap(error)))?;
     if !common.quiet {
         for change in &resized.changes {
             let len = |range: &std::ops::Range<u64>| human(range.end - range.start);

@@ -49,10 +49,13 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
     let extracted = progress::during("extracting", common.quiet, &poll, || {
         image::extract(&index, blobs.as_ref(), &roots, &options)
     })?;
-    if common.json {
+    // What a volume that is damaged hides is not among what was to be extracted.
+    let sound = !source.say_damage(&tree);
+    let read_error = source.read_error().filter(|_| !sound || !extracted.failed.is_empty());
+    if common.json && read_error.is_none() {
         let report = serde_json::json!({ "schema": "wimforge.extract/1", "path": args.file.to_string_lossy(), "extracted": extracted });
         writeln!(io::stdout().lock(), "{report:#}")?;
-    } else {
+    } else if !common.json {
         if !common.quiet {
             left_out(&extracted);
         }
@@ -67,7 +70,10 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
         )?;
     }
     if extracted.failed.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+        if !sound && read_error.is_none() {
+            say(&format!("error: {}: is damaged, some of it could not be extracted", args.file.display()));
+        }
+        return report::verdict(sound, read_error);
     }
     for (path, problem) in &extracted.failed {
         say(&format!("failed: {path}: {problem}"));
@@ -77,6 +83,10 @@ pub(crate) fn run(args: &Extract, common: &Common) -> anyhow::Result<ExitCode> {
     } else {
         (&*format!("{} files", extracted.failed.len()), "them")
     };
+    if let Some(error) = read_error {
+        let what = format!("{file} could not be extracted; all others are there");
+        return Err(anyhow::Error::from(error).context(what));
+    }
     say(&format!(
         "error: {}: {file} could not be extracted, the content is damaged or missing; all others are there{}",
         args.file.display(),

@@ -82,7 +82,8 @@ pub(crate) fn run(args: &Ls, common: &Common) -> anyhow::Result<ExitCode> {
         }
     }
     out.flush()?;
-    Ok(if source.say_damage(&tree) { report::VERIFICATION.into() } else { ExitCode::SUCCESS })
+    let sound = !source.say_damage(&tree);
+    report::verdict(sound, source.read_error())
 }
 
 /// The partitions of a disk with several volumes.

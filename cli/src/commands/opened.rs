@@ -179,6 +179,15 @@ impl Opened {
         }
     }
 
+    /// The first error of the host's when it was read.
+    pub(crate) fn read_error(&self) -> Option<Error> {
+        match &self.source {
+            Source::Wim { source, .. } => source.read_error(),
+            Source::Iso(source) => source.read_error(),
+            Source::Disk(volume) => volume.read_error(),
+        }
+    }
+
     /// The command that checks it.
     pub(crate) fn checker(&self) -> Option<&'static str> {
         match self.source {
@@ -218,8 +227,9 @@ impl Opened {
         if self.is_wim() {
             return false;
         }
+        let word = if self.read_error().is_some() { "incomplete" } else { "damaged" };
         for note in &tree.notes {
-            say(&format!("damaged: {note}"));
+            say(&format!("{word}: {note}"));
         }
         !tree.notes.is_empty()
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use image::{Error, FileKind, WimSource};
 use picture::{human, printable};
 use serde_json::{Value, json};
-use wim::verify::{Integrity, Place, Progress, Report};
+use wim::verify::{FileRange, Integrity, Place, Progress, Report};
 
 use crate::args::{Common, Verify};
 use crate::report::{self, say};
@@ -42,8 +42,12 @@ pub(crate) fn run(args: &Verify, common: &Common) -> anyhow::Result<ExitCode> {
     })?;
     let seconds = started.elapsed().as_secs_f64();
 
+    let read_error = source.read_error();
     let mut out = BufWriter::new(io::stdout().lock());
     if common.json {
+        if let Some(error) = read_error {
+            return Err(error.into());
+        }
         writeln!(out, "{:#}", as_json(args, &report, seconds))?;
     } else {
         if !common.quiet {
@@ -53,53 +57,86 @@ pub(crate) fn run(args: &Verify, common: &Common) -> anyhow::Result<ExitCode> {
         as_text(&source, &report, seconds, &mut out)?;
     }
     out.flush()?;
-    Ok(if report.is_intact() { ExitCode::SUCCESS } else { report::VERIFICATION.into() })
+    report::verdict(report.is_intact(), read_error)
 }
 
-/// What is wrong, and where it is noticed.
-fn problems(report: &Report) -> Vec<(Vec<String>, String)> {
+/// Content that is wrong, or that could not be read.
+struct Problem {
+    /// Where it is noticed; nowhere if no file has this content.
+    places: Vec<String>,
+    text: String,
+    /// Whether it could be read.
+    read: bool,
+}
+
+fn problems(report: &Report) -> Vec<Problem> {
     let paths = |places: &[Place]| -> Vec<String> {
         places.iter().map(|place| format!("image {}: {}", place.image, place.path)).collect()
     };
     let mut found = Vec::new();
     for image in &report.images {
         if let Err(error) = &image.dentries {
-            found.push((vec![format!("image {}: metadata", image.index)], Chain(error.root()).to_string()));
+            found.push(Problem {
+                places: vec![format!("image {}: metadata", image.index)],
+                text: Chain(error.root()).to_string(),
+                read: !is_hosts(error),
+            });
         }
     }
     for damage in &report.damaged {
-        found.push((paths(&damage.places), Chain(&damage.error).to_string()));
+        found.push(Problem {
+            places: paths(&damage.places),
+            text: Chain(&damage.error).to_string(),
+            read: !is_hosts(&damage.error),
+        });
     }
     for missing in &report.missing {
-        found.push((
-            paths(&missing.places),
-            format!("content with SHA-1 {} is not in the file", disk::hex(&missing.sha1)),
-        ));
+        found.push(Problem {
+            places: paths(&missing.places),
+            text: format!("content with SHA-1 {} is not in the file", disk::hex(&missing.sha1)),
+            read: true,
+        });
     }
     found
 }
 
 fn as_text(source: &WimSource, report: &Report, seconds: f64, out: &mut dyn Write) -> io::Result<()> {
-    for (paths, problem) in problems(report) {
-        if paths.is_empty() {
-            writeln!(out, "damaged: (used by no file): {problem}")?;
+    for Problem { places, text, read } in problems(report) {
+        let word = if read { "damaged" } else { "unreadable" };
+        if places.is_empty() {
+            writeln!(out, "{word}: (used by no file): {text}")?;
         }
-        for path in paths {
-            writeln!(out, "damaged: {}: {}", printable(&path), printable(&problem))?;
+        for place in places {
+            writeln!(out, "{word}: {}: {}", printable(&place), printable(&text))?;
         }
     }
-    if let Integrity::Checked { damaged, .. } = &report.integrity {
+    if let Integrity::Checked { damaged, unread, .. } = &report.integrity {
+        let name = |range: &FileRange| source.parts()[usize::from(range.part) - 1].display();
         for range in damaged {
+            let (bytes, name) = (&range.bytes, name(range));
             writeln!(
                 out,
-                "damaged: bytes {:#x}..{:#x} of {} do not match the integrity table",
-                range.bytes.start,
-                range.bytes.end,
-                source.parts()[usize::from(range.part) - 1].display()
+                "damaged: bytes {:#x}..{:#x} of {name} do not match the integrity table",
+                bytes.start, bytes.end
+            )?;
+        }
+        for (range, error) in unread {
+            let (bytes, name) = (&range.bytes, name(range));
+            writeln!(
+                out,
+                "unreadable: bytes {:#x}..{:#x} of {name}: {}",
+                bytes.start,
+                bytes.end,
+                Chain(error)
             )?;
         }
     }
-    let verdict = if report.is_intact() { "intact" } else { "DAMAGED" };
+    let verdict = match (report.is_intact(), source.read_error()) {
+        (true, _) => "intact",
+        (false, None) => "DAMAGED",
+        // Whether what was not read is sound is not known.
+        (false, Some(_)) => "NOT VERIFIED",
+    };
     let speed = human((report.bytes as f64 / seconds.max(1e-9)) as u64);
     writeln!(
         out,
@@ -111,10 +148,18 @@ fn as_text(source: &WimSource, report: &Report, seconds: f64, out: &mut dyn Writ
     )
 }
 
+/// Whether the host said it, and not the file.
+fn is_hosts(error: &wim::Error) -> bool {
+    matches!(error.root(), wim::Error::Io { source, .. } if source.raw_os_error().is_some())
+}
+
 fn integrity(integrity: &Integrity) -> String {
     match integrity {
         Integrity::Absent => "absent".to_owned(),
-        Integrity::Checked { damaged, .. } if damaged.is_empty() => "matches".to_owned(),
+        Integrity::Checked { damaged, unread, .. } if damaged.is_empty() => match unread.is_empty() {
+            true => "matches".to_owned(),
+            false => "could not be compared".to_owned(),
+        },
         Integrity::Checked { .. } => "does not match".to_owned(),
         Integrity::Unusable(error) => format!("unusable ({})", Chain(error)),
         other => format!("{other:?}"),
@@ -124,7 +169,7 @@ fn integrity(integrity: &Integrity) -> String {
 fn as_json(args: &Verify, report: &Report, seconds: f64) -> Value {
     let damaged: Vec<Value> = problems(report)
         .into_iter()
-        .map(|(paths, problem)| json!({ "paths": paths, "problem": problem }))
+        .map(|problem| json!({ "paths": problem.places, "problem": problem.text }))
         .collect();
     let of_images = report.images.iter().flat_map(|image| &image.warnings);
     json!({

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 /// A thing in a folder.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Item {
     Folder,
-    File(Vec<u8>),
+    /// Its bytes and its mode.
+    File(Vec<u8>, u32),
     Link(String),
 }
 
@@ -16,7 +18,7 @@ impl std::fmt::Debug for Item {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Folder => write!(f, "folder"),
-            Self::File(bytes) => write!(f, "{} bytes", bytes.len()),
+            Self::File(bytes, mode) => write!(f, "{} bytes, mode {mode:o}", bytes.len()),
             Self::Link(target) => write!(f, "-> {target}"),
         }
     }
@@ -45,7 +47,8 @@ fn add(folder: &Path, prefix: &str, contents: &mut Contents) {
             let target = fs::read_link(&path).expect("a link");
             contents.insert(name, Item::Link(target.to_string_lossy().into_owned()));
         } else {
-            contents.insert(name, Item::File(fs::read(&path).expect("a file")));
+            let mode = entry.metadata().expect("a file").mode() & 0o7777;
+            contents.insert(name, Item::File(fs::read(&path).expect("a file"), mode));
         }
     }
 }
@@ -65,7 +68,10 @@ pub(crate) fn restore(folder: &Path, now: &Contents, before: &Contents) {
         let path = folder.join(name);
         match item {
             Item::Folder => fs::create_dir(path).expect("a folder"),
-            Item::File(bytes) => fs::write(path, bytes).expect("a file"),
+            Item::File(bytes, mode) => {
+                fs::write(&path, bytes).expect("a file");
+                fs::set_permissions(path, fs::Permissions::from_mode(*mode)).expect("a mode");
+            }
             Item::Link(target) => std::os::unix::fs::symlink(target, path).expect("a link"),
         }
     }

@@ -41,6 +41,7 @@ scenes!(
     build_qcow2,
     build_box,
     build_compact_os,
+    build_stdout,
     build_customised,
     convert,
     convert_split,
@@ -59,3 +60,11 @@ scenes!(
     verify,
     check,
 );
+
+/// Whatever fails, what has the name of the output stays, as long as nobody said `--force`.
+#[test]
+fn an_output_that_exists_stays() {
+    for scene in [scene::build_raw_there(), scene::convert_there(), scene::reg_export_there()] {
+        campaign::refused(&scene);
+    }
+}

@@ -68,6 +68,39 @@ build!(
 );
 build!(build_compact_os, [], "out.raw", "--size", "8MiB", "--compact-os=xpress4k", "--assume-wof");
 
+build!(build_raw_there, ["out.raw=old.raw"], "out.raw", "--size", "8MiB");
+
+pub(crate) const fn convert_there() -> Scene {
+    let args = &["convert", "disk.vhdx", "out.vmdk", "-j1"];
+    scene("convert_there", &["disk.vhdx", "out.vmdk=vendor.reg"], args, Leaves::Nothing)
+}
+
+pub(crate) const fn reg_export_there() -> Scene {
+    let args = &["reg", "export", "SYSTEM", "-o", "out.reg"];
+    scene("reg_export_there", &["SYSTEM", "out.reg=vendor.reg"], args, Leaves::Nothing)
+}
+
+/// Without a folder of its output, temporary files go where the system has them.
+pub(crate) const fn build_stdout() -> Scene {
+    let args = &[
+        "build",
+        "tiny.wim",
+        "-o",
+        "-",
+        "-f",
+        "raw",
+        "-j1",
+        "-l",
+        "mbr1",
+        "--no-boot-files",
+        "--size",
+        "8MiB",
+        "--compact-os=xpress4k",
+        "--assume-wof",
+    ];
+    Scene { victim: Some("tiny.wim"), ..scene("build_stdout", &["tiny.wim"], args, Leaves::Nothing) }
+}
+
 /// All kinds of inputs, and all that is written beside a disk. The key is there: a new one is made of chance.
 pub(crate) const fn build_customised() -> Scene {
     scene(

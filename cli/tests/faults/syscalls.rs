@@ -1,7 +1,7 @@
 //! The shim held against the kernel's own account: nothing that a command does to files passes by it, but for what is
 //! called without the C library, and that fails in its own way here (`strace -e inject`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -128,6 +128,62 @@ fn nothing_passes_by_the_shim() {
                 class.name()
             );
         }
+    }
+}
+
+/// What an order of calls promises after a loss of power, which nothing here can play: a file is on the disk before it gets
+/// its name, the name is before the program ends, and what it replaced goes after that.
+#[test]
+fn what_gets_a_name_is_on_the_disk() {
+    let (Some(inputs), Some(strace)) = (inputs(), tool("strace")) else { return };
+    for scene in [
+        scene::build_raw_over(),
+        scene::build_vmdk_split_over(),
+        scene::build_customised(),
+        scene::convert_catalog(),
+        scene::compact_copy(),
+        scene::reg_set(),
+        scene::reg_export(),
+        scene::bcd_create(),
+    ] {
+        let stage = Stage::new(&scene, inputs);
+        let folder = stage.folder().canonicalize().expect("a folder");
+        let Some((output, log)) = traced(&strace, &stage, &["-e", "trace=%file,%desc"]) else { return };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let (mut flushed, mut unsure, mut renames) = (BTreeSet::new(), Vec::new(), 0);
+        for line in log.lines() {
+            let call = line.split_once(' ').map_or("", |(_, rest)| rest.trim_start());
+            let Some((name, arguments)) = call.split_once('(') else { continue };
+            // The file of the descriptor that comes first, and the paths in quotes; all from the folder on.
+            let of_folder = |path: &str| folder.join(path).strip_prefix(&folder).ok().map(Path::to_path_buf);
+            let descriptor = arguments.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+            let descriptor = descriptor.and_then(|(path, _)| of_folder(path));
+            let mut paths = arguments.split('"').skip(1).step_by(2).filter_map(of_folder);
+            match (name, descriptor) {
+                ("fsync" | "fdatasync", Some(path)) if path.as_os_str().is_empty() => unsure.clear(),
+                ("fsync" | "fdatasync", Some(path)) => {
+                    flushed.insert(path);
+                }
+                ("write" | "pwrite64" | "writev" | "ftruncate" | "copy_file_range", Some(path)) => {
+                    flushed.remove(&path);
+                }
+                ("rename", _) => {
+                    let (Some(from), Some(to)) = (paths.next(), paths.next()) else { continue };
+                    if from.extension().is_some_and(|extension| extension == "partial") {
+                        assert!(flushed.contains(&from), "{}: {call} before it is flushed", scene.name);
+                        unsure.push(to);
+                        renames += 1;
+                    }
+                }
+                ("unlink" | "unlinkat" | "rmdir", _) => {
+                    let replaced = paths.any(|path| path.starts_with("out.vmdk.replaced"));
+                    assert!(!replaced || unsure.is_empty(), "{}: {call} while {unsure:?} may go", scene.name);
+                }
+                _ => {}
+            }
+        }
+        assert!(renames > 0, "{}: nothing gets its name", scene.name);
+        assert!(unsure.is_empty(), "{}: {unsure:?} may not outlast a loss of power", scene.name);
     }
 }
 

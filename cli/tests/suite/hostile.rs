@@ -28,8 +28,8 @@ fn ended(fixture: &Fixture, command: &str, ended: Ended, code: i32) -> Ended {
 fn code_of(family: Family) -> i32 {
     match family {
         Family::Unsupported => 4,
-        Family::Hash => 3,
-        Family::Malformed | Family::Limit | Family::MissingPart => 1,
+        Family::Malformed | Family::Hash => 3,
+        Family::Limit | Family::MissingPart => 1,
     }
 }
 

@@ -182,6 +182,14 @@ pub enum Error {
         #[source]
         source: ntfs_writer::read::Error,
     },
+    /// A volume is damaged, so that it cannot be told what of it is unused.
+    #[error("{}: {what}", path.display())]
+    Unsound {
+        /// The disk.
+        path: PathBuf,
+        /// Which partitions, and what is wrong.
+        what: String,
+    },
     /// The partition table of an existing disk is damaged.
     #[error("{}", path.display())]
     DiskTable {
@@ -367,25 +375,26 @@ impl Error {
                 ErrorKind::Usage
             }
             Self::Cancelled => ErrorKind::Cancelled,
-            Self::HashMismatch { .. } | Self::MissingBlob { .. } | Self::DriverRefused { .. } => {
-                ErrorKind::Verification
-            }
-            // Damaged metadata, or a chunk that does not decode: the WIM is not what it was written as.
-            Self::Blob { source: wim::Error::Malformed { .. }, .. } => ErrorKind::Verification,
-            Self::Wim { source, .. } => match source.root() {
-                wim::Error::Hash { .. } => ErrorKind::Verification,
+            Self::HashMismatch { .. }
+            | Self::MissingBlob { .. }
+            | Self::DriverRefused { .. }
+            | Self::Unsound { .. } => ErrorKind::Verification,
+            Self::Wim { source, .. } | Self::Blob { source, .. } => match source.root() {
+                wim::Error::Malformed { .. } | wim::Error::Hash { .. } => ErrorKind::Verification,
                 wim::Error::Unsupported { .. } => ErrorKind::Unsupported,
+                _ => ErrorKind::Failed,
+            },
+            Self::Package { source, .. } => of_package(source),
+            Self::Driver { source, .. } => match **source {
+                driver::Error::Malformed { .. } => ErrorKind::Verification,
+                driver::Error::Unsupported { .. } => ErrorKind::Unsupported,
                 _ => ErrorKind::Failed,
             },
             Self::Disk { source: ntfs_writer::read::Error::Malformed { .. }, .. }
             | Self::Hive { source: hive::Error::Malformed { .. } | hive::Error::Dirty { .. }, .. } => {
                 ErrorKind::Verification
             }
-            Self::Resize { source, .. } => match **source {
-                crate::resize::Error::TooSmall { .. } => ErrorKind::Usage,
-                crate::resize::Error::Io(_) => ErrorKind::Failed,
-                _ => ErrorKind::Unsupported,
-            },
+            Self::Resize { source, .. } => of_resizing(source),
             // It may be about an extent, and wrapped in that.
             Self::Container { source, .. } => match source.root() {
                 ContainerError::Malformed { .. } => ErrorKind::Verification,
@@ -393,7 +402,10 @@ impl Error {
                 ContainerError::Impossible { .. } => ErrorKind::Usage,
                 _ => ErrorKind::Failed,
             },
-            Self::DiskFat { source: fat::Error::Malformed { .. }, .. }
+            Self::DiskTable { source: bootsector::Error::Malformed { .. }, .. }
+            | Self::PartitionTable { source: bootsector::Error::Malformed { .. } }
+            | Self::Bcd { source: bcd::Error::Malformed { .. } }
+            | Self::DiskFat { source: fat::Error::Malformed { .. }, .. }
             | Self::Iso { source: iso::Error::Malformed { .. }, .. } => ErrorKind::Verification,
             Self::Unsupported { .. }
             | Self::DiskFat { source: fat::Error::Unsupported { .. }, .. }
@@ -417,6 +429,35 @@ impl Error {
             | Self::BlockDevice { .. } => ErrorKind::Usage,
             _ => ErrorKind::Failed,
         }
+    }
+}
+
+/// A package that cannot be read, or a file in it.
+fn of_package(error: &servicing::Error) -> ErrorKind {
+    match error {
+        servicing::Error::InFile { source, .. } => of_package(source),
+        servicing::Error::Malformed { .. } => ErrorKind::Verification,
+        servicing::Error::Unsupported { .. } => ErrorKind::Unsupported,
+        _ => ErrorKind::Failed,
+    }
+}
+
+/// What cannot have another size.
+fn of_resizing(error: &crate::resize::Error) -> ErrorKind {
+    use crate::resize::Error::{Impossible, Io, Table, TooSmall, Volume};
+    use ntfs_writer::resize::Error as OfVolume;
+    use ntfs_writer::{read, unused::Reason};
+    match error {
+        TooSmall { .. } => ErrorKind::Usage,
+        Io(_) => ErrorKind::Failed,
+        Table(bootsector::Error::Malformed { .. }) => ErrorKind::Verification,
+        Volume { source, .. } => match source {
+            OfVolume::Refused { reason: Reason::Unsound, .. }
+            | OfVolume::Read(read::Error::Malformed { .. }) => ErrorKind::Verification,
+            OfVolume::Read(read::Error::Io { .. }) => ErrorKind::Failed,
+            _ => ErrorKind::Unsupported,
+        },
+        Table(_) | Impossible(_) => ErrorKind::Unsupported,
     }
 }
 
@@ -472,6 +513,7 @@ mod tests {
         ImageChoice => "choose one with --image",
         Disk => "A volume that cannot be read",
         DiskFat => "A volume that cannot be read",
+        Unsound => "A volume that cannot be read",
         PartitionChoice => "say which, as in disk.vhd:2",
         TooSmall => "`a disk of N bytes is too small`",
         Exists => "`exists; --force replaces it`",

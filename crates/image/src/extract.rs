@@ -277,11 +277,15 @@ fn ignores_case(directory: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         Err(error) => return Err(error),
     };
-    let same = fs::symlink_metadata(directory.join(".WIMFORGE-PROBE")).is_ok();
+    let same = match fs::symlink_metadata(directory.join(".WIMFORGE-PROBE")) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    };
     if created {
         fs::remove_file(probe)?;
     }
-    Ok(same)
+    same
 }
 
 /// Walks what was asked for and decides what becomes of every name.

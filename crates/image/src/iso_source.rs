@@ -16,6 +16,7 @@ use crate::pipeline::{BlobRead, BlobStore};
 use crate::source::{WimSource, open_file};
 use crate::split_set;
 use crate::tree::{Content, Name, Node, NodeId, Times, Tree, as_u32};
+use crate::watched::{Trouble, Watched};
 use crate::{Error, Result};
 
 /// Where Windows media have their images, in the order in which they are looked for.
@@ -50,6 +51,7 @@ pub enum WimChoice {
 pub struct IsoSource {
     path: PathBuf,
     iso: Iso,
+    trouble: Trouble,
 }
 
 /// An ISO image as `info` shows it.
@@ -103,13 +105,21 @@ impl IsoSource {
     }
 
     pub(crate) fn of_file(path: &Path, file: Arc<File>) -> Result<Self> {
+        let trouble = Trouble::default();
+        let file = Arc::new(Watched::new(file, &trouble));
         let iso = Iso::open(file).map_err(|source| Error::Iso { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), iso })
+        Ok(Self { path: path.to_owned(), iso, trouble })
     }
 
     /// The name it was opened by.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The first error of the host's when it was read: what was said of it since may follow from that, and not from what is
+    /// stored. An error that was made good, by a copy of a structure, is among them.
+    pub fn read_error(&self) -> Option<Error> {
+        self.trouble.error(&self.path)
     }
 
     /// The image.

@@ -42,6 +42,7 @@ pub mod tree;
 mod tree_index;
 pub mod unused;
 mod volume;
+mod watched;
 
 pub use boot::BootSummary;
 pub use build::{PartitionSummary, Plan, Run, Summary, Usage};

@@ -52,9 +52,13 @@ struct Names {
 
 impl Names {
     fn create(target: &Path, force: bool) -> Result<(File, Self)> {
-        // Not `exists`: a dangling link is in the way, too.
-        if !force && fs::symlink_metadata(target).is_ok() {
-            return Err(Error::Exists { path: target.to_owned() });
+        // Not `exists`: a dangling link is in the way, too. And what cannot be looked at may be there.
+        match fs::symlink_metadata(target) {
+            Ok(_) if !force => return Err(Error::Exists { path: target.to_owned() }),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::Write { path: target.to_owned(), source });
+            }
+            _ => {}
         }
         if target.is_dir() {
             return Err(Error::Write { path: target.to_owned(), source: io::ErrorKind::IsADirectory.into() });
@@ -243,8 +247,10 @@ impl PartialSet {
         disk::sync_directory_of(&main.target)
             .map_err(|source| Error::Write { path: main.target.clone(), source })?;
         main.place()?;
+        // The old disk goes when the new one is there for good: else a loss of power could take both.
+        let synced = main.sync_name();
         replaced.forget();
-        main.sync_name()
+        synced
     }
 }
 

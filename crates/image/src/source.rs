@@ -16,6 +16,7 @@ use crate::recipe::ImageChoice;
 use crate::tree::{
     Content, DescriptorId, ExtendedAttribute, Name, NamedStream, Node, NodeId, ObjectId, Reparse, Times, Tree,
 };
+use crate::watched::{Trouble, Watched};
 use crate::{Error, Result, did_you_mean, split_set};
 
 /// Opens a file, or a device, that can be read at any offset. Of others, opening a pipe would wait for its other end.
@@ -46,6 +47,7 @@ pub struct WimSource {
     /// What its parts are called, by number.
     names: Vec<PathBuf>,
     wim: Wim,
+    trouble: Trouble,
 }
 
 impl WimSource {
@@ -91,14 +93,16 @@ impl WimSource {
         files: Vec<PathBuf>,
         parts: Vec<(PathBuf, wim::Source)>,
     ) -> Result<Self> {
-        let (names, mut sources): (Vec<PathBuf>, Vec<wim::Source>) = parts.into_iter().unzip();
+        let trouble = Trouble::default();
+        let watched = |(name, source)| (name, Arc::new(Watched::new(source, &trouble)) as wim::Source);
+        let (names, mut sources): (Vec<PathBuf>, Vec<wim::Source>) = parts.into_iter().map(watched).unzip();
         let opened = if sources.len() == 1 { Wim::open(sources.remove(0)) } else { Wim::open_set(sources) };
         let wim = opened.map_err(|error| match error {
             // They are in order, so this is the part's number, too.
             wim::Error::Part { part, source } => Error::Wim { path: names[part].clone(), source: *source },
             source => Error::Wim { path: path.clone(), source },
         })?;
-        Ok(Self { path, parts: files, names, wim })
+        Ok(Self { path, parts: files, names, wim, trouble })
     }
 
     /// Opens a WIM from anything readable; `path` is what errors call it.
@@ -120,6 +124,12 @@ impl WimSource {
     /// The name it was opened by; of a WIM inside an ISO, `server.iso:sources/install.wim`.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The first error of the host's when it was read: what was said of it since may follow from that, and not from what is
+    /// stored. An error that was made good, by a copy of a structure, is among them.
+    pub fn read_error(&self) -> Option<Error> {
+        self.trouble.error(&self.path)
     }
 
     /// The WIM.

@@ -131,7 +131,11 @@ impl Error {
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::Io { at, source } => {
-                Self::Io { at: *at, source: io::Error::new(source.kind(), source.to_string()) }
+                let source = match source.raw_os_error() {
+                    Some(code) => io::Error::from_raw_os_error(code),
+                    None => io::Error::new(source.kind(), source.to_string()),
+                };
+                Self::Io { at: *at, source }
             }
             Self::Malformed { at, reason } => Self::Malformed { at: *at, reason: reason.clone() },
             Self::Unsupported { at, feature } => Self::Unsupported { at: *at, feature: feature.clone() },

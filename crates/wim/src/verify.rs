@@ -10,6 +10,7 @@ mod budget;
 mod solid;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -117,6 +118,8 @@ pub enum Integrity {
         pieces: u64,
         /// What differs from it.
         damaged: Vec<FileRange>,
+        /// What could not be read, and why.
+        unread: Vec<(FileRange, io::Error)>,
     },
     /// There is one that makes no sense.
     Unusable(Error),
@@ -147,7 +150,7 @@ impl Report {
     pub fn is_intact(&self) -> bool {
         let integrity = match &self.integrity {
             Integrity::Absent => true,
-            Integrity::Checked { damaged, .. } => damaged.is_empty(),
+            Integrity::Checked { damaged, unread, .. } => damaged.is_empty() && unread.is_empty(),
             Integrity::Unusable(_) => false,
         };
         integrity
@@ -221,6 +224,13 @@ fn wrong_refcounts(wim: &Wim, references: &[u64]) -> Option<Warning> {
     Some(Warning { at: At::new("blob", blob.offset), text })
 }
 
+/// What became of a piece that the integrity table speaks of.
+enum Piece {
+    Same,
+    Differs,
+    Unread(io::Error),
+}
+
 fn integrity(wim: &Wim, progress: &Progress<'_>) -> Result<Integrity> {
     let mut pieces = Vec::new();
     for (part, table) in wim.integrity() {
@@ -241,19 +251,30 @@ fn integrity(wim: &Wim, progress: &Progress<'_>) -> Result<Integrity> {
         while start < range.end {
             let len = UNIT.min(range.end - start);
             buffer.resize(len as usize, 0);
-            if source(wim.sources(), place.part).read_exact_at(buffer, start).is_err() {
-                break;
+            match source(wim.sources(), place.part).read_exact_at(buffer, start) {
+                // A file that has become shorter is another one.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Piece::Differs),
+                Err(error) => return Ok(Piece::Unread(error)),
+                Ok(()) => {}
             }
             sha1.update(&buffer);
             start += len;
             progress.advance(len)?;
         }
-        let intact = start == range.end && <[u8; 20]>::from(sha1.finalize()) == *expected;
-        Ok((!intact).then(|| place.clone()))
+        let same = <[u8; 20]>::from(sha1.finalize()) == *expected;
+        Ok(if same { Piece::Same } else { Piece::Differs })
     };
-    let damaged =
-        pieces.par_iter().map_init(Vec::new, check).filter_map(Result::transpose).collect::<Result<_>>()?;
-    Ok(Integrity::Checked { pieces: pieces.len() as u64, damaged })
+    let checked: Vec<Piece> = pieces.par_iter().map_init(Vec::new, check).collect::<Result<_>>()?;
+    let (mut damaged, mut unread) = (Vec::new(), Vec::new());
+    let count = pieces.len() as u64;
+    for ((place, _), piece) in pieces.into_iter().zip(checked) {
+        match piece {
+            Piece::Same => {}
+            Piece::Differs => damaged.push(place),
+            Piece::Unread(error) => unread.push((place, error)),
+        }
+    }
+    Ok(Integrity::Checked { pieces: count, damaged, unread })
 }
 
 fn damage(wim: &Wim, id: BlobId, error: Error) -> Damage {

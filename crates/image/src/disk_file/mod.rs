@@ -20,6 +20,7 @@ use self::held::{Held, Opened};
 pub use self::kind::FileKind;
 pub(crate) use self::ranges::Ranges;
 pub use self::stamp::Stamp;
+use crate::watched::{Trouble, Watched};
 use crate::{Error, Result};
 
 /// A disk, whatever file or files hold it.
@@ -29,6 +30,7 @@ pub struct DiskFile {
     held: Held,
     chain: Vec<PathBuf>,
     stamps: Vec<Stamp>,
+    trouble: Trouble,
 }
 
 impl std::fmt::Debug for DiskFile {
@@ -142,7 +144,9 @@ impl DiskFile {
         let mut stamps = vec![Stamp::of(path)?];
         let Opened { held, chain, beside } = Opened::open(path, parents)?;
         stamps.extend(chain.iter().chain(&beside).map(|path| Stamp::of(path)).collect::<Result<Vec<_>>>()?);
-        Ok(Self { path: path.to_owned(), disk: held.disk(), held, chain, stamps })
+        let trouble = Trouble::default();
+        let disk = Arc::new(Watched::new(held.disk(), &trouble));
+        Ok(Self { path: path.to_owned(), disk, held, chain, stamps, trouble })
     }
 
     /// A disk that is no file yet.
@@ -153,6 +157,7 @@ impl DiskFile {
             held: Held::Planned(disk),
             chain: Vec::new(),
             stamps: Vec::new(),
+            trouble: Trouble::default(),
         }
     }
 
@@ -184,6 +189,17 @@ impl DiskFile {
     /// Its files as they were when it was opened.
     pub fn stamps(&self) -> &[Stamp] {
         &self.stamps
+    }
+
+    /// The first error of the host's when it was read: what was said of it since may follow from that, and not from what is
+    /// stored. An error that was made good, by a copy of a structure, is among them.
+    pub fn read_error(&self) -> Option<Error> {
+        self.trouble.error(&self.path)
+    }
+
+    /// For who reads a part of it.
+    pub(crate) fn trouble(&self) -> Trouble {
+        self.trouble.clone()
     }
 
     /// Checks the structure of the container: tables, what they name, and what shares bytes. `None` for a raw disk. What is

@@ -31,6 +31,7 @@ pub use self::scan::Scope;
 pub(crate) use self::upwards::path_of;
 use crate::recipe::ImageChoice;
 use crate::tree::Tree;
+use crate::watched::Trouble;
 use crate::{DiskFile, Error, Result};
 
 /// How to read a volume.
@@ -46,6 +47,7 @@ pub struct DiskVolume {
     path: PathBuf,
     partition: DiskPartition,
     files: Files,
+    trouble: Trouble,
 }
 
 /// A volume of a kind that is read.
@@ -134,7 +136,7 @@ impl DiskVolume {
                 source,
             })?
         };
-        Ok(Self { path, partition: partition.clone(), files })
+        Ok(Self { path, partition: partition.clone(), files, trouble: disk.trouble() })
     }
 
     /// The volume that was chosen by the number of its partition or by its label, or the only NTFS volume there is.
@@ -198,6 +200,12 @@ impl DiskVolume {
     /// The disk's file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The first error of the host's when the disk was read: what was said of the volume since may follow from that, and not from what is
+    /// stored. An error that was made good, by a copy of a structure, is among them.
+    pub fn read_error(&self) -> Option<Error> {
+        self.trouble.error(&self.path)
     }
 
     /// The partition.

@@ -202,6 +202,12 @@ pub fn survey(disk: &DiskFile, options: &SurveyOptions) -> Result<Survey> {
         };
         places.push(Place::new(Some(partition), what, range, outcome));
     }
+    // A device that fails says nothing of the volume.
+    if places.iter().any(|place| place.refusal().is_some())
+        && let Some(error) = disk.read_error()
+    {
+        return Err(error);
+    }
     let asleep = places.iter().find(|place| place.refusal().is_some_and(|refusal| refusal.0 == HIBERNATED));
     if let Some(number) = asleep.and_then(|place| place.partition) {
         for (index, ..) in volumes.drain(..) {
@@ -222,6 +228,9 @@ pub fn survey(disk: &DiskFile, options: &SurveyOptions) -> Result<Survey> {
     survey.sort();
     let disproved = survey.disproved(disk, &volumes)?;
     if let Some((number, why)) = disproved {
+        if let Some(error) = disk.read_error() {
+            return Err(error);
+        }
         // What was found contradicts what is there: nothing of this disk is to be trusted.
         return Err(refuse(format!("partition {number} cannot be compacted: afterwards, {why}")));
     }
@@ -321,7 +330,7 @@ impl Survey {
     /// That no volume is refused.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] with the reasons, `path` being the disk's name.
+    /// [`Error::Unsound`] when one is damaged, else [`Error::Unsupported`], with the reasons; `path` is the disk's name.
     pub fn require_all(&self, path: &Path) -> Result<()> {
         let refused = |place: &Place| {
             let (_, why) = place.refusal()?;
@@ -330,7 +339,14 @@ impl Survey {
         let refused: Vec<String> = self.places.iter().filter_map(refused).collect();
         match refused.is_empty() {
             true => Ok(()),
-            false => Err(Error::Unsupported { path: path.to_owned(), what: refused.join("; ") }),
+            false => {
+                let (path, what) = (path.to_owned(), refused.join("; "));
+                let mut refusals = self.places.iter().filter_map(Place::refusal);
+                match refusals.any(|(reason, _)| reason == UNSOUND) {
+                    true => Err(Error::Unsound { path, what }),
+                    false => Err(Error::Unsupported { path, what }),
+                }
+            }
         }
     }
 
