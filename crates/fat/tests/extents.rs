@@ -13,9 +13,12 @@ use wimforge_fat::{Directory, Error, Kind, Target, Volume};
 
 const MIB: usize = 1 << 20;
 
+/// Contents by their paths.
+type Files = BTreeMap<String, Vec<u8>>;
+
 /// A volume whose free clusters lie apart, with a file that takes them; and what is in its files. `None`, visibly, without
 /// the tools.
-fn scattered(path: &Path, len: usize, arguments: &[&str]) -> Option<(Vec<u8>, BTreeMap<String, Vec<u8>>)> {
+fn scattered(path: &Path, len: usize, arguments: &[&str]) -> Option<(Vec<u8>, Files)> {
     let (mkfs, mcopy, mdel, mmd) = (tool("mkfs.fat")?, tool("mcopy")?, tool("mdel")?, tool("mmd")?);
     std::fs::write(path, vec![0; len]).unwrap();
     mkfs.run(arguments.iter().copied().map(std::ffi::OsStr::new).chain([path.as_os_str()]));

@@ -237,7 +237,7 @@ fn changes() -> Changes {
         action: ["made", "changed", "deleted"][number % 3].to_owned(),
         values: ["Start", "Old", "", "A longer name of a value"][..number % 5]
             .iter()
-            .map(|name| value(name, (number % 2 == 0).then_some(7)))
+            .map(|name| value(name, number.is_multiple_of(2).then_some(7)))
             .collect(),
         more: number as u64 % 2 * 5,
     };
