@@ -98,6 +98,8 @@ fn each_is_what_it_says() {
         (3, "verify disk.raw --against bad.wim"),
         // Not supported.
         (4, "build old.wim -o x.vhd"),
+        (4, "build text -o x.vhd"),
+        (4, "build disk.vhd -o x.vhd"),
         (4, "info text"),
         (4, "check nano.wim"),
         (4, "verify disk.vhd"),

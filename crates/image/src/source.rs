@@ -10,6 +10,7 @@ use codec::Note;
 use disk::hex;
 use wim::{BlobId, Header, Wim};
 
+use crate::disk_file::FileKind;
 use crate::iso_source::{IsoSource, WimChoice};
 use crate::pipeline::{BlobRead, BlobStore};
 use crate::recipe::ImageChoice;
@@ -68,14 +69,21 @@ impl WimSource {
                         .to_owned(),
             });
         }
-        let file = Arc::new(open_file(path)?);
-        if iso::is_iso(file.as_ref()).map_err(read)? {
+        let (kind, file) = FileKind::of(path)?;
+        if kind == FileKind::Iso {
             return IsoSource::of_file(path, file)?.wim(&choice.cloned().unwrap_or_default());
         }
         if choice.is_some() {
             let what =
                 format!("{} is no ISO image; --wim and --nano choose a WIM inside one", path.display());
             return Err(Error::Recipe(what));
+        }
+        if kind != FileKind::Wim {
+            let what = match kind {
+                FileKind::Raw => "is neither a WIM nor an ISO image",
+                _ => "is a disk image; this takes a WIM, or an ISO image that holds one",
+            };
+            return Err(Error::Unsupported { path: path.to_owned(), what: what.to_owned() });
         }
         let file: wim::Source = file;
         let header = Header::read(&*file).map_err(|source| Error::Wim { path: path.to_owned(), source })?;
