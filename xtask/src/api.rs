@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use crate::workspace;
 
 /// Crates for our own tests.
-const NOT_FOR_USERS: [&str; 2] = ["fuzz-replay", "testkit"];
+const NOT_FOR_USERS: [&str; 3] = ["flips", "fuzz-replay", "testkit"];
 
 /// Write what the libraries show to their users to docs/api, or compare
 #[derive(Debug, clap::Args)]
