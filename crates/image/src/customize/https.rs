@@ -51,7 +51,8 @@ pub(super) fn make(choice: &HttpsChoice, customize: &Customize, time: FileTime) 
         ));
     };
     let mut notes = Vec::new();
-    let new_key = !choice.key.exists();
+    let read = |source| Error::Read { path: choice.key.clone(), source };
+    let new_key = !choice.key.try_exists().map_err(read)?;
     let key = if new_key { Key::generate() } else { certificate::read_key(&choice.key) }.map_err(wrong)?;
     if !new_key && certificate::readable_by_others(&choice.key).map_err(wrong)? {
         let key = choice.key.display();
@@ -89,7 +90,7 @@ impl Beside {
     /// Writes the certificate, unless it is there as it is to be.
     pub(crate) fn write_certificate(&self, force: bool) -> Result<()> {
         let Some((path, pem)) = &self.certificate else { return Ok(()) };
-        if same(path, pem) {
+        if is_there(path, pem)? == Some(true) {
             return Ok(());
         }
         let partial = PartialFile::create(path, force)?;
@@ -101,7 +102,7 @@ impl Beside {
     /// Refuses, before anything is written, what could not be written in the end.
     pub(crate) fn check(&self, force: bool) -> Result<()> {
         match &self.certificate {
-            Some((path, pem)) if path.exists() && !force && !same(path, pem) => {
+            Some((path, pem)) if is_there(path, pem)? == Some(false) && !force => {
                 Err(Error::Exists { path: path.clone() })
             }
             _ => Ok(()),
@@ -109,6 +110,11 @@ impl Beside {
     }
 }
 
-fn same(path: &Path, pem: &str) -> bool {
-    std::fs::read(path).is_ok_and(|found| found == pem.as_bytes())
+/// Whether what is there has this text; `None` when there is nothing. What cannot be read is neither.
+fn is_there(path: &Path, pem: &str) -> Result<Option<bool>> {
+    match std::fs::read(path) {
+        Ok(found) => Ok(Some(found == pem.as_bytes())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+    }
 }
